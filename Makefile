@@ -1,0 +1,95 @@
+# Everything a person does with this repository, one word each: `make` lists the words.
+#
+#   PYTHON       the interpreter .venv is made from               make lab PYTHON=python3.12
+#   INSTALLER    pip, or uv (the same result, faster)             make lab INSTALLER=uv
+#   TORCH_INDEX  a further package index that torch may come      make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#                from. Left empty, the usual index serves: on Linux its torch brings the CUDA libraries
+#                (several GB), which a GPU wants and nothing else does. The address above holds the CPU
+#                builds; the ones for other CUDA versions lie beside it (.../whl/cu126, and so on).
+#   LAB_ARGS     options for JupyterLab                           make lab LAB_ARGS="--no-browser --port 8899"
+#   TESTS        what pytest is to run                            make test TESTS="tests/test_paths.py -x"
+#   VENV, CONSTRAINTS   another environment, other versions: see test-min
+
+PYTHON      ?= python3
+INSTALLER   ?= pip
+TORCH_INDEX ?=
+LAB_ARGS    ?=
+TESTS       ?=
+VENV        ?= .venv
+CONSTRAINTS ?= constraints.txt
+
+FIRST := notebooks/00_start_here.ipynb
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Threads that wait by spinning take the cores from those that work: on two busy cores, four times slower.
+export OMP_WAIT_POLICY = PASSIVE
+
+# A container's only user is often root, whom JupyterLab turns away unless told otherwise.
+ROOT_ARG := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+# In words that even Python 2 understands, since that is what may be asked.
+define CHECK_PYTHON
+import re, sys
+low, high = map(int, re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', open("pyproject.toml").read()).groups())
+if not (3, low) <= sys.version_info[:2] < (3, high):
+    sys.exit("lddm-lite needs Python 3.%d to 3.%d, and '$(PYTHON)' is Python %d.%d.\n"
+             "Name another one:  make lab PYTHON=python3.%d" % ((low, high - 1) + sys.version_info[:2] + (low,)))
+endef
+export CHECK_PYTHON
+
+ifeq ($(INSTALLER),uv)
+NEW_VENV = uv venv --quiet --seed --allow-existing --python "$(PYTHON)" $(VENV)
+# best-match: by default uv takes *every* package from the first index that knows its name, however old it is there.
+INSTALL  = uv pip install --python $(BIN)/python --index-strategy unsafe-best-match
+else ifeq ($(INSTALLER),pip)
+NEW_VENV = "$(PYTHON)" -m venv $(VENV)
+INSTALL  = $(BIN)/python -m pip install --disable-pip-version-check
+else
+$(error INSTALLER is pip or uv, not '$(INSTALLER)')
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help lab install test quick test-slow test-min lint doctor clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-18s%s\n", $$1, $$2}'
+
+lab: install  ## set everything up in .venv and open JupyterLab on the first notebook
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab $(ROOT_ARG) --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_ARGS)
+
+install: $(STAMP)  ## only set everything up (again, when the list of dependencies has changed)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@command -v "$(PYTHON)" >/dev/null || { echo "No '$(PYTHON)' here. Name a Python:  make lab PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c "$$CHECK_PYTHON"
+	@if [ "$$(uname -s)" = Linux ] && [ -z "$(TORCH_INDEX)" ] && ! command -v nvidia-smi >/dev/null; then \
+	  echo "No NVIDIA GPU seen. Should CUDA libraries be fetched below (several GB), stop with Ctrl-C and use:"; \
+	  echo "  make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu"; fi
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(NEW_VENV) || { \
+	  echo "Could not make $(VENV). On Debian and Ubuntu:  sudo apt install python3-venv" >&2; exit 1; }
+	$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c $(CONSTRAINTS) -e '.[dev]'
+	@touch $@
+
+test: lint quick  ## ruff, then the quick tests
+
+# One thread for each of two workers: the suite is many small tensors, and threads on these only quarrel.
+quick: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(TESTS)
+
+test-slow: install  ## the tests that take minutes
+	$(BIN)/python -m pytest -q -m slow $(TESTS)
+
+test-min:  ## the quick tests on the lowest versions that pyproject.toml allows (own environment)
+	$(MAKE) quick VENV=.venv-min CONSTRAINTS=constraints-min.txt
+
+lint: install  ## ruff over code and notebooks
+	$(BIN)/ruff check .
+
+# Without `install`, for it must also help where that fails.
+doctor:  ## what is installed, what is missing, and the command that mends it
+	@$$(test -x $(BIN)/python && echo $(BIN)/python || echo "$(PYTHON)") -m lddm_lite doctor
+
+clean:  ## remove .venv and every cache; runs/ and data/ stay
+	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis
+	find lddm_lite tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

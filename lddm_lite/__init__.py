@@ -1,0 +1,44 @@
+"""lddm-lite: learn, teach and explore latent discrete diffusion models (arXiv 2510.18114).
+
+Import it as `ld`. Parts are loaded when first used, so that `import lddm_lite` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+_PARTS = {
+    "GaussianChannel": "channels",
+    "MaskedChannel": "channels",
+    "Path": "paths",
+    "Trace": "trace",
+    "Config": "config",
+    "LatentDiffusion": "model",
+    "ExactDenoiser": "exact",
+    "History": "history",
+    "TrainConfig": "train",
+    "TrainingError": "train",
+    "fit": "train",
+    "load": "model",
+    "text": None,
+    "tasks": None,
+    "metrics": None,
+    "plots": None,
+    "widgets": None,
+}
+__all__ = sorted(_PARTS)
+
+
+def __getattr__(name: str):
+    if name not in _PARTS:
+        raise AttributeError(f"module 'lddm_lite' has no attribute {name!r}")
+    part = _PARTS[name]
+    if part is None:
+        return importlib.import_module(f".{name}", __name__)
+    return getattr(importlib.import_module(f".{part}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,176 @@
+"""The two noised channels: masked (tokens, discrete latents) and Gaussian (continuous latents).
+
+Both have the same five methods: `prior`, `corrupt`, `reverse_step`, `rate`, `step_cost`. A time t is 0 for clean and 1
+for pure noise; all rates and costs are in nats per sequence, shape [B]. A new kind of noise is one more such class.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from .checks import integer, number, rand, randn
+
+__all__ = ["GaussianChannel", "MaskedChannel", "draw_categorical"]
+
+_DRAW_ENTRIES = 1 << 22  # float64 entries of one chunk of a categorical draw: 32 MiB
+
+
+def draw_categorical(log_probs: torch.Tensor, g: torch.Generator) -> torch.Tensor:
+    """One draw per row of `log_probs` [N, V] -> [N], by inverse CDF in float64 (METHOD 7: float32 draws cut the tail).
+
+    >>> draw_categorical(torch.tensor([[0.0, -1e9], [-1e9, 0.0]]), torch.Generator().manual_seed(0))
+    tensor([0, 1])
+    """
+    u = rand((len(log_probs), 1), g, log_probs, torch.float64)
+    rows = max(1, _DRAW_ENTRIES // max(1, log_probs.shape[-1]))
+    out = [log_probs.new_empty(0, dtype=torch.long)]
+    for lp, v in zip(log_probs.split(rows), u.split(rows), strict=True):
+        cdf = lp.double().softmax(-1).cumsum(-1)
+        # scaling by the last entry makes the CDF end at exactly 1, so that rounding never yields an id out of range
+        out.append((v * cdf[:, -1:] >= cdf).sum(-1).clamp_max(lp.shape[-1] - 1))
+    return torch.cat(out)
+
+
+def _b(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """t [B] shaped to broadcast against `like` [B, ...]."""
+    return t.reshape(-1, *[1] * (like.dim() - 1))
+
+
+@dataclass(frozen=True)
+class MaskedChannel:
+    """Absorbing-mask noise on ids 0..vocab-1; the mask is id `vocab`. METHOD 1, equations (M1)-(M4).
+
+    >>> ch = MaskedChannel(vocab=2)
+    >>> ch.prior((1, 3), torch.Generator())
+    tensor([[2, 2, 2]])
+    """
+
+    vocab: int
+
+    def __post_init__(self):
+        integer("vocab", self.vocab, minimum=1)
+
+    @property
+    def mask_id(self) -> int:
+        """The id of the mask, one past the last token."""
+        return self.vocab
+
+    def prior(self, shape, g: torch.Generator) -> torch.Tensor:
+        """Pure noise: all masked."""
+        return torch.full(shape, self.mask_id, device=g.device)
+
+    def corrupt(self, x0: torch.Tensor, t: torch.Tensor, g: torch.Generator, keep=None) -> torch.Tensor:
+        """(M1): mask each position of x0 [B, L] independently with probability t [B]; `keep` [B, L] stays clean."""
+        hit = rand(x0.shape, g, x0) < _b(t, x0)
+        return x0.masked_fill(hit if keep is None else hit & ~keep, self.mask_id)
+
+    def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: torch.Generator) -> torch.Tensor:
+        """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool [B, L]."""
+        return (x_t == self.mask_id) & (rand(x_t.shape, g, x_t) < (t - s) / t)
+
+    def reverse_step(self, x_t: torch.Tensor, log_probs: torch.Tensor, where: torch.Tensor, g) -> torch.Tensor:
+        """(M2): fill the positions `where` (from `to_reveal`) with draws from `log_probs` [N, V], one row for each
+        in row-major order. Visible tokens never change."""
+        return x_t.masked_scatter(where, draw_categorical(log_probs, g))
+
+    def rate(self, x0: torch.Tensor, x_t: torch.Tensor, log_probs: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `log_probs`: [N, V], a row per masked position in
+        row-major order, or [B, L, V].
+
+        >>> ch, t = MaskedChannel(2), torch.tensor([0.5])
+        >>> ch.rate(torch.tensor([[1, 0]]), torch.tensor([[1, 2]]), torch.tensor([[0.25, 0.75]]).log(), t)
+        tensor([2.7726])
+        """
+        masked = x_t == self.mask_id
+        if log_probs.dim() == 3:
+            log_probs = log_probs[masked]
+        nll = -log_probs.gather(-1, x0[masked].unsqueeze(-1)).squeeze(-1)
+        per_sequence = nll.new_zeros(len(x0)).index_add_(0, masked.nonzero()[:, 0], nll)
+        return per_sequence / t.to(per_sequence)
+
+    def step_cost(self, x0, x_t, log_probs, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """(M4): what the step t -> s adds to the finite-step bound, (t-s) times the rate at t. Nats [B]."""
+        rate = self.rate(x0, x_t, log_probs, t)
+        return rate * (t - s).to(rate)
+
+
+@dataclass(frozen=True)
+class GaussianChannel:
+    """Variance-preserving Gaussian noise, log-SNR linear from `log_snr_max` (t=0) to `log_snr_min` (t=1). METHOD 2,
+    equations (M5)-(M8). The latent variable of the model is z at t=0, whose noise floor is log_snr_max.
+
+    >>> ch = GaussianChannel()
+    >>> [round(float(v), 4) for v in ch.coefficients(torch.tensor(0.5))]
+    [0.7071, 0.7071]
+    """
+
+    log_snr_max: float = 6.0
+    log_snr_min: float = -6.0
+
+    def __post_init__(self):
+        if not number("log_snr_min", self.log_snr_min) < number("log_snr_max", self.log_snr_max):
+            raise ValueError(f"log_snr_min must be below log_snr_max, got {self.log_snr_min} and {self.log_snr_max}")
+
+    def log_snr(self, t: torch.Tensor) -> torch.Tensor:
+        """The log signal-to-noise ratio at time t, decreasing in t."""
+        return self.log_snr_max + (self.log_snr_min - self.log_snr_max) * t
+
+    def coefficients(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(a_t, sigma_t) of (M5): a^2 = sigmoid(log-SNR), sigma^2 = sigmoid(-log-SNR)."""
+        lam = self.log_snr(t)
+        return lam.sigmoid().sqrt(), (-lam).sigmoid().sqrt()
+
+    def prior(self, shape, g: torch.Generator) -> torch.Tensor:
+        """Pure noise: standard normal."""
+        return randn(shape, g)
+
+    def corrupt(self, z0: torch.Tensor, t: torch.Tensor, g: torch.Generator) -> torch.Tensor:
+        """(M5): a_t z_0 + sigma_t eps, for z0 [B, m, d] and t [B]."""
+        a, sigma = self.coefficients(_b(t, z0))
+        return a * z0 + sigma * randn(z0.shape, g, z0)
+
+    def posterior(self, z_t, z0, t: torch.Tensor, s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(M6): mean [B, m, d] and variance of q(z_s | z_t, z_0) for s < t."""
+        t, s = _b(t, z_t), _b(s, z_t)
+        (a_t, _), (a_s, sigma_s) = self.coefficients(t), self.coefficients(s)
+        r = (self.log_snr(t) - self.log_snr(s)).exp()
+        return a_s * ((r / a_t) * z_t + (1 - r) * z0), sigma_s**2 * (1 - r)
+
+    def reverse_step(self, z_t, z_hat, t: torch.Tensor, s: torch.Tensor, g, eta: float = 1.0) -> torch.Tensor:
+        """One step t -> s with the prediction z_hat for z_0. eta=1: ancestral, a draw from (M6). eta=0: DDIM, which keeps
+        the implied noise and adds none. In between: the usual interpolation with variance eta^2 times (M6)'s."""
+        mean, var = self.posterior(z_t, z_hat, t, s)
+        if eta == 1.0:
+            return mean + var.sqrt() * randn(z_t.shape, g, z_t)
+        (a_t, s_t), (a_s, s_s) = self.coefficients(_b(t, z_t)), self.coefficients(_b(s, z_t))
+        eps = (z_t - a_t * z_hat) / s_t
+        return a_s * z_hat + (s_s**2 - eta**2 * var).sqrt() * eps + eta * var.sqrt() * randn(z_t.shape, g, z_t)
+
+    def rate(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
+        """(M7): (1/2)(-dSNR/dt) |z_0 - z_hat|^2, nats [B]. `z_t` is unused; it keeps the channels' methods alike."""
+        slope = (self.log_snr_max - self.log_snr_min) * self.log_snr(t).exp()
+        return 0.5 * slope * (z0 - z_hat).pow(2).flatten(1).sum(1)
+
+    def step_cost(self, z0, z_t, z_hat, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        """(M7), one step t -> s: (1/2)(SNR_s - SNR_t) |z_0 - z_hat|^2, nats [B]: the KL between the two Gaussians."""
+        gain = self.log_snr(s).exp() - self.log_snr(t).exp()
+        return 0.5 * gain * (z0 - z_hat).pow(2).flatten(1).sum(1)
+
+    def training_loss(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
+        """(M7) reweighted for training: SNR replaced by sigmoid(log-SNR), so that the finest scale, whose weight is
+        e^6, does not drown the rest (METHOD 5). [B]; not a bound."""
+        weight = 0.5 * (self.log_snr_max - self.log_snr_min) * self.log_snr(t).sigmoid()
+        return weight * (z0 - z_hat).pow(2).flatten(1).sum(1)
+
+    def prior_kl(self, z0: torch.Tensor) -> torch.Tensor:
+        """(M8): KL(q(z_1|z_0) || N(0, I)) in closed form, nats [B].
+
+        >>> float(GaussianChannel().prior_kl(torch.ones(1, 1, 4))[0]) < 0.01
+        True
+        """
+        a2 = 1 / (1 + math.exp(-self.log_snr_min))
+        per_coordinate = 0.5 * (a2 * z0.pow(2) + (1 - a2) - 1 - math.log(1 - a2))
+        return per_coordinate.flatten(1).sum(1)

@@ -1,0 +1,92 @@
+"""Argument checks that name the argument, what was given and what is allowed; and seeded randomness.
+
+Everything random in the library is drawn from an explicit `torch.Generator`, so one integer repeats a run.
+"""
+
+from __future__ import annotations
+
+import numbers
+
+import torch
+
+__all__ = ["generator", "integer", "number", "rand", "randn", "tokens"]
+
+
+def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Return `value` as an int, or raise ValueError naming `name` and the allowed range.
+
+    >>> integer("steps", 3, minimum=1)
+    3
+    """
+    ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+        raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {value!r}")
+    return int(value)
+
+
+def number(name: str, value, minimum: float | None = None, maximum: float | None = None) -> float:
+    """Return `value` as a float, or raise ValueError naming `name` and the allowed range.
+
+    >>> number("lead", 0.25, 0.0, 0.5)
+    0.25
+    """
+    ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
+    if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+        raise ValueError(f"{name} must be a number{_range(minimum, maximum)}, got {value!r}")
+    return float(value)
+
+
+def _range(minimum, maximum) -> str:
+    if minimum is not None and maximum is not None:
+        return f" in [{minimum}, {maximum}]"
+    if minimum is not None:
+        return f" >= {minimum}"
+    return "" if maximum is None else f" <= {maximum}"
+
+
+def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torch.Tensor:
+    """Return `x` as an int64 tensor [batch, length] with ids below `vocab` (the mask id `vocab` too if `mask_ok`).
+
+    Raises ValueError for an empty batch, a wrong length, a wrong dtype or an id out of range.
+
+    >>> tokens("x", [[0, 1]], length=2, vocab=2)
+    tensor([[0, 1]])
+    """
+    x = torch.as_tensor(x)
+    if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
+        raise ValueError(f"{name} must hold integer token ids, got dtype {x.dtype}")
+    if x.dim() != 2:
+        raise ValueError(f"{name} must have shape [batch, {length}], got {tuple(x.shape)}")
+    if x.shape[0] == 0:
+        raise ValueError(f"{name} is an empty batch; give at least one sequence")
+    if x.shape[1] != length:
+        raise ValueError(f"{name} must have length {length}, got {x.shape[1]}")
+    top = vocab if mask_ok else vocab - 1
+    low, high = int(x.min()), int(x.max())
+    if low < 0 or high > top:
+        extra = f" ({vocab} is the mask)" if mask_ok else ""
+        raise ValueError(f"{name} holds ids {low}..{high}; allowed are 0..{top}{extra}")
+    return x.long()
+
+
+def generator(seed: int | torch.Generator, device: str | torch.device = "cpu") -> torch.Generator:
+    """A `torch.Generator` from an integer seed (>= 0); a generator passes through unchanged.
+
+    >>> generator(0).initial_seed()
+    0
+    """
+    if isinstance(seed, torch.Generator):
+        return seed
+    return torch.Generator(device=device).manual_seed(integer("seed", seed, minimum=0))
+
+
+def rand(shape, g: torch.Generator, like: torch.Tensor | None = None, dtype=torch.float32) -> torch.Tensor:
+    """Uniform [0,1) draws from `g`, made on the generator's device and moved to that of `like`."""
+    out = torch.rand(shape, generator=g, device=g.device, dtype=dtype)
+    return out if like is None else out.to(like.device)
+
+
+def randn(shape, g: torch.Generator, like: torch.Tensor | None = None) -> torch.Tensor:
+    """Standard normal draws from `g`, made on the generator's device and moved to that of `like`."""
+    out = torch.randn(shape, generator=g, device=g.device)
+    return out if like is None else out.to(like.device)

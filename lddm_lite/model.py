@@ -1,0 +1,212 @@
+"""`LatentDiffusion`: two noised channels walked along one path, with what predicts them. METHOD 3-7."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path as File
+
+import torch
+from torch import nn
+
+from . import bounds, checkpoint, checks, exact, objective, sampler
+from .channels import GaussianChannel, MaskedChannel
+from .config import Config
+from .denoiser import Denoiser, Prediction
+from .encoders import make_encoder
+from .paths import Knot, Path
+from .trace import Trace
+
+__all__ = ["LatentDiffusion", "load"]
+
+
+class LatentDiffusion(nn.Module):
+    """A latent discrete diffusion model: one of the five systems, or an exact one.
+
+    Build it with `preset`, `exact` or `load`. `path` is the system's own path; `sample`, `nelbo` take any other.
+
+    >>> from lddm_lite.tasks import Binsaw
+    >>> model = LatentDiffusion.preset("co-seq", Binsaw(length=16))
+    >>> model.sample(2, token_steps=1, latent_steps=4, seed=0).nfe
+    5
+    """
+
+    def __init__(self, config: Config, denoiser: nn.Module, encoder: nn.Module | None, labels, data: dict | None = None):
+        super().__init__()
+        self.config, self.denoiser, self.encoder = config, denoiser, encoder
+        self.labels = list(labels)
+        self.data = data or {}  # how to make the data again: a task's spec, or the tokenizer of a text
+        self.path = Path(config.lead)
+        self.name = config.system
+        self.tokens = MaskedChannel(config.vocab)
+        self.latents = {
+            "none": lambda: None,
+            "continuous": lambda: GaussianChannel(config.log_snr_max, config.log_snr_min),
+            "discrete": lambda: MaskedChannel(config.codes),
+        }[config.latent]()
+
+    # -- making one -------------------------------------------------------------------------------------------
+    @classmethod
+    def preset(cls, system: str, data, seed: int = 0, **changes) -> LatentDiffusion:
+        """A fresh model of one of the five systems (mdlm, co-joint, co-seq, di-joint, di-seq) for `data`, which has
+        `length`, `vocab`, `labels`, `spec()` and maybe `pad_id`: any task or text. `changes` are fields of `Config`.
+        The same seed gives the same weights."""
+        changes.setdefault("pad_id", getattr(data, "pad_id", None))
+        config = Config.preset(system, data.length, data.vocab, **changes)
+        return cls.from_config(config, data.labels, data.spec(), seed)
+
+    @classmethod
+    def from_config(cls, config: Config, labels, data: dict | None = None, seed: int = 0) -> LatentDiffusion:
+        """A fresh model from a `Config`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(checks.integer("seed", seed, minimum=0))
+            return cls(config, Denoiser(config), make_encoder(config), labels, data)
+
+    @classmethod
+    def exact(cls, task, encoder=None, lead: float = 0.5) -> LatentDiffusion:
+        """The best possible model for `task`: Bayes-optimal predictors in the same sampler and bound.
+
+        `encoder`: None (no latents), an encoder module (tiny tasks: all sequences are enumerated), or 'shift' (Binsaw).
+
+        >>> from lddm_lite.tasks import Binsaw
+        >>> LatentDiffusion.exact(Binsaw(length=16)).sample(2, token_steps=4).nfe
+        4
+        """
+        changes, denoiser, encoder = exact.build(task, encoder)
+        model = cls(
+            Config(task.length, task.vocab, system="exact", lead=lead, **changes), denoiser, encoder, task.labels, task.spec()
+        )
+        denoiser.channel = model.latents
+        return model
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def valid(self, x: torch.Tensor) -> torch.Tensor:
+        """Bool [B, L]: positions that are not padding."""
+        pad = self.config.pad_id
+        return torch.ones_like(x, dtype=torch.bool) if pad is None else x != pad
+
+    def check_tokens(self, name: str, x, mask_ok: bool = False) -> torch.Tensor:
+        """`x` as ids [B, L] on the model's device; ValueError saying what is wrong with it."""
+        return checks.tokens(name, x, self.config.length, self.config.vocab, mask_ok).to(self.device)
+
+    def latent_shape(self, n: int) -> tuple[int, ...]:
+        """Shape of n latents: [n, m, d] continuous, [n, m] discrete."""
+        c = self.config
+        return (n, c.slots, c.dim) if c.latent == "continuous" else (n, c.slots)
+
+    def encode(self, x: torch.Tensor, g: torch.Generator | None = None):
+        """z_0 of sequences [B, L]: [B, m, d] float, [B, m] codes, or None. Stochastic encoders draw from `g`."""
+        if self.encoder is None:
+            return None
+        if getattr(self.encoder, "stochastic", False):
+            return self.encoder(x, checks.generator(0) if g is None else g)
+        return self.encoder(x)
+
+    def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
+        """One network call. x_t [B, L] or None (all masked); z_t: latents, codes or, for discrete latents, vectors."""
+        if getattr(self.denoiser, "exact", False):
+            return self.denoiser(x_t, z_t, t_z, where, need_latents)
+        if self.config.latent == "discrete" and not z_t.is_floating_point():
+            table = torch.cat([self.encoder.codebook, self.denoiser.mask_vector.unsqueeze(0)])
+            z_t = table[z_t]
+        if lengths is None and self.config.pad_id is not None and x_t is not None:
+            lengths = self.valid(x_t).sum(1)
+        return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+
+    # -- what it is for ----------------------------------------------------------------------------------------------
+    def loss(self, x0, g: torch.Generator | int = 0, stage: int = 2, few_step: float = 0.25) -> objective.Loss:
+        """Training loss of a batch [B, L] with its terms (see `objective.training_loss`)."""
+        x0 = self.check_tokens("x0", x0)
+        return objective.training_loss(self, x0, checks.generator(g, self.device), stage, few_step)
+
+    def nelbo(self, x, path: Path | None = None, **options) -> bounds.Nelbo:
+        """Bound on -log p(x), nats per sequence, each term with its standard error (see `bounds.nelbo`)."""
+        return bounds.nelbo(self, x, path, **options)
+
+    def knots(self, path: Path, token_steps: int, latent_steps: int | None = None) -> list[Knot]:
+        """Knots of `path` for these budgets. Default latent budget: none without latents; as many as token steps on
+        the joint path; else 16 for continuous latents and one per slot for discrete ones."""
+        if self.latents is None:
+            if latent_steps:
+                raise ValueError(f"latent_steps must be 0 for {self.name!r}, which has no latents; got {latent_steps!r}")
+            latent_steps = 0
+        elif latent_steps is None:
+            usual = 16 if self.config.latent == "continuous" else self.config.slots
+            latent_steps = token_steps if path.lead == 0 else usual
+        elif latent_steps == 0:
+            raise ValueError("latent_steps must be >= 1 for a model with latents, got 0")
+        return path.knots(token_steps, latent_steps)
+
+    def sample(
+        self,
+        n: int,
+        token_steps: int = 8,
+        latent_steps: int | None = None,
+        path: Path | None = None,
+        seed: int = 0,
+        **options,
+    ) -> Trace:
+        """n sequences from pure noise. `options`: temperature, eta, batch (see `sampler.sample`). Models with padding
+        draw lengths from their training data's. ValueError for budgets below 1."""
+        checks.integer("n", n, minimum=1)
+        start = torch.full((n, self.config.length), self.tokens.mask_id, device=self.device)
+        if self.config.pad_id is not None:
+            share = torch.tensor(self.data["lengths"], dtype=torch.float64)
+            at = sampler.draw_lengths(share, n, checks.generator(seed)).to(self.device)
+            start[torch.arange(self.config.length, device=self.device) >= at.unsqueeze(1)] = self.config.pad_id
+        return self._run(start, token_steps, latent_steps, path, seed, options)
+
+    def infill(
+        self,
+        x,
+        n: int = 1,
+        token_steps: int = 8,
+        latent_steps: int | None = None,
+        path: Path | None = None,
+        seed: int = 0,
+        **options,
+    ) -> Trace:
+        """Fill the masked positions (id V) of sequences x [B, L], n times each; given tokens never change."""
+        x = self.check_tokens("x", x, mask_ok=True).repeat_interleave(checks.integer("n", n, minimum=1), 0)
+        return self._run(x, token_steps, latent_steps, path, seed, options)
+
+    def _run(self, start, token_steps, latent_steps, path, seed, options) -> Trace:
+        path = path or self.path
+        return sampler.sample(self, start, self.knots(path, token_steps, latent_steps), path, seed, **options)
+
+    # -- files -----------------------------------------------------------------------------------------------------
+    def save(self, folder, **meta) -> File:
+        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`: more JSON to keep."""
+        about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
+        return checkpoint.write(folder, self.state_dict(), about)
+
+    @classmethod
+    def load(cls, folder) -> LatentDiffusion:
+        """The model saved in `folder`, ready to sample. CheckpointError says what is wrong with a broken one."""
+        tensors, meta = checkpoint.read(folder)
+        known = {f.name for f in fields(Config)}
+        unknown = set(meta["config"]) - known
+        if unknown:
+            raise checkpoint.CheckpointError(f"{folder}/config.json has unknown options {sorted(unknown)}")
+        model = cls.from_config(Config(**meta["config"]), meta["labels"], meta["data"])
+        try:
+            model.load_state_dict(tensors)
+        except RuntimeError as e:
+            raise checkpoint.CheckpointError(f"{folder}: the weights do not fit its config: {e}") from None
+        return model.eval()
+
+
+def load(name) -> LatentDiffusion:
+    """A saved model: a folder, or the name of a checkpoint that ships in data/checkpoints. CheckpointError lists the
+    names when there is none."""
+    shipped = File(__file__).resolve().parent.parent / "data" / "checkpoints"
+    if not File(name).exists() and (shipped / str(name)).is_dir():
+        return LatentDiffusion.load(shipped / str(name))
+    if not File(name).exists():
+        names = sorted(p.name for p in shipped.glob("*") if (p / "config.json").is_file())
+        raise checkpoint.CheckpointError(f"no checkpoint {str(name)!r}; shipped ones: {', '.join(names) or 'none'}")
+    return LatentDiffusion.load(name)

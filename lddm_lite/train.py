@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from . import checks
 from .history import History
 from .trainstate import TrainState, restore, snapshot
 
-__all__ = ["TrainConfig", "TrainingError", "fit"]
+__all__ = ["TrainConfig", "TrainingError", "budget", "fit", "z_response"]
 
 
 class TrainingError(RuntimeError):
@@ -50,6 +51,11 @@ class TrainConfig:
         for name in ("lr", "clip"):
             if checks.number(name, getattr(self, name)) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+
+
+def budget(full: int, fast: int = 60) -> int:
+    """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell in a quick test run."""
+    return min(full, fast) if os.environ.get("LDDM_FAST", "0") not in ("", "0") else full
 
 
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z

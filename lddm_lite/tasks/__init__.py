@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from .binsaw import Binsaw
 from .mixture import MixtureOfProducts, MixtureTask
-
+from .newswire import ToyNewswire
 
 __all__ = ["TASKS", "Binsaw", "MixtureOfProducts", "MixtureTask", "ToyNewswire", "make"]
 
-TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts)}
+TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ToyNewswire)}
 
 
 def make(task: str, **arguments) -> MixtureTask:

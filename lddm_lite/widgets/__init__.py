@@ -1,0 +1,7 @@
+"""Interactive pieces for notebooks. Importing this needs ipywidgets; the rest of the library does not."""
+
+from __future__ import annotations
+
+from .scrubber import Scrubber
+
+__all__ = ["Scrubber"]

@@ -32,7 +32,9 @@ class Nelbo:
 
 
 @torch.no_grad()
-def nelbo(model, x, path=None, token_steps=None, latent_steps=None, draws: int = 1, seed: int = 0, batch: int = 512) -> Nelbo:
+def nelbo(
+    model, x, path=None, token_steps=None, latent_steps=None, draws: int = 1, seed: int = 0, batch: int = 512
+) -> Nelbo:
     """Estimate the bound of `model` on sequences x [B, L] along `path` (default: the model's own).
 
     Without `token_steps` the continuous-time line integral (M9); with it, the bound of the sampler that takes those
@@ -93,5 +95,3 @@ def _finite(model, x0, z0, knots, g):
         if moves_z:
             latents = latents + model.latents.step_cost(z0, z_t, out.latents, full(a.t_z), full(b.t_z)).double()
     return tokens, latents
-
-

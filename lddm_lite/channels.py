@@ -140,8 +140,8 @@ class GaussianChannel:
         return a_s * ((r / a_t) * z_t + (1 - r) * z0), sigma_s**2 * (1 - r)
 
     def reverse_step(self, z_t, z_hat, t: torch.Tensor, s: torch.Tensor, g, eta: float = 1.0) -> torch.Tensor:
-        """One step t -> s with the prediction z_hat for z_0. eta=1: ancestral, a draw from (M6). eta=0: DDIM, which keeps
-        the implied noise and adds none. In between: the usual interpolation with variance eta^2 times (M6)'s."""
+        """One step t -> s with the prediction z_hat for z_0. eta=1: ancestral, a draw from (M6). eta=0: DDIM, which
+        keeps the implied noise and adds none. In between: the usual interpolation with variance eta^2 times (M6)'s."""
         mean, var = self.posterior(z_t, z_hat, t, s)
         if eta == 1.0:
             return mean + var.sqrt() * randn(z_t.shape, g, z_t)

@@ -1,7 +1,7 @@
 """Checkpoints: a folder with `config.json` and one safetensors file. Never pickle.
 
-The weights carry part of their hash in their name and are written first; `config.json`, which names them, is replaced in
-one step. A crash, a kill or a full disk at any moment leaves the last complete checkpoint readable.
+The weights carry part of their hash in their name and are written first; `config.json`, which names them, is
+replaced in one step. A crash, a kill or a full disk at any moment leaves the last complete checkpoint readable.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def read(folder) -> tuple[dict[str, torch.Tensor], dict]:
-    """Tensors and meta of a checkpoint folder. Raises CheckpointError naming the file and what is wrong with it: missing,
-    cut off, changed, of another version, or a pickle."""
+    """Tensors and meta of a checkpoint folder. Raises CheckpointError naming the file and what is wrong with it:
+    missing, cut off, changed, of another version, or a pickle."""
     from safetensors.torch import load
 
     folder = Path(folder)

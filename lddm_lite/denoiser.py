@@ -31,8 +31,8 @@ class Prediction:
 
 
 def sinusoid(at: torch.Tensor, width: int, longest: float = 10_000.0) -> torch.Tensor:
-    """Sinusoidal features [..., width] of positions or rescaled times `at` [...], at unit scale (METHOD 5: positions much
-    smaller than the token embeddings are not learned from)."""
+    """Sinusoidal features [..., width] of positions or rescaled times `at` [...], at unit scale (METHOD 5: positions
+    much smaller than the token embeddings are not learned from)."""
     half = (width + 1) // 2
     freq = torch.exp(-math.log(longest) * torch.arange(half, device=at.device) / half)
     angle = at.float().unsqueeze(-1) * freq
@@ -137,9 +137,9 @@ class Denoiser(nn.Module):
             self.mask_vector = nn.Parameter(torch.randn(c.dim))
 
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
-        """x_t [B, L] ids or None (all masked and no token prediction asked: the token stream is skipped); z_t [B, m, d] or
-        None; t_z [B] or None; `where` [B, L] bool: positions whose tokens to predict, None for none; `lengths` [B]: tokens
-        that are not padding, needed only by models with padding."""
+        """x_t [B, L] ids or None (all masked and no token prediction asked: the token stream is skipped); z_t [B, m,
+        d] or None; t_z [B] or None; `where` [B, L] bool: positions whose tokens to predict, None for none; `lengths`
+        [B]: tokens that are not padding, needed only by models with padding."""
         h = y = cond = None
         if x_t is not None:
             h = self.embed(x_t) + self.positions[: x_t.shape[1]]

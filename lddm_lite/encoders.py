@@ -1,4 +1,6 @@
-"""x_0 -> z_0: learned continuous and learned discrete encoders, with the cures of METHOD 5 against collapse and blow-up."""
+"""x_0 -> z_0: learned continuous and learned discrete encoders, with the cures of METHOD 5 against collapse and
+blow-up.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ def enumerated(task: MixtureTask) -> MixtureTask:
     """
     x = task.all_sequences()
     if len(x) > 4096:
-        raise ValueError(f"{task.vocab}**{task.length} sequences are too many; the exact latent denoiser stops at 4,096")
+        raise ValueError(
+            f"{task.vocab}**{task.length} sequences are too many; the exact latent denoiser stops at 4,096"
+        )
     onehot = torch.nn.functional.one_hot(x, task.vocab).double()
     out = MixtureTask(task.log_prob(x), onehot.clamp_min(1e-300).log(), labels=task.labels)
     out._entropy = task.entropy()
@@ -57,9 +59,9 @@ class ShiftEncoder(nn.Module):
 class ExactDenoiser(nn.Module):
     """E[x_0 | x_t, z_t] and E[z_0 | x_t, z_t] exactly, by a posterior over the components of `task`.
 
-    `latents`: z_0 of each component, [G, m, d] float, [G, m] codes, or None. Without latents any task works; with a learned
-    encoder use `enumerated(task)` and its encodings; on Binsaw the latent may be the shift itself. Same call as `Denoiser`;
-    float64 throughout. Raises ValueError when `latents` does not have one entry per component.
+    `latents`: z_0 of each component, [G, m, d] float, [G, m] codes, or None. Without latents any task works; with a
+    learned encoder use `enumerated(task)` and its encodings; on Binsaw the latent may be the shift itself. Same call
+    as `Denoiser`; float64 throughout. Raises ValueError when `latents` does not have one entry per component.
     """
 
     exact = True

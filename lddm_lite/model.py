@@ -30,7 +30,9 @@ class LatentDiffusion(nn.Module):
     5
     """
 
-    def __init__(self, config: Config, denoiser: nn.Module, encoder: nn.Module | None, labels, data: dict | None = None):
+    def __init__(
+        self, config: Config, denoiser: nn.Module, encoder: nn.Module | None, labels, data: dict | None = None
+    ):
         super().__init__()
         self.config, self.denoiser, self.encoder = config, denoiser, encoder
         self.labels = list(labels)
@@ -73,7 +75,11 @@ class LatentDiffusion(nn.Module):
         """
         changes, denoiser, encoder = exact.build(task, encoder)
         model = cls(
-            Config(task.length, task.vocab, system="exact", lead=lead, **changes), denoiser, encoder, task.labels, task.spec()
+            Config(task.length, task.vocab, system="exact", lead=lead, **changes),
+            denoiser,
+            encoder,
+            task.labels,
+            task.spec(),
         )
         denoiser.channel = model.latents
         return model
@@ -132,7 +138,9 @@ class LatentDiffusion(nn.Module):
         the joint path; else 16 for continuous latents and one per slot for discrete ones."""
         if self.latents is None:
             if latent_steps:
-                raise ValueError(f"latent_steps must be 0 for {self.name!r}, which has no latents; got {latent_steps!r}")
+                raise ValueError(
+                    f"latent_steps must be 0 for {self.name!r}, which has no latents; got {latent_steps!r}"
+                )
             latent_steps = 0
         elif latent_steps is None:
             usual = 16 if self.config.latent == "continuous" else self.config.slots

@@ -1,4 +1,4 @@
-"""The line integral (M9) and what training makes of it: which points of the (t_x, t_z) square are visited, at what weight."""
+"""The line integral (M9) and what training makes of it: which noise times are visited, and at what weight."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def path_rates(model, x0, z0, gap, t_x, g, t_z=None, training: bool = False):
     """One-draw estimates of both integrals of (M9) along the paths with the given gaps: (tokens [B], latents [B]).
 
     One full pass at (t_x, t_z = max(0, t_x - gap)) gives the token rate, and the latent rate where both channels move.
-    The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only pass. `t_z` overrides the path: then both
-    rates are taken at that point. `training` replaces (M7) by its training weight. Unbiased for uniform t_x.
+    The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only pass. `t_z` overrides the path: then
+    both rates are taken at that point. `training` replaces (M7) by its training weight. Unbiased for uniform t_x.
     """
     valid = model.valid(x0)
     x_t = model.tokens.corrupt(x0, t_x, g, keep=~valid)
@@ -71,13 +71,14 @@ def _latent_rate(model, training: bool):
 def training_loss(model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25) -> Loss:
     """The loss of one batch x0 [B, L].
 
-    Stage 1 trains encoder and token stream: latent noise is lighter than the path's, and no latent loss is taken. Stage 2
-    leaves the encoder alone and trains both terms. Times come from the system's own path (`own_share`), from random leads,
-    and off any path (`off_path_share`), so that one set of weights serves every lead, and infilling.
+    Stage 1 trains encoder and token stream: latent noise is lighter than the path's, and no latent loss is taken.
+    Stage 2 leaves the encoder alone and trains both terms. Times come from the system's own path (`own_share`), from
+    random leads, and off any path (`off_path_share`), so that one set of weights serves every lead, and infilling.
 
-    `few_step` is the share of token times put at t_x = 1, the state from which a one-step sampler draws everything. There
-    the loss is sum_i -log p(x_i | z), (M4) for a single step: by (M12) it falls only as z carries what the tokens share.
-    The plain integral cannot tell such a z from one that copies a few tokens, since both lower it by I(x; z).
+    `few_step` is the share of token times put at t_x = 1, the state from which a one-step sampler draws everything.
+    There the loss is sum_i -log p(x_i | z), (M4) for a single step: by (M12) it falls only as z carries what the
+    tokens share. The plain integral cannot tell such a z from one that copies a few tokens, since both lower it by
+    I(x; z).
     """
     c, b = model.config, len(x0)
     t_x = antithetic(b, g, x0)

@@ -63,8 +63,8 @@ class Path:
         """The points a sampler visits, from pure noise to clean, for the given step budgets.
 
         Each channel moves at its own evenly spaced knots and rests in between; a token move waits for the latent moves
-        before it. One segment = one network call, so the NFE is `nfe(...)` = len(knots) - 1. With latent_steps=0 there is
-        no latent channel and t_z is 0 throughout. Raises ValueError for budgets below 1 (0 for latents).
+        before it. One segment = one network call, so the NFE is `nfe(...)` = len(knots) - 1. With latent_steps=0
+        there is no latent channel and t_z is 0 throughout. Raises ValueError for budgets below 1 (0 for latents).
 
         >>> len(Path(0.0).knots(4, 4)), len(Path(0.5).knots(4, 4)), len(Path().knots(4))
         (5, 9, 5)
@@ -76,7 +76,9 @@ class Path:
         scale = 1 - self.lead
         # parameter u at which a channel arrives at its k-th knot, and the time it then has
         token_at = [(scale * (1 - k / token_steps), 1 - k / token_steps) for k in range(1, token_steps + 1)]
-        latent_at = [(self.lead + scale * (1 - k / latent_steps), 1 - k / latent_steps) for k in range(1, latent_steps + 1)]
+        latent_at = [
+            (self.lead + scale * (1 - k / latent_steps), 1 - k / latent_steps) for k in range(1, latent_steps + 1)
+        ]
         events: dict[float, dict] = {}
         for name, moves in (("t_x", token_at), ("t_z", latent_at)):
             for u, t in moves:

@@ -133,8 +133,8 @@ def unmasking(trace, ax=None, rows: int = 40):
 
 
 def plane(latents: np.ndarray):
-    """A 2-d view of latents [..., m, d]: a function that maps such arrays to [..., 2]. The first two coordinates when there
-    are only two; else the principal plane of the given ones."""
+    """A 2-d view of latents [..., m, d]: a function that maps such arrays to [..., 2]. The first two coordinates
+    when there are only two; else the principal plane of the given ones."""
     flat = latents.reshape(-1, np.prod(latents.shape[-2:])).astype(float)
     if flat.shape[1] == 2:
         return lambda z: z.reshape(*z.shape[:-2], 2)

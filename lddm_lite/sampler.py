@@ -22,8 +22,8 @@ def draw_lengths(share: torch.Tensor, n: int, g: torch.Generator) -> torch.Tenso
 def sample(model, start, knots, path, seed, temperature: float = 1.0, eta: float = 1.0, batch: int = 512) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
-    Tokens that are not the mask in `start` are given: they stay as they are. `temperature` > 0 sharpens (< 1) or flattens
-    token draws. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM. Draws come from one seed.
+    Tokens that are not the mask in `start` are given: they stay as they are. `temperature` > 0 sharpens (< 1) or
+    flattens token draws. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM. Draws come from one seed.
     """
     if checks.number("temperature", temperature) <= 0:
         raise ValueError(f"temperature must be > 0, got {temperature!r}")

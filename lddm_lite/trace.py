@@ -26,8 +26,8 @@ _DTYPES = {
 class Trace:
     """A whole denoising run of n sequences over S steps; step 0 is the start, step S the end.
 
-    Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of each position hold the
-    tokens of every step: `tokens_at(k)` returns them.
+    Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of each position hold
+    the tokens of every step: `tokens_at(k)` returns them.
 
     >>> t = Trace(tokens=[[1, 0]], reveal_step=[[1, 2]], confidence=[[1, 1]], knots=[(1, 0), (0.5, 0), (0, 0)],
     ...           labels=["a", "b"], mask_id=2)

@@ -3,71 +3,35 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
 
 from . import checks
 from .history import History
+from .trainconfig import TrainConfig, TrainingError, budget
 from .trainstate import TrainState, restore, snapshot
 
 __all__ = ["TrainConfig", "TrainingError", "budget", "fit", "z_response"]
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message names the step and the cause. The last good weights are in the model."""
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. Every field is an option of `fit` and of `python -m lddm_lite train`."""
-
-    steps: int = 2_000
-    batch: int = 64  # sequences per step
-    seed: int = 0
-    lr: float = 2e-3  # peak; linear warm-up, then cosine to zero
-    warmup: int = 100  # steps
-    weight_decay: float = 0.01
-    clip: float = 1.0  # largest gradient norm
-    ema: float = 0.99  # decay of the weights used for sampling; ramps up over the first steps
-    stage1: float = 0.3  # share of steps that train the encoder; extended while the tokens do not respond to z
-    few_step1: float = 0.5  # share of token times at t_x=1 in stage 1, and ...
-    few_step2: float = 0.25  # ... in stage 2 (see objective.training_loss)
-    log_every: int = 20  # steps per row of the history
-    save_every: int = 500  # steps between checkpoints, when `out` is given
-
-    def __post_init__(self):
-        for name in ("steps", "batch", "log_every", "save_every"):
-            checks.integer(name, getattr(self, name), minimum=1)
-        checks.integer("seed", self.seed, minimum=0), checks.integer("warmup", self.warmup, minimum=0)
-        for name in ("stage1", "few_step1", "few_step2", "ema"):
-            checks.number(name, getattr(self, name), 0.0, 1.0)
-        for name in ("lr", "clip"):
-            if checks.number(name, getattr(self, name)) <= 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
-
-
-def budget(full: int, fast: int = 60) -> int:
-    """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell in a quick test run."""
-    return min(full, fast) if os.environ.get("LDDM_FAST", "0") not in ("", "0") else full
 
 
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
-def fit(model, data, config: TrainConfig | None = None, out=None, resume=False, progress: bool = True, **options) -> History:
+def fit(
+    model, data, config: TrainConfig | None = None, out=None, resume=False, progress: bool = True, **options
+) -> History:
     """Train `model` on `data` (anything with `sample(n, generator)` -> tokens [n, L]) and return the history.
 
-    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder. Ctrl-C or a kernel stop ends after the
-    current step and keeps a usable model; `resume=True` (from `out`) or `resume=history` goes on exactly where it
-    stopped, bit for bit on CPU. Afterwards the model holds the averaged (EMA) weights.
+    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder. Ctrl-C or a kernel stop ends
+    after the current step and keeps a usable model; `resume=True` (from `out`) or `resume=history` goes on exactly
+    where it stopped, bit for bit on CPU. Afterwards the model holds the averaged (EMA) weights.
     Raises TrainingError for a loss that is not finite, ValueError for bad options.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -102,7 +66,9 @@ class _Run:
         self.g_noise = checks.generator(config.seed + 1_000_003, model.device)
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.ema = [p.detach().clone() for p in self.params]
-        self.optimiser = torch.optim.AdamW(self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.AdamW(
+            self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
+        )
         self.window: list[dict] = []
 
     def resume(self, source) -> None:
@@ -143,7 +109,7 @@ class _Run:
         return self.history
 
     def _one_step(self) -> dict:
-        c, lr = self.config, _lr(self.config, self.step)
+        c, lr = self.config, self.config.lr_at(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.model.denoiser.train()
@@ -154,15 +120,16 @@ class _Run:
         for name, value in loss.terms.items():
             if not torch.isfinite(value):
                 raise TrainingError(
-                    f"step {self.step + 1}: the {name} loss is {float(value)}; stopped, the weights of step {self.step} are "
-                    f"kept. Try a smaller lr (now {c.lr:g}) or clip (now {c.clip:g})"
+                    f"step {self.step + 1}: the {name} loss is {float(value)}; stopped, the weights of step "
+                    f"{self.step} are kept. Try a smaller lr (now {c.lr:g}) or clip (now {c.clip:g})"
                 )
         self.optimiser.zero_grad(set_to_none=True)
         loss.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.params, c.clip)
         if not torch.isfinite(norm):
             raise TrainingError(
-                f"step {self.step + 1}: the gradient norm is {float(norm)}; stopped, the weights of step {self.step} are kept"
+                f"step {self.step + 1}: the gradient norm is {float(norm)}; stopped, the weights of step "
+                f"{self.step} are kept"
             )
         self.optimiser.step()
         decay = min(c.ema, (1 + self.step) / (10 + self.step))
@@ -202,7 +169,7 @@ class _Run:
     def _log(self, started: float) -> None:
         names = self.window[-1]
         mean = {k: sum(w[k] for w in self.window if k in w) / sum(k in w for w in self.window) for k in names}
-        row = {"step": self.step, "stage": self.stage, "lr": _lr(self.config, self.step - 1), **mean}
+        row = {"step": self.step, "stage": self.stage, "lr": self.config.lr_at(self.step - 1), **mean}
         self.history.rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
         self.window = []
 
@@ -236,15 +203,11 @@ def z_response(model, x0: torch.Tensor, seed: int = 0) -> float:
     x_t = model.tokens.corrupt(x0, t1, g, keep=~model.valid(x0))
     z = model.latents.corrupt(model.encode(x0, g), t0, g)
     where = x_t == model.tokens.mask_id
-    own, other = (model.tokens.rate(x0, x_t, model.predict(x_t, v, t0, where, False).tokens, t1) for v in (z, z.roll(1, 0)))
+    own, other = (
+        model.tokens.rate(x0, x_t, model.predict(x_t, v, t0, where, False).tokens, t1) for v in (z, z.roll(1, 0))
+    )
     model.train(was)
     return float((other.mean() - own.mean()) / own.mean())
-
-
-def _lr(c: TrainConfig, step: int) -> float:
-    if step < c.warmup:
-        return c.lr * (step + 1) / c.warmup
-    return c.lr * 0.5 * (1 + math.cos(math.pi * (step - c.warmup) / max(1, c.steps - c.warmup)))
 
 
 def _short(history: History) -> str:

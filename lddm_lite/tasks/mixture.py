@@ -10,6 +10,7 @@ logsumexp over components. Binsaw and the toy newswire are special cases.
 from __future__ import annotations
 
 import math
+
 import torch
 import torch.nn.functional as F
 
@@ -39,7 +40,8 @@ class MixtureTask:
         log_probs = torch.as_tensor(log_probs, dtype=torch.float64)
         if log_probs.dim() != 3 or log_prior.shape != log_probs.shape[:1]:
             raise ValueError(
-                f"log_probs must be [G, L, V] and log_prior [G], got {tuple(log_probs.shape)} and {tuple(log_prior.shape)}"
+                f"log_probs must be [G, L, V] and log_prior [G], "
+                f"got {tuple(log_probs.shape)} and {tuple(log_prior.shape)}"
             )
         self.log_prior = log_prior - log_prior.logsumexp(0)
         self.probs = log_probs.softmax(-1)  # [G, L, V]
@@ -93,7 +95,7 @@ class MixtureTask:
         """Bayes-optimal p(x_0^i | visible tokens) [B, L, V], float64; a visible token is predicted as itself.
 
         >>> task = MixtureOfProducts(length=3)
-        >>> task.predict([[0, 2, 1]]).sum(-1)
+        >>> task.predict([[0, 2, 1]]).sum(-1).round(decimals=6)
         tensor([[1., 1., 1.]], dtype=torch.float64)
         """
         x_t = checks.tokens("x_t", x_t, self.length, self.vocab, mask_ok=True).cpu()
@@ -200,5 +202,3 @@ class MixtureOfProducts(MixtureTask):
         p = torch.full((modes, length, vocab), noise / (vocab - 1), dtype=torch.float64)
         p.scatter_(-1, proto.unsqueeze(-1), 1 - noise)
         super().__init__(torch.zeros(modes), p.clamp_min(_FLOOR).log())
-
-

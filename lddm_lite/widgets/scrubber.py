@@ -40,7 +40,9 @@ class Scrubber(W.VBox):
         last = max(t.steps for t in self.traces)
         self.step = W.IntSlider(0, 0, last, description="step", layout=W.Layout(width="420px"))
         self.play = W.Play(min=0, max=last, interval=300, show_repeat=False)
-        self.pick = W.BoundedIntText(0, 0, len(self.traces[0]) - 1, description="sample", layout=W.Layout(width="160px"))
+        self.pick = W.BoundedIntText(
+            0, 0, len(self.traces[0]) - 1, description="sample", layout=W.Layout(width="160px")
+        )
         W.jslink((self.play, "value"), (self.step, "value"))
         self.panes = [W.HTML(layout=W.Layout(margin="0 18px 0 0")) for _ in self.traces]
         self.step.observe(self._draw, "value"), self.pick.observe(self._draw, "value")

@@ -12,7 +12,11 @@ from ..plots import BIT_COLOURS
 
 __all__ = ["latent_view", "path_view", "raster_view", "token_view"]
 
-INK, FAINT, PAPER = "var(--jp-ui-font-color1, #222)", "var(--jp-border-color1, #b5b5b5)", "var(--jp-layout-color1, #fff)"
+INK, FAINT, PAPER = (
+    "var(--jp-ui-font-color1, #222)",
+    "var(--jp-border-color1, #b5b5b5)",
+    "var(--jp-layout-color1, #fff)",
+)
 FRESH = "#d55e00"  # what this step revealed, and where the point is now
 
 
@@ -44,12 +48,16 @@ def token_view(trace, i: int, step: int) -> str:
             colour = BIT_COLOURS[2 if masked else int(token)]
             cells.append(f'<span title="{note}" style="{_BIT}background:{colour};{ring}"></span>')
         elif masked:
-            cells.append(f'<span title="{note}" style="{_WORD}color:#6b7680;background:#dfe4e8;">&nbsp;···&nbsp;</span>')
+            cells.append(
+                f'<span title="{note}" style="{_WORD}color:#6b7680;background:#dfe4e8;">&nbsp;···&nbsp;</span>'
+            )
         elif word:
             piece = html.escape(word.removeprefix("##"), quote=True)
             glue = "margin-left:-3px;" if word.startswith("##") else ""
             cells.append(f'<span title="{note}" style="{_WORD}{glue}{ring}">{piece}</span>')
-    wrap = "display:grid;grid-template-columns:repeat(32,12px);gap:2px;" if is_bits else "line-height:2;max-width:620px;"
+    wrap = (
+        "display:grid;grid-template-columns:repeat(32,12px);gap:2px;" if is_bits else "line-height:2;max-width:620px;"
+    )
     return f'<div role="img" aria-label="tokens after step {step}" style="{wrap}padding:4px">{"".join(cells)}</div>'
 
 

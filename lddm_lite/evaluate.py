@@ -1,0 +1,153 @@
+"""Quality against step budget, beside the best that any factorised sampler could do; and the health of the latents.
+
+NFE, the number of network calls, is the price to compare at. On the joint path every call moves both channels, so
+it is the larger of the two budgets (equal by default); on the sequential path it is token steps + latent steps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+
+import torch
+
+from . import checks
+from .channels import draw_categorical
+from .estimate import Estimate
+from .metrics import unigram_entropy
+from .paths import Path
+
+__all__ = ["as_json", "as_text", "exact_limit", "frontier", "health", "score_samples"]
+
+BUDGETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def score_samples(data, x, seed: int = 0) -> dict[str, float]:
+    """What is said of samples x [n, L]. A task's own exact scores (`task.score`); for text, which has none: `entropy`,
+    the unigram entropy of the tokens in nats, and `entropy_data`, that of as many true sentences.
+
+    >>> from lddm_lite.tasks import Binsaw
+    >>> task = Binsaw(length=8)
+    >>> sorted(score_samples(task, task.sample(64)))[:2]
+    ['coherent', 'coherent_fresh']
+    """
+    if hasattr(data, "score"):
+        return data.score(torch.as_tensor(x), seed=seed + 1)
+    pad, true = getattr(data, "pad_id", None), data.sample(len(x), seed)
+    names = {"entropy": torch.as_tensor(x).long(), "entropy_data": true}
+    return {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+
+
+def frontier(
+    model,
+    task,
+    token_steps=BUDGETS,
+    latent_steps: int | None = None,
+    path: Path | None = None,
+    n: int = 2048,
+    seed: int = 0,
+    progress: bool = False,
+) -> list[dict]:
+    """Sample `n` sequences at each budget and score them: one row {system, lead, token_steps, latent_steps, nfe,
+    **scores, seconds} per budget, for `as_text` and `plots.frontier`.
+
+    `task`: a task, or (held-out) text; then the bound of the sampler with these very steps (M12) comes along, on n
+    of its sentences: `bound` ± `bound_se` in nats per token, given the length. `latent_steps`: None for the
+    model's usual number (`model.knots`). `path`: None for the model's own. Budgets above the length of the
+    sequences are dropped, for then a step reveals less than one token. ValueError when none is left.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> [row["nfe"] for row in frontier(LatentDiffusion.exact(task), task, (1, 2, 16), n=64)]
+    [1, 2]
+    """
+    path = path or model.path
+    budgets = [checks.integer("token_steps", k, minimum=1) for k in token_steps]
+    budgets = [k for k in budgets if k <= task.length]
+    if not budgets:
+        raise ValueError(f"token_steps must hold a budget of at most {task.length}, the length; got {token_steps!r}")
+    rows = []
+    for k in _bar(budgets, progress):
+        started = time.perf_counter()
+        trace = model.sample(n, token_steps=k, latent_steps=latent_steps, path=path, seed=seed)
+        seconds = time.perf_counter() - started
+        row = {"system": model.name, "lead": path.lead, "token_steps": k}
+        # NFE counts each segment once, though it may move both channels; so the latent steps are counted apart
+        row["latent_steps"] = sum(b[1] < a[1] for a, b in zip(trace.knots, trace.knots[1:], strict=False))
+        row |= {"nfe": trace.nfe, **score_samples(task, trace.tokens, seed)}
+        if not hasattr(task, "score"):
+            held = task.sample(n, seed)
+            bound = model.nelbo(held, path, token_steps=k, latent_steps=latent_steps, seed=seed)
+            row["bound"] = bound.nats_per_token
+            row["bound_se"] = bound.total.stderr * bound.nats_per_token / bound.total.value
+        rows.append({**row, "seconds": round(seconds, 3)})
+    return rows
+
+
+def exact_limit(task, token_steps=BUDGETS, n: int = 2048, seed: int = 0, progress: bool = False) -> list[dict]:
+    """The same rows for the Bayes-optimal masked diffusion without latents: the best possible at each budget for any
+    sampler whose steps draw tokens independently (METHOD 8).
+
+    >>> from lddm_lite.tasks import Binsaw
+    >>> rows = exact_limit(Binsaw(length=16), (1, 16), n=512)
+    >>> rows[0]["excess"] > rows[1]["excess"]
+    True
+    """
+    from .model import LatentDiffusion
+
+    return frontier(LatentDiffusion.exact(task), task, token_steps, n=n, seed=seed, progress=progress)
+
+
+@torch.no_grad()
+def health(model, data, n: int = 1024, seed: int = 0) -> dict:
+    """Do the latents carry something, and can the model draw them? {} for a model without latents. METHOD 5.
+
+    - `z_response`: relative rise of the one-step token loss when z is swapped between sequences; 0 = z is ignored.
+    - `spread`: mean standard deviation of a coordinate of z_0 across inputs (unit scale; 0 = collapsed), and
+      `cosine`: mean cosine between the latents of two inputs (0 = in all directions, 1 = collapsed).
+    - `perplexity` (discrete): codes effectively in use; `codes`: how many there are.
+    - `one_step` (tasks): excess nats of sequences drawn in one token step from z: `own`, sampled by the model on
+      the sequential path; `encoder`, of fresh data, the best that the token half can do; `shuffled`, that with
+      each coordinate (continuous) or slot (discrete) taken from another sequence; `zeroed` (all masked when
+      discrete). `own` far above `encoder`: the latent half is to blame. `encoder` near `zeroed`: z is ignored.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> sorted(health(LatentDiffusion.preset("co-seq", task, width=16), task, n=64))
+    ['cosine', 'one_step', 'spread', 'z_response']
+    """
+    from .train import z_response
+
+    if model.latents is None or model.encoder is None:
+        return {}
+    was_training = model.training
+    model.eval()
+    g = checks.generator(seed, model.device)
+    x0 = data.sample(checks.integer("n", n, minimum=2), checks.generator(seed)).to(model.device)
+    z0 = torch.cat([model.encode(rows, g) for rows in x0.split(512)])
+    discrete = model.config.latent == "discrete"
+    v = (model.encoder.codebook[z0] if discrete else z0).double()  # [n, m, d]
+    unit = torch.nn.functional.normalize(v, dim=-1)
+    pairs = (unit.sum(0).pow(2).sum(-1) - n) / (n * (n - 1))  # mean over pairs i != j, per slot
+    out = {
+        "z_response": z_response(model, x0[:512], seed),
+        "spread": float(v.std(0).mean()),
+        "cosine": float(pairs.mean()),
+    }
+    if discrete:
+        out |= {"perplexity": model.encoder.perplexity(x0), "codes": len(model.encoder.codebook)}
+    if hasattr(data, "score"):
+        own = model.sample(n, token_steps=1, path=Path.sequential(), seed=seed).tokens
+        mixed = z0.flatten(1 if discrete else 0, 0 if False else -1) if False else _shuffled(z0, g)
+        empty = torch.full_like(z0, model.latents.mask_id) if discrete else None
+        drawn = {
+            "own": torch.as_tensor(own),
+            "encoder": _one_step(model, z0, g),
+            "shuffled": _one_step(model, mixed, g),
+            "zeroed": _one_step(model, empty, g) if discrete else _one_step(model, torch.zeros_like(z0), g, noisy=False),
+        }
+        scores = {name: data.score(x.cpu(), seed=seed + 1) for name, x in drawn.items()}
+        out["one_step"] = {name: Estimate(s["excess"], s["excess_se"]) for name, s in scores.items()}
+    model.train(was_training)
+    return out

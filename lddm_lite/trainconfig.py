@@ -1,0 +1,61 @@
+"""How to train: one commented dataclass."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+from . import checks
+
+__all__ = ["TrainConfig", "TrainingError", "budget"]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message names the step and the cause. The last good weights are in the model."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Every field is an option of `fit` and of `python -m lddm_lite train`."""
+
+    steps: int = 2_000
+    batch: int = 64  # sequences per step
+    seed: int = 0
+    lr: float = 2e-3  # peak; linear warm-up, then cosine to zero
+    warmup: int = 100  # steps
+    weight_decay: float = 0.01
+    clip: float = 1.0  # largest gradient norm
+    ema: float = 0.99  # decay of the weights used for sampling; ramps up over the first steps
+    stage1: float = 0.3  # share of steps that train the encoder; extended while the tokens do not respond to z
+    few_step1: float = 0.5  # share of token times at t_x=1 in stage 1, and ...
+    few_step2: float = 0.25  # ... in stage 2 (see objective.training_loss)
+    log_every: int = 20  # steps per row of the history
+    save_every: int = 500  # steps between checkpoints, when `out` is given
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "log_every", "save_every"):
+            checks.integer(name, getattr(self, name), minimum=1)
+        checks.integer("seed", self.seed, minimum=0), checks.integer("warmup", self.warmup, minimum=0)
+        for name in ("stage1", "few_step1", "few_step2", "ema"):
+            checks.number(name, getattr(self, name), 0.0, 1.0)
+        for name in ("lr", "clip"):
+            if checks.number(name, getattr(self, name)) <= 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+
+    def lr_at(self, step: int) -> float:
+        """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero.
+
+        >>> TrainConfig(steps=200, lr=1.0, warmup=100).lr_at(49)
+        0.5
+        """
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+
+
+def budget(full: int, fast: int = 60) -> int:
+    """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell in a quick test
+    run.
+    """
+    return min(full, fast) if os.environ.get("LDDM_FAST", "0") not in ("", "0") else full

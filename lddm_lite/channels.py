@@ -20,6 +20,7 @@ _DRAW_ENTRIES = 1 << 22  # float64 entries of one chunk of a categorical draw: 3
 
 def draw_categorical(log_probs: torch.Tensor, g: torch.Generator) -> torch.Tensor:
     """One draw per row of `log_probs` [N, V] -> [N], by inverse CDF in float64 (METHOD 7: float32 draws cut the tail).
+    ValueError for a row that holds nan or no finite entry.
 
     >>> draw_categorical(torch.tensor([[0.0, -1e9], [-1e9, 0.0]]), torch.Generator().manual_seed(0))
     tensor([0, 1])
@@ -29,6 +30,8 @@ def draw_categorical(log_probs: torch.Tensor, g: torch.Generator) -> torch.Tenso
     out = [log_probs.new_empty(0, dtype=torch.long)]
     for lp, v in zip(log_probs.split(rows), u.split(rows), strict=True):
         cdf = lp.double().softmax(-1).cumsum(-1)
+        if not bool((cdf[:, -1] > 0.5).all()):  # without this, such a row would quietly become token 0
+            raise ValueError("log_probs has a row with nan, +inf or only -inf: there is nothing to draw from")
         # scaling by the last entry makes the CDF end at exactly 1, so that rounding never yields an id out of range
         out.append((v * cdf[:, -1:] >= cdf).sum(-1).clamp_max(lp.shape[-1] - 1))
     return torch.cat(out)

@@ -1,7 +1,7 @@
-"""Quality against step budget, beside the best that any factorised sampler could do; and the health of the latents.
+"""Quality against step budget, beside the best that any factorised sampler could do; health of the latents.
 
-NFE, the number of network calls, is the price to compare at. On the joint path every call moves both channels, so
-it is the larger of the two budgets (equal by default); on the sequential path it is token steps + latent steps.
+NFE, the number of network calls, is the price to compare at. On the joint path a call moves both channels: with
+equal budgets, as by default, NFE = token steps. On the sequential path NFE = token steps + latent steps.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import fields, is_dataclass
 
 import torch
 
@@ -24,8 +25,8 @@ BUDGETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 def score_samples(data, x, seed: int = 0) -> dict[str, float]:
-    """What is said of samples x [n, L]. A task's own exact scores (`task.score`); for text, which has none: `entropy`,
-    the unigram entropy of the tokens in nats, and `entropy_data`, that of as many true sentences.
+    """What is said of samples x [n, L]. A task's own exact scores (`task.score`); for text, which has none,
+    `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as many true sentences.
 
     >>> from lddm_lite.tasks import Binsaw
     >>> task = Binsaw(length=8)
@@ -52,9 +53,9 @@ def frontier(
     """Sample `n` sequences at each budget and score them: one row {system, lead, token_steps, latent_steps, nfe,
     **scores, seconds} per budget, for `as_text` and `plots.frontier`.
 
-    `task`: a task, or (held-out) text; then the bound of the sampler with these very steps (M12) comes along, on n
-    of its sentences: `bound` ± `bound_se` in nats per token, given the length. `latent_steps`: None for the
-    model's usual number (`model.knots`). `path`: None for the model's own. Budgets above the length of the
+    `task`: a task, or (held-out) text; then the bound of the sampler with these very steps (M12) comes along,
+    on n of its sentences: `bound` ± `bound_se` in nats per token, given the length. `latent_steps`: None for
+    the model's usual number (`model.knots`). `path`: None for the model's own. Budgets above the length of the
     sequences are dropped, for then a step reveals less than one token. ValueError when none is left.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -66,14 +67,14 @@ def frontier(
     budgets = [checks.integer("token_steps", k, minimum=1) for k in token_steps]
     budgets = [k for k in budgets if k <= task.length]
     if not budgets:
-        raise ValueError(f"token_steps must hold a budget of at most {task.length}, the length; got {token_steps!r}")
+        raise ValueError(f"token_steps must hold a budget of at most length={task.length}, got {token_steps!r}")
     rows = []
     for k in _bar(budgets, progress):
         started = time.perf_counter()
         trace = model.sample(n, token_steps=k, latent_steps=latent_steps, path=path, seed=seed)
         seconds = time.perf_counter() - started
         row = {"system": model.name, "lead": path.lead, "token_steps": k}
-        # NFE counts each segment once, though it may move both channels; so the latent steps are counted apart
+        # a segment, one network call, may move both channels: latent steps are counted apart
         row["latent_steps"] = sum(b[1] < a[1] for a, b in zip(trace.knots, trace.knots[1:], strict=False))
         row |= {"nfe": trace.nfe, **score_samples(task, trace.tokens, seed)}
         if not hasattr(task, "score"):
@@ -86,8 +87,8 @@ def frontier(
 
 
 def exact_limit(task, token_steps=BUDGETS, n: int = 2048, seed: int = 0, progress: bool = False) -> list[dict]:
-    """The same rows for the Bayes-optimal masked diffusion without latents: the best possible at each budget for any
-    sampler whose steps draw tokens independently (METHOD 8).
+    """The same rows for the Bayes-optimal masked diffusion without latents: the best possible at each budget for
+    any sampler whose steps draw the tokens independently (METHOD 8).
 
     >>> from lddm_lite.tasks import Binsaw
     >>> rows = exact_limit(Binsaw(length=16), (1, 16), n=512)
@@ -103,7 +104,7 @@ def exact_limit(task, token_steps=BUDGETS, n: int = 2048, seed: int = 0, progres
 def health(model, data, n: int = 1024, seed: int = 0) -> dict:
     """Do the latents carry something, and can the model draw them? {} for a model without latents. METHOD 5.
 
-    - `z_response`: relative rise of the one-step token loss when z is swapped between sequences; 0 = z is ignored.
+    - `z_response`: relative rise of the one-step token loss when z is swapped between sequences; 0 = ignored.
     - `spread`: mean standard deviation of a coordinate of z_0 across inputs (unit scale; 0 = collapsed), and
       `cosine`: mean cosine between the latents of two inputs (0 = in all directions, 1 = collapsed).
     - `perplexity` (discrete): codes effectively in use; `codes`: how many there are.
@@ -139,15 +140,98 @@ def health(model, data, n: int = 1024, seed: int = 0) -> dict:
         out |= {"perplexity": model.encoder.perplexity(x0), "codes": len(model.encoder.codebook)}
     if hasattr(data, "score"):
         own = model.sample(n, token_steps=1, path=Path.sequential(), seed=seed).tokens
-        mixed = z0.flatten(1 if discrete else 0, 0 if False else -1) if False else _shuffled(z0, g)
-        empty = torch.full_like(z0, model.latents.mask_id) if discrete else None
-        drawn = {
-            "own": torch.as_tensor(own),
-            "encoder": _one_step(model, z0, g),
-            "shuffled": _one_step(model, mixed, g),
-            "zeroed": _one_step(model, empty, g) if discrete else _one_step(model, torch.zeros_like(z0), g, noisy=False),
-        }
-        scores = {name: data.score(x.cpu(), seed=seed + 1) for name, x in drawn.items()}
+        zeros = torch.full_like(z0, model.latents.mask_id) if discrete else torch.zeros_like(z0)
+        floor = z0 if discrete else model.latents.corrupt(z0, torch.zeros(n, device=z0.device), g)
+        drawn = {"own": torch.as_tensor(own)}
+        for name, z in {"encoder": floor, "shuffled": _shuffled(floor, g), "zeroed": zeros}.items():
+            drawn[name] = _one_step(model, z, g).cpu()
+        scores = {name: data.score(x, seed=seed + 1) for name, x in drawn.items()}
         out["one_step"] = {name: Estimate(s["excess"], s["excess_se"]) for name, s in scores.items()}
     model.train(was_training)
     return out
+
+
+def _shuffled(z: torch.Tensor, g) -> torch.Tensor:
+    """z [n, ...] with every coordinate permuted on its own across sequences."""
+    return z.gather(0, checks.rand(z.shape, g, z).argsort(0))
+
+
+def _one_step(model, z, g, batch: int = 512) -> torch.Tensor:
+    """Tokens [n, L] drawn all at once given finished latents z."""
+    out = []
+    for rows in z.split(batch):
+        x = torch.full((len(rows), model.config.length), model.tokens.mask_id, device=rows.device)
+        where = torch.ones_like(x, dtype=torch.bool)
+        said = model.predict(x, rows, torch.zeros(len(rows), device=rows.device), where, need_latents=False)
+        out.append(draw_categorical(said.tokens, g).reshape(x.shape))
+    return torch.cat(out)
+
+
+def _bar(budgets: list[int], show: bool):
+    """tqdm: a widget in Jupyter, text in a terminal."""
+    if not show:
+        return budgets
+    from tqdm.auto import tqdm
+
+    return tqdm(budgets, desc="budgets", unit="budget", leave=False, dynamic_ncols=True)
+
+
+# -- showing it ------------------------------------------------------------------------------------------
+def _pm(name: str, digits: int):
+    return lambda r: f"{r[name]:.{digits}f} ± {r[name + '_se']:.{digits}f}"
+
+
+def _beside(name: str, fresh: str, form: str):
+    """A value, and in brackets what true data show."""
+    return lambda r: f"{r[name]:{form}}" + (f" ({r[fresh]:{form}})" if fresh in r else "")
+
+
+_COLUMNS = {  # heading -> (key that a row must have, how to write it)
+    "system": ("system", lambda r: r["system"]),
+    "token steps": ("token_steps", lambda r: f"{r['token_steps']}"),
+    "latent steps": ("latent_steps", lambda r: f"{r['latent_steps']}"),
+    "NFE": ("nfe", lambda r: f"{r['nfe']}"),
+    "excess nats": ("excess", _pm("excess", 2)),
+    "mode TV (fresh)": ("mode_tv", _beside("mode_tv", "mode_tv_fresh", ".3f")),
+    "coherent (fresh)": ("coherent", _beside("coherent", "coherent_fresh", ".1%")),
+    "SWD (fresh)": ("swd", _beside("swd", "swd_fresh", ".4f")),
+    "bound, nats/token": ("bound", _pm("bound", 3)),
+    "token entropy (data)": ("entropy", _beside("entropy", "entropy_data", ".3f")),
+    "seconds": ("seconds", lambda r: f"{r['seconds']:.1f}"),
+}
+
+
+def as_text(rows: list[dict]) -> str:
+    """Rows of `frontier` as a table for a terminal; a column that no row has is left out.
+
+    >>> print(as_text([{"system": "mdlm", "token_steps": 1, "nfe": 1, "excess": 44.0, "excess_se": 0.2}]))
+    system  token steps  NFE   excess nats
+    mdlm              1    1  44.00 ± 0.20
+    """
+    kept = {h: c for h, c in _COLUMNS.items() if any(c[0] in r for r in rows)}
+    lines = [list(kept)] + [[write(r) if key in r else "" for key, write in kept.values()] for r in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    out = []
+    for line in lines:
+        cells = [w.ljust(k) if i == 0 else w.rjust(k) for i, (w, k) in enumerate(zip(line, widths, strict=True))]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out)
+
+
+def as_json(value) -> str:
+    """Rows, health or a bound as JSON text: an `Estimate` becomes {value, stderr}, what is not finite null.
+
+    >>> as_json({"excess": Estimate(0.5, 0.1), "swd": float("nan")})
+    '{"excess": {"value": 0.5, "stderr": 0.1}, "swd": null}'
+    """
+    return json.dumps(_plain(value))
+
+
+def _plain(v):
+    if isinstance(v, dict):
+        return {str(k): _plain(w) for k, w in v.items()}
+    if isinstance(v, list | tuple):
+        return [_plain(w) for w in v]
+    if is_dataclass(v):
+        return {f.name: _plain(getattr(v, f.name)) for f in fields(v)}
+    return None if isinstance(v, float) and not math.isfinite(v) else v

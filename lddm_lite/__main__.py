@@ -1,0 +1,26 @@
+"""`python -m lddm_lite`: nothing is imported here, so that `doctor` also works where torch does not."""
+
+import sys
+
+
+def main(argv=None) -> int:
+    """Run one command of `lddm_lite.cli` and return its exit status.
+
+    >>> main(["doctor"])  # doctest: +SKIP
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    if argv == ["doctor"]:
+        from .doctor import main as doctor
+
+        return doctor()
+    try:
+        from .cli import main as cli
+
+        return cli(argv)
+    except ModuleNotFoundError as e:
+        print(f"error: {e}; `python -m lddm_lite doctor` says what is missing", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""The command line: train, sample, infill, evaluate, doctor. Each command is a few calls into the library."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from .options import build_parser, defaults
+
+__all__ = ["main"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status: 0, 2 after `error: ...` on stderr, 130 after Ctrl-C.
+
+    `argv`: the words after `python -m lddm_lite`; None takes those of this process. With LDDM_DEBUG set, errors
+    keep their traceback.
+
+    >>> main(["doctor"])  # doctest: +SKIP
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(COMMANDS, with_fields=argv[:1] == ["train"])
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 0
+    try:
+        status = args.run(args, argv)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as e:
+        if os.environ.get("LDDM_DEBUG") or not _is_user_error(e):
+            raise
+        text = f"{e.filename}: {e.strerror}" if isinstance(e, OSError) and e.filename else str(e)
+        print(f"error: {text}", file=sys.stderr)
+        return 2
+
+
+def _is_user_error(e: Exception) -> bool:
+    from .trainconfig import TrainingError
+
+    return isinstance(e, ValueError | OSError | TrainingError)
+
+
+def _train(args, argv) -> int:
+    from .runs import train
+
+    given = {k: v for k, v in vars(args).items() if k in defaults()}
+    return train(args.out, given, argv, _machine(args), args.resume, args.force, args.quiet)
+
+
+def _sample(args, argv) -> int:
+    model, path = _load(args)
+    for k in _budgets(args, (8,)):
+        options = dict(temperature=args.temperature, eta=args.eta, seed=args.seed)
+        _show(model.sample(args.n, k, args.latent_steps, path, **options), k, args.trace)
+    return 0
+
+
+def _infill(args, argv) -> int:
+    model, path = _load(args)
+    x = _pattern(model, args.pattern)
+    masks = int((x == model.tokens.mask_id).sum())
+    if not masks:
+        raise ValueError("nothing to fill in: write [MASK] for each token that is missing")
+    for k in _budgets(args, (min(8, masks),)):
+        options = dict(temperature=args.temperature, eta=args.eta, seed=args.seed)
+        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **options), k, args.trace)
+    return 0
+
+
+def _pattern(model, pattern: str):
+    """Token ids [L] of a pattern with masks."""
+    import torch
+
+    from . import tasks, text
+
+    if "text" in model.data:
+        return text.from_spec(model.data).encode(pattern)
+    if any(len(label) > 1 for label in model.labels):
+        return tasks.make(**model.data).encode(pattern)
+    ids = {**{label: i for i, label in enumerate(model.labels)}, "_": model.tokens.mask_id}
+    symbols, length = pattern.replace("[MASK]", "_").replace(" ", ""), model.config.length
+    unknown = sorted(set(symbols) - set(ids))
+    if unknown or len(symbols) > length:
+        seen = f", among them {' '.join(unknown)}" if unknown else ""
+        raise ValueError(f"the pattern is at most {length} of the symbols {' '.join(ids)}; got {len(symbols)}{seen}")
+    return torch.tensor([ids[s] for s in symbols.ljust(length, "_")])
+
+
+def _evaluate(args, argv) -> int:
+    from . import evaluate
+
+    model, path = _load(args)
+    data, n = _data(model, args)
+    steps, show = args.token_steps or (1, 2, 4, 8, 16), sys.stderr.isatty()
+    rows = evaluate.frontier(model, data, steps, args.latent_steps, path, n, args.seed, show)
+    task = hasattr(data, "score")
+    if task and not args.no_exact:
+        rows += evaluate.exact_limit(data, steps, n, args.seed, show)
+    report = {"model": args.model, "system": model.name, "data": repr(data), "n": n, "seed": args.seed}
+    report |= {"rows": rows, "nelbo": model.nelbo(data.sample(n, args.seed), path, seed=args.seed)}
+    report |= {"entropy": data.entropy()} if task else {}
+    report |= {"health": evaluate.health(model, data, max(n, 2), args.seed)}
+    if args.json != "-":
+        _print_report(report)
+    if args.json:
+        text = evaluate.as_json(report)
+        print(text) if args.json == "-" else Path(args.json).write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def _data(model, args):
+    """(what the model is judged by, sequences per budget)."""
+    from . import tasks, text
+
+    if "text" not in model.data:
+        if args.text:
+            raise ValueError(f"--text: {args.model} was trained on the task {model.data.get('task')!r}, not on text")
+        return tasks.make(**model.data), 2048 if args.n is None else args.n
+    if not args.text:
+        raise ValueError(f"{args.model} is a model of text: give held-out sentences with --text FILE")
+    return text.from_file(args.text, codec=text.from_spec(model.data)), 256 if args.n is None else args.n
+
+
+def _print_report(report: dict) -> None:
+    from . import evaluate
+
+    print(f"{report['system']} on {report['data']}")
+    print(f"{report['n']:,} sequences per budget, seed {report['seed']}\n\n{evaluate.as_text(report['rows'])}\n")
+    print(report["nelbo"])
+    if "entropy" in report:
+        print(f"entropy of the task: {report['entropy']} nats/sequence; no bound can be lower")
+    health = dict(report["health"])
+    from_z = health.pop("one_step", {})
+    if health:
+        print("latents: " + ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in health.items()))
+    if from_z:
+        print("excess of one token step from z: " + ", ".join(f"{k} {v}" for k, v in from_z.items()))
+
+
+def _doctor(args, argv) -> int:
+    from .doctor import main as doctor
+
+    return doctor(argv[1:])
+
+
+def _machine(args) -> str:
+    """Sets the threads and returns the device. ValueError for a GPU that is not there."""
+    if args.threads is not None and args.threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {args.threads}")
+    if args.threads:
+        os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # of the tokenizer
+    import torch
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    there = torch.cuda.is_available()
+    if args.device == "cuda" and not there:
+        raise ValueError("--device cuda: torch sees no CUDA device here; leave the option out, or run doctor")
+    return "cuda" if there and args.device != "cpu" else "cpu"
+
+
+def _load(args):
+    """(model, path or None for the model's own)."""
+    device = _machine(args)
+
+    from .model import load
+    from .paths import Path as NoisePath
+
+    path = None if args.lead is None else NoisePath(args.lead)
+    return load(args.model).to(device), path
+
+
+def _budgets(args, usual: tuple[int, ...]) -> tuple[int, ...]:
+    steps = args.token_steps or usual
+    if args.trace and len(steps) > 1:
+        raise ValueError(f"--trace saves one run, and --token-steps asks for {len(steps)}")
+    return steps
+
+
+def _show(trace, token_steps: int, file) -> None:
+    steps = f"{token_steps} token step{'s' * (token_steps > 1)}"
+    print(f"# {trace.model}: NFE {trace.nfe}, {steps}, lead {trace.lead:g}, seed {trace.seed}")
+    for i in range(len(trace)):
+        print(trace.text(i))
+    if file:
+        trace.save(file)
+        print(f"# saved in {file}")
+
+
+COMMANDS = {
+    "train": (_train, "train one of the five systems on a task or on a text"),
+    "sample": (_sample, "draw sequences from a trained model"),
+    "infill": (_infill, "fill in what is masked"),
+    "evaluate": (_evaluate, "quality against step budget, beside the exact limit"),
+    "doctor": (_doctor, "what is installed, what is missing, and the command that mends it"),
+}

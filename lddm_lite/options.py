@@ -1,0 +1,216 @@
+"""What the command line understands. Options of models and training are the fields of `Config` and `TrainConfig`."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+__all__ = ["HELP", "PROGRAM", "TEXT_ONLY", "budgets", "build_parser", "defaults", "model_defaults", "training_defaults"]
+
+PROGRAM = "python -m lddm_lite"
+TEXT_ONLY = {"vocab": 4000, "lowercase": True, "limit": None, "holdout": 0.05}  # options of train --text
+DATA = {"task": None, "text": None, "length": None, **TEXT_ONLY}
+FOLLOWS = ("length", "vocab", "pad_id", "latent", "system")  # fields of Config that the data or the system decide
+
+HELP = {  # one line per field of Config and TrainConfig; a test sees to it that none is missing
+    "lead": "path that it samples on by default: 0 joint, 0.5 sequential (default: the system's)",
+    "slots": "latent slots m",
+    "dim": "coordinates d of a latent slot",
+    "codes": "codebook size K of discrete latents",
+    "width": "transformer width of both streams",
+    "blocks": "transformer blocks",
+    "heads": "attention heads; they divide the width",
+    "encoder_blocks": "transformer blocks of the encoder",
+    "log_snr_max": "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor",
+    "log_snr_min": "the same at t_z=1, pure noise",
+    "own_share": "share of training times drawn on the system's own path",
+    "off_path_share": "share drawn off every path, which infilling needs; the rest is on random leads",
+    "steps": "training steps",
+    "batch": "sequences per step",
+    "seed": "seed of weights, data and noise; the same one repeats the run",
+    "lr": "peak learning rate; linear warm-up, then cosine to zero",
+    "warmup": "steps of warm-up",
+    "weight_decay": "AdamW's weight decay",
+    "clip": "largest gradient norm",
+    "ema": "decay of the averaged weights, which are the ones kept",
+    "stage1": "share of steps that train the encoder; longer while the tokens ignore z",
+    "few_step1": "share of token times at t_x=1 in stage 1: what a one-step sampler needs",
+    "few_step2": "the same in stage 2",
+    "log_every": "steps per row of the history",
+    "save_every": "steps between checkpoints",
+}
+
+EPILOGS = {
+    None: f"""commands in the order in which they are used:
+  {PROGRAM} doctor
+  {PROGRAM} train --task binsaw --system co-seq --steps 2000 --out runs/a
+  {PROGRAM} sample runs/a
+  {PROGRAM} evaluate runs/a
+Each explains itself: {PROGRAM} train --help""",
+    "train": f"""systems: mdlm (no latents), co-joint, co-seq (continuous latents), di-joint, di-seq (discrete ones);
+*-seq resolves the latents before the tokens, *-joint both at once.
+
+examples:
+  {PROGRAM} train --task binsaw --length 32 --steps 1000 --out runs/a    # a few minutes
+  {PROGRAM} train --task newswire --system mdlm --out runs/b
+  {PROGRAM} train --text FILE.txt --slots 8 --out runs/c                 # one sentence a line
+  {PROGRAM} train --out runs/a --resume                                  # go on where it stopped
+Ctrl-C stops after the current step and keeps what was learned; resuming is exact, bit for bit on a CPU.""",
+    "sample": f"""NFE, the number of network calls, is printed with every result: it is the price to compare at.
+
+examples:
+  {PROGRAM} sample runs/a
+  {PROGRAM} sample runs/a -n 4 --token-steps 1,4,16 --latent-steps 16
+  {PROGRAM} sample runs/a --lead 0.25 --trace run.json   # lddm_lite.Trace.load reads it""",
+    "infill": f"""examples:
+  {PROGRAM} infill runs/c "The [MASK] said on Monday that [MASK] ." -n 4
+  {PROGRAM} infill runs/a 01__10        # bits: _ is a mask too; what is missing at the end is masked""",
+    "evaluate": f"""Tasks are scored exactly: excess nats over the entropy, total variation over hidden modes, coherence; what
+as many true samples show stands in brackets. The rows 'exact' are the best possible without latents. Text has
+no exact scores: --text FILE, which the model should not have seen, gives the bound in nats per token, and the
+unigram entropy of the samples is shown beside that of the text.
+
+examples:
+  {PROGRAM} evaluate runs/a --token-steps 1,2,4 --json scores.json
+  {PROGRAM} evaluate runs/c --text held_out.txt -n 256""",
+    "doctor": f"example:\n  {PROGRAM} doctor",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options):
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message):
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def budgets(text: str) -> tuple[int, ...]:
+    """Step budgets from text.
+
+    >>> budgets("1,2,4")
+    (1, 2, 4)
+    """
+    try:
+        out = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        out = ()
+    if not out or min(out) < 1:
+        raise argparse.ArgumentTypeError(f"step budgets are positive integers like 1,2,4; got {text!r}")
+    return out
+
+
+def model_defaults() -> dict:
+    """The fields of `Config` that `train` has as options, with their defaults; `lead` None: the system's own.
+
+    >>> model_defaults()["width"]
+    64
+    """
+    from .config import Config
+
+    return {f.name: f.default for f in fields(Config) if f.name not in FOLLOWS} | {"lead": None}
+
+
+def training_defaults() -> dict:
+    """The fields of `TrainConfig`, with their defaults.
+
+    >>> training_defaults()["batch"]
+    64
+    """
+    from .trainconfig import TrainConfig
+
+    return {f.name: f.default for f in fields(TrainConfig)}
+
+
+def defaults() -> dict:
+    """Every option of `train` that shapes the run, with its default.
+
+    >>> defaults()["system"], defaults()["task"]
+    ('co-seq', None)
+    """
+    return {**DATA, "system": "co-seq", **model_defaults(), **training_defaults()}
+
+
+def build_parser(commands: dict, with_fields: bool = True) -> argparse.ArgumentParser:
+    """The parser. `commands`: name -> (function, one line of help). `with_fields=False` leaves out the options that
+    come from dataclasses, for which torch must be loaded.
+
+    >>> build_parser({"sample": (print, "")}).parse_args(["sample", "runs/a", "-n", "2"]).n
+    2
+    """
+    top = _Parser(prog=PROGRAM, description="Latent discrete diffusion, small enough to read.", epilog=EPILOGS[None])
+    sub = top.add_subparsers(dest="command", metavar="command")
+    for name, (run, line) in commands.items():
+        usage = f"{PROGRAM} train (--task NAME | --text FILE) --out DIR [options]" if name == "train" else None
+        p = sub.add_parser(name, help=line, description=line, epilog=EPILOGS[name], usage=usage)
+        p.set_defaults(run=run)
+        if name == "train":
+            _train_options(p, with_fields)
+        elif name != "doctor":
+            _use_options(p, name)
+        if name != "doctor":
+            p.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own choice)")
+            p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
+    return top
+
+
+def _train_options(p, with_fields: bool) -> None:
+    later = dict(default=argparse.SUPPRESS)  # only what is given is in the namespace: --resume compares it
+
+    def add(group, name, kind, text, default, metavar="N", **more):
+        more = dict(type=kind, metavar=metavar) if kind is not bool else dict(action=argparse.BooleanOptionalAction)
+        shown = "" if default is None else f" (default: {default})"
+        group.add_argument("--" + name.replace("_", "-"), help=text + shown, **more, **later)
+
+    data = p.add_argument_group("data")
+    either = data.add_mutually_exclusive_group()
+    tasks = ["binsaw", "mixture", "newswire"]
+    either.add_argument("--task", choices=tasks, help="a task with exact answers: " + ", ".join(tasks), **later)
+    either.add_argument("--text", metavar="FILE", help="any UTF-8 text, one sentence a line", **later)
+    data.add_argument("--length", "--task-length", type=int, metavar="N", **later,
+                      help="tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)")
+    add(data, "vocab", int, "text: pieces of the tokenizer trained on it", TEXT_ONLY["vocab"])
+    add(data, "lowercase", bool, "text: in small letters", TEXT_ONLY["lowercase"])
+    add(data, "limit", int, "text: that many sentences, drawn at random (default: all)", None)
+    add(data, "holdout", float, "text: share of sentences kept for the final score", TEXT_ONLY["holdout"], "X")
+
+    run = p.add_argument_group("run")
+    run.add_argument("--out", required=True, metavar="DIR", help="folder for the model, its history and its state")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --out; needs no other option")
+    run.add_argument("--force", action="store_true", help="overwrite another run in --out")
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    model, training = p.add_argument_group("model"), p.add_argument_group("training")
+    model.add_argument("--system", metavar="S", help="one of the five below (default: co-seq)", **later)
+    if with_fields:
+        for group, options in ((model, model_defaults()), (training, training_defaults())):
+            for name, default in options.items():
+                kind = float if default is None else type(default)
+                add(group, name, kind, HELP.get(name, ""), default, "N" if kind is int else "X")
+
+
+def _use_options(p, name: str) -> None:
+    p.add_argument("model", metavar="DIR", help="a folder written by train, or the name of a shipped checkpoint")
+    if name == "infill":
+        p.add_argument("pattern", metavar="PATTERN", help="what is given, with [MASK] for each token to fill in")
+    n = {"sample": "sequences (default: 8)", "infill": "ways to fill it in (default: 4)",
+         "evaluate": "sequences per budget (default: 2048; 256 for text)"}[name]
+    p.add_argument("-n", "--n", type=int, metavar="N", default={"sample": 8, "infill": 4}.get(name), help=n)
+    steps = {"sample": "8", "infill": "8, or the number of masks if smaller", "evaluate": "1,2,4,8,16"}[name]
+    p.add_argument("--token-steps", type=budgets, metavar="K,...", help=f"token step budgets (default: {steps})")
+    p.add_argument("--latent-steps", type=int, metavar="K",
+                   help="latent steps (default: as many as token steps on the joint path; else 16 for continuous "
+                   "latents, one per slot for discrete ones)")
+    p.add_argument("--lead", type=float, metavar="X",
+                   help="path: 0 joint, 0.5 sequential, or between (default: the system's)")
+    p.add_argument("--seed", type=int, metavar="N", default=0, help="the same seed gives the same result (default: 0)")
+    if name == "evaluate":
+        p.add_argument("--text", metavar="FILE", help="text models: held-out text, one sentence a line")
+        p.add_argument("--no-exact", action="store_true", help="leave out the exact limit")
+        p.add_argument("--json", metavar="FILE", help="write everything as JSON too; - prints JSON and nothing else")
+    else:
+        p.add_argument("--temperature", type=float, metavar="X", default=1.0,
+                       help="of token draws: below 1 sharper, above 1 flatter (default: 1)")
+        p.add_argument("--eta", type=float, metavar="X", default=1.0,
+                       help="noise of the latent steps: 1 ancestral, 0 DDIM (default: 1)")
+        p.add_argument("--trace", metavar="FILE", help="save every step of the sampler as JSON (one budget only)")

@@ -1,0 +1,170 @@
+"""A training run in a folder: what `python -m lddm_lite train` does, and how it goes on after a stop.
+
+The folder holds the model (`model.save`), `training/`, the state between two steps, and `run.json`, all options.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+from .options import PROGRAM, TEXT_ONLY, defaults, model_defaults, training_defaults
+
+__all__ = ["train"]
+
+FORMAT = "lddm-lite run"
+
+
+def train(out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False) -> int:
+    """Train in folder `out` with the options `given` (others: `options.defaults`), print what comes of it, and return
+    the exit status: 0, or 130 when stopped. `words`: the command line, to be kept with the model.
+
+    Raises ValueError for options that do not fit together, for a folder that holds something else, and when resuming
+    with other options or another text; TrainingError when the loss is not finite.
+
+    >>> train("runs/a", {"task": "binsaw", "steps": 100}, [], "cpu")  # doctest: +SKIP
+    0
+    """
+    out = Path(out)
+    run = _stored(out, given) if resume else _new(out, given, words, force)
+    options = run["options"]
+
+    from . import LatentDiffusion, TrainConfig, fit
+
+    data, held_out = _data(options)
+    config = TrainConfig(**{k: options[k] for k in training_defaults()})
+    changes = {k: options[k] for k in model_defaults() if options[k] is not None}
+    model = LatentDiffusion.preset(options["system"], data, seed=config.seed, **changes).to(device)
+    state = out / "training" / "config.json"
+    going_on = resume and state.is_file()  # a run stopped before it first saved starts again
+    if going_on:
+        _check_same(out, model)
+    else:  # nothing of an old run may be taken for the new one's
+        state.unlink(missing_ok=True), (out / "config.json").unlink(missing_ok=True)
+    _write_json(out / "run.json", run)
+    size = sum(p.numel() for p in model.parameters())
+    print(f"{model.name} on {data!r}\n{size:,} parameters, {config.steps:,} steps of {config.batch} on {device}")
+    try:
+        history = fit(model, data, config, out=out, resume=going_on, progress=not quiet)
+    except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
+        return _stopped(out, "")
+    if history.interrupted:
+        return _stopped(out, f" after step {history.state.meta['step']:,}")
+    print(history)
+    scores = _final_scores(model, held_out, config.seed)
+    about = {"history": history.to_dict(), "training": history.state.options}
+    model.save(out, **about, command=run["command"], scores=scores)
+    _next(out, options)
+    return 0
+
+
+def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
+    """The description of a new run, kept as run.json so that --resume needs nothing else."""
+    if ("task" in given) == ("text" in given):
+        raise ValueError("what to train on? Give --task binsaw, mixture or newswire, or --text FILE")
+    misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
+    if misplaced and "task" in given:
+        raise ValueError(f"{', '.join(misplaced)}: for --text only")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if not _is_ours(out):
+            raise ValueError(f"{out} exists and holds something else; give another --out")
+        if not force:
+            raise ValueError(f"{out} holds another run; go on with it by --resume, or overwrite it by --force")
+    command = shlex.join(["python", "-m", "lddm_lite", *words])
+    return {"format": FORMAT, "command": command, "options": {**defaults(), **given}}
+
+
+def _is_ours(out: Path) -> bool:
+    from .checkpoint import FORMAT as CHECKPOINT
+
+    for name, form in (("run.json", FORMAT), ("config.json", CHECKPOINT)):
+        try:
+            if json.loads((out / name).read_text(encoding="utf-8"))["format"] == form:
+                return True
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return False
+
+
+def _stored(out: Path, given: dict) -> dict:
+    """The description of the run in `out`; ValueError where `given` options contradict it."""
+    file = out / "run.json"
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+        run["options"] = options = {**defaults(), **run["options"]}
+    except FileNotFoundError:
+        raise ValueError(f"--resume: no run in {out}; run.json is missing") from None
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"--resume: {file} is damaged: {e!r}") from None
+    differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if k != "text" and options[k] != v]
+    if differ:
+        raise ValueError(
+            f"--resume: {', '.join(differ)} not as in the run in {out}; leave out what differs, or start a new run"
+        )
+    options |= {k: v for k, v in given.items() if k == "text"}  # the file may have moved
+    return run
+
+
+def _check_same(out: Path, model) -> None:
+    from .checkpoint import read
+
+    meta = read(out)[1]
+    if (meta["config"], meta["data"]) != (model.config.to_dict(), json.loads(json.dumps(model.data))):
+        raise ValueError(f"--resume: the data are not those of the run in {out}; has the text changed?")
+
+
+def _data(options: dict):
+    """(training data, data for the final score or None)."""
+    from . import tasks, text
+
+    if options["text"] is None:
+        length = {} if options["length"] is None else {"length": options["length"]}
+        task = tasks.make(options["task"], **length)
+        return task, task
+    same = {k: options[k] for k in ("vocab", "lowercase", "limit", "seed")}
+    length = 64 if options["length"] is None else options["length"]
+    data = text.from_file(options["text"], length=length, **same)
+    if options["holdout"] == 0 or len(data) == 1:
+        return data, None
+    return data.split(options["holdout"], options["seed"])
+
+
+def _final_scores(model, data, seed: int) -> dict:
+    """A quick score, printed, and kept with the model."""
+    from . import evaluate
+
+    if data is None:
+        return {}
+    if hasattr(data, "score"):
+        rows = evaluate.frontier(model, data, (1, 4), n=512, seed=seed)
+        print(evaluate.as_text(rows))
+        return {"frontier": rows}
+    bound = model.nelbo(data.sample(512, seed), seed=seed)
+    print(f"held-out text: {bound}")
+    return {"held_out_nats_per_token": bound.nats_per_token}
+
+
+def _stopped(out: Path, when: str) -> int:
+    print(f"\nStopped{when}; what was learned is in {out}. Go on with:")
+    print(f"  {PROGRAM} train --out {shlex.quote(str(out))} --resume")
+    return 130
+
+
+def _next(out: Path, options: dict) -> None:
+    folder, text = shlex.quote(str(out)), options["text"] is not None
+    pattern = '"the [MASK] said [MASK] ."' if text else "01__10"
+    if options["task"] == "newswire":
+        pattern = '"the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."'
+    print(f"\nSaved in {out}. Next:")
+    print(f"  {PROGRAM} sample {folder}")
+    print(f"  {PROGRAM} infill {folder} {pattern}")
+    print(f"  {PROGRAM} evaluate {folder}{' --text HELD_OUT.txt' if text else ''}")
+
+
+def _write_json(path: Path, value) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)

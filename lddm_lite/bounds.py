@@ -44,7 +44,9 @@ def nelbo(
     model.eval()
     path = path or model.path
     x = model.check_tokens("x", x)
-    checks.integer("draws", draws, minimum=1)
+    checks.integer("draws", draws, minimum=1), checks.integer("batch", batch, minimum=1)
+    if token_steps is None and latent_steps is not None:
+        raise ValueError(f"latent_steps={latent_steps!r} needs token_steps; without both, time is continuous")
     g = checks.generator(seed, x.device)
     tokens, latents, prior, nfe = [], [], [], 0
     for rows in x.split(batch):

@@ -113,7 +113,10 @@ def _evaluate(args, argv) -> int:
         _print_report(report)
     if args.json:
         text = evaluate.as_json(report)
-        print(text) if args.json == "-" else Path(args.json).write_text(text + "\n", encoding="utf-8")
+        if args.json == "-":
+            print(text)
+        else:
+            Path(args.json).write_text(text + "\n", encoding="utf-8")
     return 0
 
 

@@ -82,7 +82,7 @@ class LatentDiffusion(nn.Module):
             task.spec(),
         )
         denoiser.channel = model.latents
-        return model
+        return model.eval()  # in train mode the encoder would no longer give the latents that the denoiser was told
 
     # -- parts ---------------------------------------------------------------------------------------------------
     @property

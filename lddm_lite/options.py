@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-__all__ = ["HELP", "PROGRAM", "TEXT_ONLY", "budgets", "build_parser", "defaults", "model_defaults", "training_defaults"]
+__all__ = ["HELP", "PROGRAM", "TEXT_ONLY", "budgets", "build_parser", "defaults"]
+__all__ += ["model_defaults", "training_defaults"]
 
 PROGRAM = "python -m lddm_lite"
 TEXT_ONLY = {"vocab": 4000, "lowercase": True, "limit": None, "holdout": 0.05}  # options of train --text
@@ -56,7 +57,7 @@ examples:
   {PROGRAM} train --text FILE.txt --slots 8 --out runs/c                 # one sentence a line
   {PROGRAM} train --out runs/a --resume                                  # go on where it stopped
 Ctrl-C stops after the current step and keeps what was learned; resuming is exact, bit for bit on a CPU.""",
-    "sample": f"""NFE, the number of network calls, is printed with every result: it is the price to compare at.
+    "sample": f"""NFE, the number of network calls, is the price to compare at; it is printed with every result.
 
 examples:
   {PROGRAM} sample runs/a
@@ -64,11 +65,11 @@ examples:
   {PROGRAM} sample runs/a --lead 0.25 --trace run.json   # lddm_lite.Trace.load reads it""",
     "infill": f"""examples:
   {PROGRAM} infill runs/c "The [MASK] said on Monday that [MASK] ." -n 4
-  {PROGRAM} infill runs/a 01__10        # bits: _ is a mask too; what is missing at the end is masked""",
-    "evaluate": f"""Tasks are scored exactly: excess nats over the entropy, total variation over hidden modes, coherence; what
-as many true samples show stands in brackets. The rows 'exact' are the best possible without latents. Text has
-no exact scores: --text FILE, which the model should not have seen, gives the bound in nats per token, and the
-unigram entropy of the samples is shown beside that of the text.
+  {PROGRAM} infill runs/a 01__10      # bits: _ is a mask too, and so is what is missing at the end""",
+    "evaluate": f"""Tasks are scored exactly: excess nats, total variation over hidden modes, coherence;
+what as many true samples show stands in brackets. The rows 'exact' are the best possible without
+latents. Text has no exact scores: on --text FILE, which the model should not have seen, the bound is
+taken in nats per token, and the unigram entropy of the samples stands beside that of the text.
 
 examples:
   {PROGRAM} evaluate runs/a --token-steps 1,2,4 --json scores.json

@@ -152,7 +152,8 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
     behind = trace.latents[-1] if cloud is None else np.asarray(cloud)
     to = plane(behind)
     dots = to(behind)
-    ax.scatter(*dots.T, c="#9fb3c8" if hue is None else np.asarray(hue), cmap="twilight", s=8, alpha=0.7, lw=0)
+    colour = dict(color="#9fb3c8") if hue is None else dict(c=np.asarray(hue), cmap="twilight")
+    ax.scatter(*dots.T, s=8, alpha=0.7, lw=0, **colour)
     lines = to(trace.latents[:, :rows])  # [S+1, rows, 2]
     for k in range(lines.shape[1]):
         ax.plot(*lines[:, k].T, color="#333333", lw=0.8, alpha=0.6)

@@ -27,7 +27,7 @@ def sample(model, start, knots, path, seed, temperature: float = 1.0, eta: float
     """
     if checks.number("temperature", temperature) <= 0:
         raise ValueError(f"temperature must be > 0, got {temperature!r}")
-    checks.number("eta", eta, 0.0, 1.0)
+    checks.number("eta", eta, 0.0, 1.0), checks.integer("batch", batch, minimum=1)
     g = checks.generator(seed, start.device)
     was_training = model.training
     model.eval()

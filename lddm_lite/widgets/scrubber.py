@@ -50,6 +50,18 @@ class Scrubber(W.VBox):
         controls = W.HBox([self.play, self.step, self.pick], layout=W.Layout(flex_flow="row wrap"))
         super().__init__([controls, W.HBox(self.panes, layout=W.Layout(flex_flow="row wrap"))])
 
+    def _repr_mimebundle_(self, **kwargs):
+        """As every widget, with a still picture besides for pages that run no widgets: the last step but one."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        step = max(0, self.step.max - 1)
+        stills = "".join(
+            f'<div style="display:inline-block;vertical-align:top">{self.frame(k, step, self.pick.value)}</div>'
+            for k in range(len(self.traces))
+        )
+        data["text/html"] = f"<div>{stills}</div>"
+        return bundle
+
     @staticmethod
     def _plane(trace: Trace, cloud):
         """2-d coordinates of the latents of a run and of the cloud behind them; None without continuous latents."""

@@ -7,10 +7,11 @@ import html
 import io
 
 import numpy as np
+from PIL import Image
 
 from ..plots import BIT_COLOURS
 
-__all__ = ["latent_view", "path_view", "raster_view", "token_view"]
+__all__ = ["code_view", "latent_view", "path_view", "raster_view", "token_view"]
 
 INK, FAINT, PAPER = (
     "var(--jp-ui-font-color1, #222)",
@@ -70,8 +71,6 @@ def raster_view(trace, step: int, order=None, chosen: int | None = None, width: 
     rows = trace.tokens_at(step)
     at = np.arange(len(rows)) if order is None else np.argsort(np.asarray(order), kind="stable")
     palette = np.array([[int(c[j : j + 2], 16) for j in (1, 3, 5)] for c in BIT_COLOURS], dtype=np.uint8)
-    from PIL import Image
-
     data = io.BytesIO()
     Image.fromarray(palette[np.clip(rows[at], 0, 2)]).save(data, format="png")
     picture = base64.b64encode(data.getvalue()).decode()

@@ -14,7 +14,6 @@ from dataclasses import fields, is_dataclass
 import torch
 
 from . import checks
-from .channels import draw_categorical
 from .estimate import Estimate
 from .metrics import unigram_entropy
 from .paths import Path
@@ -108,10 +107,11 @@ def health(model, data, n: int = 1024, seed: int = 0) -> dict:
     - `spread`: mean standard deviation of a coordinate of z_0 across inputs (unit scale; 0 = collapsed), and
       `cosine`: mean cosine between the latents of two inputs (0 = in all directions, 1 = collapsed).
     - `perplexity` (discrete): codes effectively in use; `codes`: how many there are.
-    - `one_step` (tasks): excess nats of sequences drawn in one token step from z: `own`, sampled by the model on
-      the sequential path; `encoder`, of fresh data, the best that the token half can do; `shuffled`, that with
-      each coordinate (continuous) or slot (discrete) taken from another sequence; `zeroed` (all masked when
-      discrete). `own` far above `encoder`: the latent half is to blame. `encoder` near `zeroed`: z is ignored.
+    - `one_step` (tasks): excess nats of sequences drawn in one token step, given latents: `own`, sampled by the
+      model on the sequential path; `encoder`, those of fresh data: the best the token half can do; `zeroed` (all
+      masked when discrete); `half` with half of the fresh data's tokens given, and `half_swapped`, with the latents
+      of another sequence. `own` far above `encoder`: the latent half is to blame. `encoder` near `zeroed`, or
+      `half_swapped` near `half`: z is ignored.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -141,29 +141,25 @@ def health(model, data, n: int = 1024, seed: int = 0) -> dict:
     if hasattr(data, "score"):
         own = model.sample(n, token_steps=1, path=Path.sequential(), seed=seed).tokens
         zeros = torch.full_like(z0, model.latents.mask_id) if discrete else torch.zeros_like(z0)
-        floor = z0 if discrete else model.latents.corrupt(z0, torch.zeros(n, device=z0.device), g)
-        drawn = {"own": torch.as_tensor(own)}
-        for name, z in {"encoder": floor, "shuffled": _shuffled(floor, g), "zeroed": zeros}.items():
-            drawn[name] = _one_step(model, z, g).cpu()
+        t = torch.ones(n, device=x0.device)
+        z = z0 if discrete else model.latents.corrupt(z0, 0 * t, g)
+        blank, half = (model.tokens.corrupt(x0, share * t, g) for share in (1.0, 0.5))
+        given = {"encoder": (blank, z), "zeroed": (blank, zeros), "half": (half, z)}
+        given["half_swapped"] = (half, z.roll(1, 0))
+        drawn = {"own": torch.as_tensor(own)} | {k: _one_step(model, *v, g).cpu() for k, v in given.items()}
         scores = {name: data.score(x, seed=seed + 1) for name, x in drawn.items()}
         out["one_step"] = {name: Estimate(s["excess"], s["excess_se"]) for name, s in scores.items()}
     model.train(was_training)
     return out
 
 
-def _shuffled(z: torch.Tensor, g) -> torch.Tensor:
-    """z [n, ...] with every coordinate permuted on its own across sequences."""
-    return z.gather(0, checks.rand(z.shape, g, z).argsort(0))
-
-
-def _one_step(model, z, g, batch: int = 512) -> torch.Tensor:
-    """Tokens [n, L] drawn all at once given finished latents z."""
+def _one_step(model, x, z, g, batch: int = 512) -> torch.Tensor:
+    """Sequences [n, L] with all masks of x filled at once, given finished latents z."""
     out = []
-    for rows in z.split(batch):
-        x = torch.full((len(rows), model.config.length), model.tokens.mask_id, device=rows.device)
-        where = torch.ones_like(x, dtype=torch.bool)
-        said = model.predict(x, rows, torch.zeros(len(rows), device=rows.device), where, need_latents=False)
-        out.append(draw_categorical(said.tokens, g).reshape(x.shape))
+    for x_t, z_t in zip(x.split(batch), z.split(batch), strict=True):
+        where, t_z = x_t == model.tokens.mask_id, torch.zeros(len(x_t), device=x_t.device)
+        said = model.predict(x_t, z_t, t_z, where, need_latents=False)
+        out.append(model.tokens.reverse_step(x_t, said.tokens, where, g))
     return torch.cat(out)
 
 

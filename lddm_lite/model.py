@@ -164,7 +164,8 @@ class LatentDiffusion(nn.Module):
         start = torch.full((n, self.config.length), self.tokens.mask_id, device=self.device)
         if self.config.pad_id is not None:
             share = torch.tensor(self.data["lengths"], dtype=torch.float64)
-            at = sampler.draw_lengths(share, n, checks.generator(seed)).to(self.device)
+            g = checks.generator(checks.integer("seed", seed, minimum=0) + 1_000_003)  # apart from the sampler's draws
+            at = sampler.draw_lengths(share, n, g).to(self.device)
             start[torch.arange(self.config.length, device=self.device) >= at.unsqueeze(1)] = self.config.pad_id
         return self._run(start, token_steps, latent_steps, path, seed, options)
 

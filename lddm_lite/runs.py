@@ -52,7 +52,7 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
         return _stopped(out, "")
     if history.interrupted:
         return _stopped(out, f" after step {history.state.meta['step']:,}")
-    print(history)
+    print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
     scores = _final_scores(model, held_out, config.seed)
     about = {"history": history.to_dict(), "training": history.state.options}
     model.save(out, **about, command=run["command"], scores=scores)

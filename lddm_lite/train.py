@@ -142,13 +142,14 @@ class _Run:
         """Is stage 1 over? Not before its share of steps, nor while the tokens do not respond to z (METHOD 5: a check,
         not a step count), but at the latest after LATEST_STAGE1 of all steps."""
         first = math.ceil(self.config.stage1 * self.config.steps)
-        if self.step < first or (self.step - first) % 20:
+        last = max(first, math.ceil(LATEST_STAGE1 * self.config.steps))
+        if self.step < first or ((self.step - first) % 20 and self.step < last):
             return False
         share = z_response(self.model, self.data.sample(256, checks.generator(self.config.seed + 7)))
         if share > RESPONSE:
             self.history.events.append((self.step, f"encoder frozen; shuffling z costs {share:.1%} of the token loss"))
             return True
-        if self.step >= max(first, LATEST_STAGE1 * self.config.steps):
+        if self.step >= last:
             text = f"the tokens do not respond to z (shuffling it costs {share:.2%}); the latents carry nothing"
             self.history.events.append((self.step, text))
             return True

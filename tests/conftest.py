@@ -1,5 +1,6 @@
 """What all tests share: one thread, repeatable properties, tiny tasks whose every state can be listed."""
 
+import math
 import os
 
 import pytest
@@ -13,6 +14,20 @@ from lddm_lite.tasks import Binsaw, MixtureTask
 torch.set_num_threads(1)  # many small tensors: threads would only wait for each other
 settings.register_profile("quick", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("quick")
+
+
+def near(value, sd, n, truth, sds=5.0):
+    """Assert that a mean of n draws of standard deviation sd is within 5 standard errors (one seed in 10^6 is not)."""
+    assert abs(float(value) - float(truth)) <= sds * float(sd) / math.sqrt(n), (float(value), float(truth))
+
+
+def awaken(model, seed=0):
+    """Random numbers for all weights: gates and heads start at zero, which would hide what depends on what."""
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(0.3 * torch.randn(p.shape, generator=g))
+    return model.eval()
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -127,8 +127,8 @@ def test_m11_the_line_integral_is_the_same_on_every_path_and_equals_the_entropy(
     parts = {lead: line_integral(model, lead) for lead in (0.0, 0.15, 0.35, 0.5)}
     assert parts[0.5][1] > 0.3 and abs(parts[0.5][1] - parts[0.0][1]) > 0.1  # the split does depend on the path
     for lead, (tokens, latents) in parts.items():
-        # 24 x 24 nodes leave 1e-3; the sums over codes are exact
-        tolerance = 2e-3 if kind == "continuous" else 1e-9
+        # 24 x 24 nodes leave 1e-4; the sums over codes are exact
+        tolerance = 5e-4 if kind == "continuous" else 1e-9
         assert tokens + latents + prior == pytest.approx(task.entropy().value + truth, abs=tolerance), lead
 
 
@@ -139,7 +139,7 @@ def test_m11_mixed_identity(kind, t_x, t_z, model):
     model, h = model(kind), 1e-3
     over_z = (rates(model, t_x, t_z + h)[0] - rates(model, t_x, t_z - h)[0]) / (2 * h)
     over_x = (rates(model, t_x + h, t_z)[1] - rates(model, t_x - h, t_z)[1]) / (2 * h)
-    assert over_z == pytest.approx(over_x, rel=5e-3 if kind == "continuous" else 1e-4) and abs(over_z) > 0.02
+    assert over_z == pytest.approx(over_x, rel=1e-3 if kind == "continuous" else 1e-4) and abs(over_z) > 0.02
 
 
 # --- through `nelbo` --------------------------------------------------------------------------------------

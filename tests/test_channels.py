@@ -6,16 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import near
 
 from lddm_lite import channels
 from lddm_lite.channels import GaussianChannel, MaskedChannel, draw_categorical
 
 F64 = torch.float64
-
-
-def near(value, sd, n, truth, sds=5.0):
-    """Is a mean of n draws with standard deviation sd within 5 of its standard errors (1 seed in 10^6 is not)?"""
-    assert abs(float(value) - float(truth)) <= sds * float(sd) / math.sqrt(n), (float(value), float(truth))
 
 
 # --- categorical draws ------------------------------------------------------------------------------------

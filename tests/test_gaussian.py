@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import near
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Independent, Normal, kl_divergence
@@ -15,11 +16,6 @@ from lddm_lite.channels import GaussianChannel
 F64 = torch.float64
 times = st.floats(0, 1, allow_nan=False)
 reals = st.floats(-3, 3, allow_nan=False)
-
-
-def near(value, sd, n, truth, sds=5.0):
-    """Is a mean of n draws with standard deviation sd within 5 of its standard errors (1 seed in 10^6 is not)?"""
-    assert abs(float(value) - float(truth)) <= sds * float(sd) / math.sqrt(n), (float(value), float(truth))
 
 
 @given(times, st.floats(-10, 0), st.floats(0.5, 10))

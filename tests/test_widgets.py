@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from lddm_lite import LatentDiffusion, Path, Trace, plots, tasks
+from lddm_lite import LatentDiffusion, Trace, plots, tasks
 from lddm_lite.widgets import Scrubber, views
 
 matplotlib.use("agg")

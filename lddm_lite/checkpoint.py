@@ -35,7 +35,7 @@ def write(folder, tensors: dict[str, torch.Tensor], meta: dict) -> Path:
     weights = folder / f"weights-{digest[:12]}.safetensors"
     header = {"format": FORMAT, "version": VERSION, "weights": weights.name, "sha256": digest}
     _replace(weights, data)
-    _replace(folder / "config.json", (json.dumps({**header, **meta}, indent=1) + "\n").encode())
+    _replace(folder / "config.json", (json.dumps({**header, **meta}, indent=1, default=_plain) + "\n").encode())
     for old in folder.glob("weights-*"):
         if old != weights:
             with contextlib.suppress(OSError):
@@ -60,12 +60,12 @@ def _replace(path: Path, data: bytes) -> None:
 def read(folder) -> tuple[dict[str, torch.Tensor], dict]:
     """Tensors and meta of a checkpoint folder. Raises CheckpointError naming the file and what is wrong with it:
     missing, cut off, changed, of another version, or a pickle."""
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     folder = Path(folder)
     if folder.is_file():
-        head = folder.read_bytes()[:4]
-        if head[:2] == b"PK" or head[:1] == b"\x80":
+        if _is_pickle(folder.read_bytes()):
             raise CheckpointError(
                 f"{folder} is a pickle (torch.save); it could run code when loaded. Give a folder written by model.save"
             )
@@ -85,8 +85,24 @@ def read(folder) -> tuple[dict[str, torch.Tensor], dict]:
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing, though {config.name} names it")
     data = weights.read_bytes()
-    if data[:2] == b"PK" or data[:1] == b"\x80":
-        raise CheckpointError(f"{weights} is a pickle, not safetensors; it is not loaded, since a pickle can run code")
+    # only a file that is not what was written is asked whether it is a pickle: safetensors may begin the same way
     if hashlib.sha256(data).hexdigest() != meta.get("sha256"):
+        if _is_pickle(data):
+            raise CheckpointError(f"{weights} is a pickle, not safetensors; it is not loaded, since it could run code")
         raise CheckpointError(f"{weights} is cut off or changed: its sha256 is not the one in {config.name}")
-    return load(data), meta
+    try:
+        return load(data), meta
+    except SafetensorError as e:
+        raise CheckpointError(f"{weights} is not a safetensors file: {e}") from None
+
+
+def _is_pickle(data: bytes) -> bool:
+    """Does a file begin like a pickle, or like the zip archive of torch.save?"""
+    return data[:2] == b"PK" or data[:1] == b"\x80"
+
+
+def _plain(value):
+    """numpy numbers as Python's, for JSON."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} does not go into JSON")

@@ -197,11 +197,15 @@ class LatentDiffusion(nn.Module):
     def load(cls, folder) -> LatentDiffusion:
         """The model saved in `folder`, ready to sample. CheckpointError says what is wrong with a broken one."""
         tensors, meta = checkpoint.read(folder)
-        known = {f.name for f in fields(Config)}
-        unknown = set(meta["config"]) - known
+        if not isinstance(meta.get("config"), dict) or not {"labels", "data"} <= set(meta):
+            raise checkpoint.CheckpointError(f"{folder} holds no model but {meta.get('kind', 'something else')!r}")
+        unknown = set(meta["config"]) - {f.name for f in fields(Config)}
         if unknown:
             raise checkpoint.CheckpointError(f"{folder}/config.json has unknown options {sorted(unknown)}")
-        model = cls.from_config(Config(**meta["config"]), meta["labels"], meta["data"])
+        try:
+            model = cls.from_config(Config(**meta["config"]), meta["labels"], meta["data"])
+        except (TypeError, ValueError) as e:
+            raise checkpoint.CheckpointError(f"{folder}/config.json does not describe a model: {e}") from None
         try:
             model.load_state_dict(tensors)
         except RuntimeError as e:

@@ -134,12 +134,15 @@ class Trace:
         if raw.get("version") != VERSION:
             raise ValueError(f"trace version {raw.get('version')!r}; this library reads version {VERSION}")
         kept = {}
-        for f in fields(cls):
-            v = raw.get(f.name)
-            if isinstance(v, dict) and "base64" in v:
-                v = np.frombuffer(base64.b64decode(v["base64"]), dtype=v["dtype"]).reshape(v["shape"]).copy()
-            kept[f.name] = v
-        return cls(**kept)
+        try:
+            for f in (f for f in fields(cls) if f.name in raw):
+                v = raw[f.name]
+                if isinstance(v, dict) and "base64" in v:
+                    v = np.frombuffer(base64.b64decode(v["base64"]), dtype=v["dtype"]).reshape(v["shape"]).copy()
+                kept[f.name] = v
+            return cls(**kept)
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise ValueError(f"not a trace: its content is damaged ({type(e).__name__}: {e})") from None
 
     def save(self, path) -> None:
         """Write the trace to `path`, whole or not at all."""

@@ -109,6 +109,18 @@ class _Run:
         return self.history
 
     def _one_step(self) -> dict:
+        """One step, or a TrainingError that leaves the model as it was before."""
+        # the forward pass of stage 1 already moves the encoder's statistics and codebook
+        before = [b.clone() for b in self.model.encoder.buffers()] if self.stage == 1 else []
+        try:
+            return self._update()
+        except TrainingError:
+            with torch.no_grad():
+                for b, old in zip(self.model.encoder.buffers() if before else (), before, strict=True):
+                    b.copy_(old)
+            raise
+
+    def _update(self) -> dict:
         c, lr = self.config, self.config.lr_at(self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
@@ -186,10 +198,12 @@ class _Run:
         state.write(self.out / "training")
         kept = [p.detach().clone() for p in self.params]
         self._use_ema()
-        self.model.save(self.out, history=self.history.to_dict(), training=asdict(self.config))
-        with torch.no_grad():
-            for p, k in zip(self.params, kept, strict=True):
-                p.copy_(k)
+        try:
+            self.model.save(self.out, history=self.history.to_dict(), training=asdict(self.config))
+        finally:  # also on a full disk: the averages must not be taken for the weights of the run
+            with torch.no_grad():
+                for p, k in zip(self.params, kept, strict=True):
+                    p.copy_(k)
 
 
 @torch.no_grad()

@@ -42,6 +42,8 @@ class TrainConfig:
         for name in ("lr", "clip"):
             if checks.number(name, getattr(self, name)) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        if math.isinf(self.lr):
+            raise ValueError(f"lr must be finite, got {self.lr!r}")
 
     def lr_at(self, step: int) -> float:
         """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero.

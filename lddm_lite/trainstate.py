@@ -33,7 +33,10 @@ class TrainState:
     @classmethod
     def read(cls, folder) -> TrainState:
         """Load from `folder`; CheckpointError when there is none or it is damaged."""
-        return cls(*checkpoint.read(folder))
+        tensors, meta = checkpoint.read(folder)
+        if meta.get("kind") != "training state":
+            raise checkpoint.CheckpointError(f"{folder} holds no training state")
+        return cls(tensors, meta)
 
 
 def snapshot(run) -> TrainState:
@@ -45,12 +48,18 @@ def snapshot(run) -> TrainState:
             tensors[f"optimiser.{i}.{name}"] = v.detach().clone()
     tensors["random.data"], tensors["random.noise"] = run.g_data.get_state(), run.g_noise.get_state()
     meta = {"step": run.step, "stage": run.stage, "options": asdict(run.config), "window": run.window[:]}
+    meta["model"] = run.model.config.to_dict()
     return TrainState(tensors, {**meta, "history": {**run.history.to_dict(), "rows": run.history.rows[:]}})
 
 
 def restore(run, state: TrainState) -> None:
     """Put a snapshot back into a fresh `_Run` of the same model and options."""
     t, device = state.tensors, run.model.device
+    own = run.model.config.to_dict()
+    stopped = state.meta.get("model", own)
+    differ = [f"{k} {stopped.get(k)!r}, now {own[k]!r}" for k in own if stopped.get(k) != own[k]]
+    if differ:
+        raise ValueError(f"resume: the stopped run was of another model: {'; '.join(differ)}")
     run.model.load_state_dict({k[6:]: v for k, v in t.items() if k.startswith("model.")})
     run.ema = [t[f"ema.{i}"].to(device) for i in range(len(run.params))]
     for i, p in enumerate(run.params):

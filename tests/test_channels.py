@@ -34,7 +34,7 @@ def test_draws_are_made_in_float64(monkeypatch, gen):
     """float32 has no number between 1 - 6e-8 and 1, and its uniform draws are 0 once in 16 million: tails get lost."""
     u = torch.tensor([[0.5e-12], [1.5e-12], [1 - 2.5e-12], [1 - 1.5e-12]], dtype=F64)
     monkeypatch.setattr(channels, "rand", lambda shape, g, like=None, dtype=torch.float32: u.to(dtype))
-    log_probs = torch.tensor([1e-12, 1 - 3e-12, 2e-12], dtype=F64).log().expand(4, -1)
+    log_probs = torch.tensor([1e-12, 1 - 3e-12, 2e-12], dtype=F64).log().float().expand(4, -1)  # as a network gives
     assert draw_categorical(log_probs, gen()).tolist() == [0, 1, 1, 2]
 
 

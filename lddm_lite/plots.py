@@ -148,7 +148,7 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
     `hue` [N] (a cyclic quantity in [0, 1)). Continuous latents only."""
     if trace.latent_kind != "continuous":
         raise ValueError(f"latent_trajectories needs continuous latents, this trace has {trace.latent_kind}")
-    ax = _axes(ax, (4.2, 4.0))
+    ax = _axes(ax, (4.6, 4.8))
     behind = trace.latents[-1] if cloud is None else np.asarray(cloud)
     to = plane(behind)
     dots = to(behind)
@@ -160,5 +160,5 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
     ax.scatter(*lines[0].T, marker="x", color="#333333", s=24, label="noise", zorder=3)
     ax.scatter(*lines[-1].T, marker="o", color=_P[1], edgecolor="white", s=36, label="resolved", zorder=4)
     ax.set(xlabel="latent plane, axis 1", ylabel="axis 2", aspect="equal")
-    ax.legend(frameon=False, loc="upper right")
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=2)
     return ax

@@ -159,6 +159,8 @@ def test_m11_nelbo_is_the_entropy_on_every_path(kind, tiny, settled):
         assert abs(n.total.value - sample_entropy) < 4 * n.total.stderr + 0.002 and n.total.stderr < 0.03
         assert n.nats_per_token == pytest.approx(n.total.value / 4)
         assert n.total.value == pytest.approx(n.tokens.value + n.latents.value + n.prior.value)
+        if kind == "continuous":
+            assert n.prior.value == pytest.approx(float(model.latents.prior_kl(model.encode(x)).mean()), rel=1e-5)
     if kind == "none":
         assert found[0].latents.value == found[0].prior.value == 0
     else:

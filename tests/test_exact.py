@@ -106,7 +106,8 @@ def test_exact_predictions_are_bayes_rule(tiny, settled, gen):
     """With a latent: p(x | x_t, z_t) is proportional to p(x) 1[x fits x_t] q(z_t | z_0(x)), over all sequences."""
     model = LatentDiffusion.exact(tiny, settled(tiny, dim=4, slots=2))
     x, g = tiny.all_sequences(), gen(3)
-    z0 = model.encode(x).double()
+    z0 = model.encode(x).double() * torch.linspace(0.3, 1.5, 16, dtype=F64).reshape(-1, 1, 1)  # off the sphere too
+    model.denoiser.points = z0
     x_t = model.tokens.corrupt(x, torch.full((16,), 0.5), g)
     t_z = torch.linspace(0.3, 0.9, 16, dtype=F64)
     z_t = model.latents.corrupt(z0, t_z, g)

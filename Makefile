@@ -50,7 +50,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-min lint doctor checkpoints clean
+.PHONY: help lab install test quick test-slow test-min lint doctor checkpoints notebooks clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
@@ -105,6 +105,9 @@ checkpoints: install  ## train and score again the models that ship in data/chec
 	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --dim 4 --steps 2500)
 	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --steps 3000)
 	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --stage1 0.4 --steps 5000)
+
+notebooks: install  ## run the notebooks in full and keep their outputs
+	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/refresh.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
 	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis

@@ -184,6 +184,16 @@ def test_continuous_latents_lie_on_the_sphere_and_are_centred(settled):
     assert z.mean(0).abs().max() < 0.5 and z.std(0).min() > 0.3
 
 
+def test_settled_statistics_are_plain_averages(settled):
+    encoder, seen = settled(TASK, dim=4), []
+    encoder.centre.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    for k in range(4):  # the batches that the fixture settled it on
+        encoder(TASK.sample(256, seed=k))
+    assert torch.allclose(encoder.centre.running_mean, torch.stack([y.mean(0) for y in seen]).mean(0), atol=1e-5)
+    assert torch.allclose(encoder.centre.running_var, torch.stack([y.var(0) for y in seen]).mean(0), rtol=1e-4)
+    assert encoder.centre.momentum == 0.05 and not encoder.training
+
+
 def test_the_loss_of_a_fresh_model_is_log_v_per_token():
     for system in SYSTEMS:
         fresh = LatentDiffusion.preset(system, TASK, **SMALL).eval()

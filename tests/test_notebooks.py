@@ -1,34 +1,17 @@
 """Every notebook runs top to bottom from a fresh kernel, at LDDM_FAST size, and what is committed is fit to be read."""
 
 import re
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "notebooks"))
+from refresh import run  # noqa: E402
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-
-
-def run(path: Path, seconds: int = 300):
-    """Execute and return the notebook. Fails on an exception inside a widget callback too, which nbclient lets pass."""
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
-    for attempt in (1, 2):  # widget notebooks have been seen to hang while starting; once more is enough
-        nb = nbformat.read(path, as_version=4)
-        where = {"metadata": {"path": str(path.parent)}}
-        client = NotebookClient(nb, timeout=seconds, kernel_name="python3", resources=where)
-        try:
-            client.execute()
-            break
-        except (CellTimeoutError, DeadKernelError):
-            if attempt == 2:
-                raise
-    state = nb.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
-    inside = [o for w in state.values() for o in w["state"].get("outputs", []) if o.get("output_type") == "error"]
-    assert not inside, f"errors inside widget callbacks: {inside}"
-    return nb
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -44,6 +44,7 @@ def test_stage_2_freezes_the_encoder(responsive):
     model, short = run("co-seq", stop=13)
     frozen = {k: v.clone() for k, v in model.encoder.state_dict().items()}
     assert short.state.meta["stage"] == 2
+    assert model.encoder.centre.num_batches_tracked == 16  # settled on fresh batches, not the averages of training
     fit(model, Feed(16), resume=short, **QUICK)
     assert all(torch.equal(v, frozen[k]) for k, v in model.encoder.state_dict().items())
 

@@ -35,7 +35,7 @@ class ContinuousEncoder(nn.Module):
         self.register_buffer("positions", sinusoid(torch.arange(c.length), c.width), persistent=False)
         self.queries = nn.Parameter(torch.randn(c.slots, c.width))
         self.trunk = Trunk(c.width, c.encoder_blocks, c.heads, latent=True, timed=False)
-        self.head = nn.Linear(c.width, c.dim)  # not zero-initialised: that would be a collapsed start
+        self.head = nn.Linear(c.width, c.dim)  # not zero-initialised: nothing could then move the latents apart
         self.centre = nn.BatchNorm1d(c.slots * c.dim, affine=False, momentum=0.05)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:

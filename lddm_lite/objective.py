@@ -75,21 +75,22 @@ def training_loss(model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, f
     Stage 2 leaves the encoder alone and trains both terms. Times come from the system's own path (`own_share`), from
     random leads, and off any path (`off_path_share`), so that one set of weights serves every lead, and infilling.
 
-    `few_step` is the share of token times put at t_x = 1, the state from which a one-step sampler draws everything.
-    There the loss is sum_i -log p(x_i | z), (M4) for a single step: by (M12) it falls only as z carries what the
-    tokens share. The plain integral cannot tell such a z from one that copies a few tokens, since both lower it by
-    I(x; z).
+    `few_step` is the share of token times moved to the beginning of sampling. In stage 1, and where latents lead, that
+    is t_x = 1, the state from which a one-step sampler draws everything. There the loss is sum_i -log p(x_i | z), (M4)
+    for a single step: by (M12) it falls only as z carries what the tokens share. The plain integral cannot tell such
+    a z from one that copies a few tokens, since both lower it by I(x; z). Elsewhere it is the neighbourhood of t_x = 1,
+    where the first few tokens decide what all share, and a mistake spoils the rest.
     """
     c, b = model.config, len(x0)
     t_x = antithetic(b, g, x0)
     if c.latent == "none":
-        tokens, _ = path_rates(model, x0, None, None, t_x, g)
+        tokens, _ = path_rates(model, x0, None, None, _early(t_x, few_step, g, at_once=False), g)
         return Loss(tokens.mean(), {"tokens": tokens.mean().detach()})
     pick = rand((b,), g, x0)
     lead = torch.where(pick < c.own_share, torch.full_like(pick, c.lead), rand((b,), g, x0) / 2)
     off = pick > 1 - c.off_path_share
     gap = lead / (1 - lead)
-    t_x = torch.where(rand((b,), g, x0) < few_step, torch.ones_like(t_x), t_x)
+    t_x = _early(t_x, few_step, g, at_once=stage == 1 or c.lead == 0.5)
     if stage == 1:
         return _encoder_loss(model, x0, gap, t_x, g)
     with torch.no_grad():
@@ -102,6 +103,12 @@ def training_loss(model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, f
             tokens, latents = tokens.index_add(0, rows, part[0]), latents.index_add(0, rows, part[1])
     terms = {"tokens": tokens.mean(), "latents": latents.mean()}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
+
+
+def _early(t_x, few_step: float, g, at_once: bool):
+    """Times with a share of them moved to t_x = 1, or (not `at_once`) crowded towards it."""
+    early = torch.ones_like(t_x) if at_once else 1 - (1 - t_x) ** 3
+    return torch.where(rand(t_x.shape, g, t_x) < few_step, early, t_x)
 
 
 def _encoder_loss(model, x0, gap, t_x, g) -> Loss:

@@ -35,7 +35,7 @@ HELP = {  # one line per field of Config and TrainConfig; a test sees to it that
     "clip": "largest gradient norm",
     "ema": "decay of the averaged weights, which are the ones kept",
     "stage1": "share of steps that train the encoder; longer while the tokens ignore z",
-    "few_step1": "share of token times at t_x=1 in stage 1: what a one-step sampler needs",
+    "few_step1": "share of token times moved to the start of sampling (t_x=1) in stage 1: what few steps need",
     "few_step2": "the same in stage 2",
     "log_every": "steps per row of the history",
     "save_every": "steps between checkpoints",

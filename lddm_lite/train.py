@@ -49,6 +49,8 @@ def fit(
             f"data has length {data.length} and vocab {data.vocab}; "
             f"the model was made for {model.config.length} and {model.config.vocab}"
         )
+    if model.encoder is not None and config.batch < 2:
+        raise ValueError(f"batch must be >= 2 for {model.name!r}, whose encoder is centred by the batch; got 1")
     run = _Run(model, data, config, Path(out) if out else None)
     if resume:
         run.resume(resume)

@@ -28,7 +28,7 @@ class TrainConfig:
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.99  # decay of the weights used for sampling; ramps up over the first steps
     stage1: float = 0.3  # share of steps that train the encoder; extended while the tokens do not respond to z
-    few_step1: float = 0.5  # share of token times at t_x=1 in stage 1, and ...
+    few_step1: float = 0.5  # share of token times moved to the start of sampling in stage 1, and ...
     few_step2: float = 0.25  # ... in stage 2 (see objective.training_loss)
     log_every: int = 20  # steps per row of the history
     save_every: int = 500  # steps between checkpoints, when `out` is given

@@ -152,6 +152,12 @@ def test_wrong_options_are_named(options, message):
         fit(start("mdlm"), TASK, progress=False, **options)
 
 
+def test_an_encoder_needs_more_than_one_sequence_a_batch():
+    with pytest.raises(ValueError, match="batch must be >= 2 for 'di-seq'"):
+        fit(start("di-seq"), TASK, batch=1, progress=False)
+    assert fit(start("mdlm"), TASK, batch=1, steps=2, progress=False).rows[-1]["step"] == 2
+
+
 def test_data_of_another_shape_is_an_error():
     with pytest.raises(ValueError, match="data has length 6 and vocab 2; the model was made for 8 and 2"):
         fit(start("mdlm"), Binsaw(6), progress=False)

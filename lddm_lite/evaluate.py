@@ -15,7 +15,7 @@ import torch
 
 from . import checks
 from .estimate import Estimate
-from .metrics import unigram_entropy
+from .metrics import unigram_entropy, z_response
 from .paths import Path
 
 __all__ = ["as_json", "as_text", "exact_limit", "frontier", "health", "score_samples"]
@@ -118,8 +118,6 @@ def health(model, data, n: int = 1024, seed: int = 0) -> dict:
     >>> sorted(health(LatentDiffusion.preset("co-seq", task, width=16), task, n=64))
     ['cosine', 'one_step', 'spread', 'z_response']
     """
-    from .train import z_response
-
     if model.latents is None or model.encoder is None:
         return {}
     was_training = model.training

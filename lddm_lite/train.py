@@ -14,10 +14,11 @@ import torch
 
 from . import checks
 from .history import History
+from .metrics import z_response
 from .trainconfig import TrainConfig, TrainingError, budget
 from .trainstate import TrainState, restore, snapshot
 
-__all__ = ["TrainConfig", "TrainingError", "budget", "fit", "z_response"]
+__all__ = ["TrainConfig", "TrainingError", "budget", "fit"]
 
 
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
@@ -206,25 +207,6 @@ class _Run:
             with torch.no_grad():
                 for p, k in zip(self.params, kept, strict=True):
                     p.copy_(k)
-
-
-@torch.no_grad()
-def z_response(model, x0: torch.Tensor, seed: int = 0) -> float:
-    """How much the tokens use the latents: the relative rise of the all-masked token loss when z is shuffled between
-    sequences. 0 = ignored."""
-    was = model.training
-    model.eval()
-    x0 = x0.to(model.device)
-    g = checks.generator(seed, model.device)
-    t0, t1 = torch.zeros(len(x0), device=x0.device), torch.ones(len(x0), device=x0.device)
-    x_t = model.tokens.corrupt(x0, t1, g, keep=~model.valid(x0))
-    z = model.latents.corrupt(model.encode(x0, g), t0, g)
-    where = x_t == model.tokens.mask_id
-    own, other = (
-        model.tokens.rate(x0, x_t, model.predict(x_t, v, t0, where, False).tokens, t1) for v in (z, z.roll(1, 0))
-    )
-    model.train(was)
-    return float((other.mean() - own.mean()) / own.mean())
 
 
 def _short(history: History) -> str:

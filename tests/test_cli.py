@@ -115,8 +115,8 @@ def test_no_command_prints_the_commands(run):
 def test_examples_in_help_and_readme_are_accepted():
     parser = options.build_parser(cli.COMMANDS)
     pages = [*options.EPILOGS.values(), (ROOT / "README.md").read_text()]
-    lines = re.findall(r"python -m lddm_lite (\w.*)", "\n".join(pages))
-    commands = [shlex.split(line.replace("`", "").rstrip(". "), comments=True) for line in lines]
+    lines = re.findall(r"python -m lddm_lite (\w[^`\n]*)", "\n".join(pages))
+    commands = [shlex.split(line.rstrip(". "), comments=True) for line in lines]
     assert len(commands) > 12
     for words in commands:
         if "--help" not in words:

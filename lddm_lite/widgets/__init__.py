@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .infill import Infill
+from .latent_explorer import LatentExplorer
 from .scrubber import Scrubber
 
-__all__ = ["Scrubber"]
+__all__ = ["Infill", "LatentExplorer", "Scrubber"]

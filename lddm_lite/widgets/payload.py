@@ -1,0 +1,119 @@
+"""The bytes a widget's data travel in, and the HTML around them: one format for live widgets, outputs and pages."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import html
+import json
+import struct
+import zlib
+from importlib import resources
+
+import numpy as np
+
+__all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
+
+_TYPES = {"u1": "|u1", "u2": "<u2", "u4": "<u4", "i4": "<i4", "f4": "<f4"}
+_START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
+
+
+def pack(head: dict, arrays: dict[str, np.ndarray]) -> bytes:
+    """One compressed block: the length of a JSON head, the head, the arrays, each at a multiple of 8 bytes.
+
+    Floats travel as float32, integers as the smallest type that holds them. ValueError for other kinds of array, and
+    for negative integers beyond int32.
+
+    >>> unpack(pack({"title": "x"}, {"a": np.array([1, 300])}))["a"].tolist()
+    [1, 300]
+    """
+    where, blocks, at = {}, [], 0
+    for name, array in arrays.items():
+        array = np.asarray(array)
+        if array.dtype.kind in "iub":
+            array = small_ints(array)
+        elif array.dtype.kind == "f":
+            array = array.astype("<f4")
+        else:
+            raise ValueError(f"array {name!r} must hold numbers, got dtype {array.dtype}")
+        data = np.ascontiguousarray(array).tobytes()
+        kind = array.dtype.str[1:]
+        where[name] = {"dtype": kind, "shape": list(array.shape), "at": at}
+        data += b"\0" * (-len(data) % 8)
+        blocks.append(data)
+        at += len(data)
+
+    def encoded(start):
+        placed = {k: {**v, "at": v["at"] + start} for k, v in where.items()}
+        return json.dumps({**head, "arrays": placed}, allow_nan=False).encode()
+
+    # the head holds the offsets, which depend on its own length: leave room, then fill with spaces
+    start = 4 + len(encoded(0)) + 12 * len(where)
+    start += -start % 8
+    text = encoded(start)
+    return zlib.compress(struct.pack("<I", start - 4) + text.ljust(start - 4) + b"".join(blocks), 9)
+
+
+def small_ints(array: np.ndarray) -> np.ndarray:
+    """Integers in the smallest of uint8, uint16, uint32, int32 that holds them."""
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    for name in ("|u1", "<u2", "<u4", "<i4"):
+        info = np.iinfo(name)
+        if info.min <= low and high <= info.max:
+            return array.astype(name)
+    raise ValueError(f"integers from {low} to {high} do not fit 32 bits")
+
+
+def unpack(block: bytes) -> dict:
+    """The inverse of `pack`: the arrays by name, and the rest of the head under 'head'."""
+    raw = zlib.decompress(block)
+    (length,) = struct.unpack("<I", raw[:4])
+    head = json.loads(raw[4 : 4 + length])
+    out = {}
+    for name, a in head.pop("arrays").items():
+        count = int(np.prod(a["shape"], dtype=int))
+        out[name] = np.frombuffer(raw, _TYPES[a["dtype"]], count, a["at"]).reshape(a["shape"])
+    return {**out, "head": head}
+
+
+@functools.cache
+def bundle(*files: str) -> str:
+    """The browser code of a widget: styles, kit, the given files (.css, .js) of `static/`, and the mounting."""
+    static = resources.files(__package__).joinpath("static")
+
+    def read(name):
+        return static.joinpath(name).read_text("utf-8")
+
+    styles = "".join(read(f) for f in ("style.css", *(f for f in files if f.endswith(".css"))))
+    code = [read(f) for f in ("kit.js", *(f for f in files if f.endswith(".js")), "mount.js")]
+    return "\n".join([f"const CSS = {json.dumps(styles)};", *code])
+
+
+def fragment(
+    code: str, uid: str, kind: str, block: bytes, state: dict, bus: str = "", still: bytes | None = None, alt: str = ""
+) -> str:
+    """HTML that shows a widget without a kernel and without a network; where scripts are stripped, the `still` (PNG).
+
+    Nothing from data appears in it except inside the base64 block, and `alt`, which is escaped.
+    """
+    picture = ""
+    if still:
+        source = base64.b64encode(still).decode()
+        alt = html.escape(alt, quote=True)
+        picture = f'<img class="lddm-still" style="max-width:100%" alt="{alt}" src="data:image/png;base64,{source}">'
+    arguments = ", ".join(
+        json.dumps(v).replace("<", "\\u003c") for v in (uid, kind, base64.b64encode(block).decode(), state, bus or uid)
+    )
+    return (
+        f'<div data-lddm="{uid}"><div class="lddm-host"></div>{picture}</div>'
+        f'<script type="module" data-lddm-code="{uid}">{code}\n{_START}startHtml({arguments});</script>'
+    )
+
+
+def page(title: str, body: str) -> str:
+    """A page around a `fragment`."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>:root{{color-scheme:light dark}}body{{margin:12px}}</style>"
+        f"<main>{body}</main></html>"
+    )

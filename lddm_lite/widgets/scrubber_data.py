@@ -1,0 +1,156 @@
+"""What the scrubber sends to the browser: arrays of each run, in few bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..plots import plane
+from ..trace import Trace
+
+__all__ = ["collect", "hidden"]
+
+CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
+PROB = 65535  # probabilities travel as 16-bit integers
+
+
+def collect(traces, model, task, data, hue, order, cloud, names, samples) -> tuple[dict, dict, dict]:
+    """(head, arrays) for `payload.pack`, and options for `plots.frame`, from the arguments of `Scrubber`; ValueError
+    names the argument at fault."""
+    if not 1 <= len(traces) <= 4:
+        raise ValueError(f"traces must be one to four Trace objects, got {len(traces)}")
+    for t in traces:
+        if not isinstance(t, Trace):
+            raise ValueError(f"traces must hold Trace objects, got {type(t).__name__}")
+    if len({len(t) for t in traces}) > 1:
+        raise ValueError(f"all traces must hold as many sequences; got {[len(t) for t in traces]}")
+    models, clouds = _each("model", model, len(traces)), _each("cloud", cloud, len(traces))
+    names = [None] * len(traces) if names is None else _each("names", list(names), len(traces))
+    if task is not None and data is None and any(m is not None for m in models):
+        data = task.sample(CLOUD, seed=17)
+    if task is not None and hue is None and data is not None:
+        hue = hidden(task, data)
+    values, groups = _hues(hue, data, clouds)
+    n = min(len(traces[0]), samples)
+    orders = _orders(order, traces, task)
+    head = {"samples": n, "groups": groups, "runs": []}
+    arrays: dict[str, np.ndarray] = {}
+    for k, t in enumerate(traces):
+        run, own = _run(t, n, names[k], orders[k][:n])
+        if t.latent_kind == "continuous" and clouds[k] is None and models[k] is not None and data is not None:
+            clouds[k] = _encode(models[k], data)
+        own |= _latents(t, n, models[k], clouds[k], values)
+        head["runs"].append(run)
+        arrays |= {f"{name}{k}": a for name, a in own.items()}
+    behind = any(c is not None for c in clouds)
+    still = {"order": orders, "cloud": clouds if behind else None, "hue": values if behind else None}
+    return head, arrays, still | {"names": [r["name"] for r in head["runs"]]}
+
+
+def hidden(task, x):
+    """The hidden mode of each sequence: Binsaw's shift in [0, 1), cyclic; for other tasks names of topics or modes."""
+    if hasattr(task, "find_shift"):
+        return (task.find_shift(x) / task.period).numpy() % 1
+    best = task.posterior(x).argmax(-1)
+    if hasattr(task, "topic_of"):
+        return [task.topics[int(i)] for i in task.topic_of[best]]
+    return [f"mode {int(i)}" for i in task.mode_of[best]]
+
+
+def _each(name, value, count) -> list:
+    """One entry for each trace, from one entry for all or a list."""
+    if isinstance(value, (list, tuple)):
+        if len(value) != count:
+            raise ValueError(f"{name} must have one entry for each of the {count} traces, got {len(value)}")
+        return list(value)
+    return [value] * count
+
+
+def _hues(hue, data, clouds):
+    """(values [N] or None, group names or None): numbers stay, names become group numbers, the most frequent first."""
+    if hue is None:
+        return None, None
+    hue = np.asarray(hue)
+    size = len(data) if data is not None else next((len(c) for c in clouds if c is not None), len(hue))
+    if hue.shape != (size,):
+        raise ValueError(f"hue must hold one value for each of the {size} encoded sequences, got shape {hue.shape}")
+    if hue.dtype.kind == "f":
+        return hue % 1, None
+    found, index, count = np.unique(hue.astype(str), return_inverse=True, return_counts=True)
+    rank = np.argsort(np.argsort(-count, kind="stable"), kind="stable")
+    return rank[index], [str(v) for v in found[np.argsort(-count, kind="stable")]]
+
+
+def _orders(order, traces, task) -> list[np.ndarray]:
+    n = len(traces[0])
+    many = isinstance(order, (list, tuple)) and len(order) == len(traces)
+    given = list(order) if many else [order] * len(traces)
+    if order is None and task is not None:
+        given = [np.unique(np.asarray(hidden(task, t.tokens)), return_inverse=True)[1] for t in traces]
+    for v in given:
+        if v is not None and np.asarray(v).shape != (n,):
+            raise ValueError(f"order must hold {n} numbers, one for each sequence, got shape {np.asarray(v).shape}")
+    return [np.zeros(n) if v is None else np.asarray(v, dtype=float) for v in given]
+
+
+def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
+    """Head and token arrays of one trace. Only the words that occur travel; ids are renumbered among them."""
+    alternatives = t.tokens[..., None] if t.alternatives is None else t.alternatives
+    likely = t.confidence[..., None] if t.alternative_probs is None else t.alternative_probs
+    bits = len(t.labels) == 2 and all(len(v) == 1 for v in t.labels)
+    ids = np.concatenate([t.tokens[:n].ravel(), alternatives[:n].ravel()])
+    # before a position is revealed its alternatives may be masks
+    used, index = np.unique(ids, return_inverse=True) if not bits else (np.arange(3), ids)
+    index = index.reshape(-1)
+    labels = ["[MASK]" if v == t.mask_id else str(t.labels[v]) for v in used]
+    size = t.tokens[:n].size
+    pad = np.flatnonzero(used == t.pad_id) if t.pad_id is not None else []
+    run = {
+        "name": name or f"{t.model or 'model'}, NFE {t.nfe}",
+        "nfe": t.nfe,
+        "knots": t.knots,
+        "latent": t.latent_kind,
+        "bits": bits,
+        "labels": labels,
+        "pad": int(pad[0]) if len(pad) else -1,
+        "seed": t.seed,
+    }
+    arrays = {
+        "tokens": index[:size].reshape(n, -1),
+        "when": t.reveal_step[:n],
+        "prob": np.round(np.clip(t.confidence[:n], 0, 1) * PROB).astype(int),
+        "alts": index[size:].reshape(alternatives[:n].shape),
+        "altp": np.round(np.clip(likely[:n], 0, 1) * PROB).astype(int),
+        "order": np.argsort(order, kind="stable"),
+    }
+    if t.latent_kind == "discrete":
+        run["codeMask"] = int(t.meta.get("code_mask", t.latents.max()))
+    return run, arrays
+
+
+def _latents(t: Trace, n: int, model, cloud, values) -> dict:
+    """Arrays of the latent views of one trace."""
+    if t.latent_kind == "none":
+        return {}
+    goal = None if model is None else _encode(model, t.tokens[:n])
+    if t.latent_kind == "discrete":
+        return {"codes": t.latents[:, :n]} | ({} if goal is None else {"goal": goal})
+    cloud = None if cloud is None else np.asarray(cloud)
+    if cloud is not None and cloud.shape[1:] != t.latents.shape[2:]:
+        want = ", ".join(map(str, ("N", *t.latents.shape[2:])))
+        raise ValueError(f"cloud must be [{want}] like the latents, got {cloud.shape}")
+    to = plane(t.latents[-1] if cloud is None else cloud)
+    out = {"plane": to(t.latents[:, :n])}
+    if cloud is not None:
+        out["cloud"] = to(cloud)
+        if values is not None:
+            out["hue"] = values
+    if goal is not None:
+        out["goal"] = to(goal)
+    return out
+
+
+def _encode(model, tokens) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return model.encode(torch.as_tensor(np.asarray(tokens)).long().to(model.device)).cpu().numpy()

@@ -1,0 +1,115 @@
+// The scrubber: one slider over all runs, step by network call (NFE); everything else follows it.
+
+const SPEEDS = [1, 2, 4, 8, 15, 30]; // steps per second
+
+kinds.scrubber = (root, app, link) => {
+  const { head, arrays } = app, last = Math.max(...head.runs.map((r) => r.nfe));
+  let step = clamp(link.get("step"), 0, last), sample = clamp(link.get("sample"), 0, head.samples - 1);
+  let fps = calm() ? 2 : 4, ticking = null, numbers = false, loop = false, palette = PALETTES.light;
+
+  // -- controls
+  const play = el("button", { class: "play", text: "▶ Play", "aria-pressed": "false", onclick: () => (ticking ? stop() : start()) });
+  const slider = el("input", { type: "range", min: 0, max: last, value: step, "aria-label": "denoising step, counted in network calls",
+    oninput: () => (stop(), go(+slider.value)) });
+  const where = el("output", { class: "number where" });
+  const speed = el("select", { onchange: () => { fps = +speed.value; if (ticking) start(); } },
+    ...SPEEDS.map((v) => el("option", { value: v, text: `${v}/s`, selected: v === fps })));
+  const repeat = el("button", { text: "Loop", title: "start again at the end", "aria-pressed": "false",
+    onclick: () => repeat.setAttribute("aria-pressed", String((loop = !loop))) });
+  const picker = el("input", { type: "number", min: 0, max: head.samples - 1, value: sample,
+    onchange: () => pick(Math.round(+picker.value) || 0), oninput: () => picker.validity.valid && picker.value !== "" && pick(+picker.value) });
+  const order = el("button", { text: "Order", title: "number each position by the step that revealed it", "aria-pressed": "false",
+    "aria-label": "unmasking order", onclick: () => { numbers = !numbers; order.setAttribute("aria-pressed", String(numbers)); draw(true); } });
+  const png = el("button", { text: "PNG", title: "save this frame as a picture", "aria-label": "save this frame as PNG",
+    onclick: async () => download(await paint(panels, palette), `${file}-step${step}.png`) });
+  const html = el("button", { text: "HTML", title: "save all as one page that opens offline", "aria-label": "save as one HTML page",
+    onclick: () => download(new Blob([asPage(head.title, link, app, "scrubber", { step, sample })], { type: "text/html" }), `${file}.html`) });
+  const file = head.title.replace(/[^\w-]+/g, "-").slice(0, 40) || "scrubber";
+  root.append(el("div", { class: "bar" }, play, el("span", { class: "grow" }, slider, where),
+      el("label", { text: "speed" }, speed), repeat,
+      el("label", { text: "sample" }, picker, el("span", { class: "soft", text: `of ${head.samples}` })), order, png, html));
+
+  // -- one panel a run
+  const panels = el("div", { class: "panels" });
+  const runs = head.runs.map((run, k) => new Run(run, k, head, arrays, last, pick));
+  panels.append(...runs.map((r) => r.element));
+  root.append(panels, legend(last));
+
+  function draw(all = false) {
+    for (const r of runs) r.draw(step, sample, numbers, all);
+    const text = `NFE ${step} / ${last}`;
+    if (where.textContent !== text) where.textContent = text;
+    slider.setAttribute("aria-valuetext", `step ${step} of ${last}; ${runs.map((r) => r.spoken).join("; ")}`);
+    root.dataset.step = step; root.dataset.sample = sample;
+  }
+  function go(to, tell = true) {
+    to = clamp(to, 0, last);
+    if (to === step) return;
+    step = to;
+    if (+slider.value !== step) slider.value = step;
+    draw();
+    if (tell) link.set("step", step);
+  }
+  function pick(to, tell = true) {
+    to = clamp(to, 0, head.samples - 1);
+    if (+picker.value !== to) picker.value = to;
+    if (to === sample) return;
+    sample = to;
+    draw(true);
+    if (tell) link.set("sample", sample);
+  }
+  function start() {
+    stop();
+    if (step >= last) go(0);
+    play.textContent = "❚❚ Pause"; play.setAttribute("aria-pressed", "true");
+    let due = performance.now() + 1000 / fps;
+    const tick = (now) => {
+      if (now >= due) {
+        due = Math.max(due + 1000 / fps, now); // a late frame delays the next ones: none is left out
+        if (step < last) go(step + 1);
+        else if (loop) go(0);
+        else return stop();
+      }
+      ticking = requestAnimationFrame(tick);
+    };
+    ticking = requestAnimationFrame(tick);
+  }
+  function stop() {
+    if (ticking) cancelAnimationFrame(ticking);
+    ticking = null;
+    play.textContent = "▶ Play"; play.setAttribute("aria-pressed", "false");
+  }
+
+  // ←/→, Home/End from any control that has no use for them itself
+  root.addEventListener("keydown", (e) => {
+    const own = e.target.matches("select, input, [role=listbox]");
+    const to = { ArrowLeft: step - 1, ArrowRight: step + 1, Home: 0, End: last }[e.key];
+    if (own || to === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
+    e.preventDefault(); stop(); go(to);
+  });
+  return { // the first resize() draws
+    set: (name, value) => (name === "step" ? go(value, false) : name === "sample" ? pick(value, false) : null),
+    theme: (p) => { palette = p; for (const r of runs) r.theme(p); draw(true); },
+    resize: (width) => {
+      const columns = runs.length > 1 && width >= 760 ? (runs.length > 2 && width < 1100 ? 2 : Math.min(runs.length, width >= 1500 ? 4 : 2)) : 1;
+      panels.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+      const each = (width - 24 - (columns - 1) * 22) / columns;
+      for (const r of runs) r.resize(each, runs.length === 1);
+      draw(true);
+    },
+    close: stop,
+  };
+};
+
+function legend(last) {
+  const colours = REVEAL.map((c, k) => `${c} ${(100 * k) / (REVEAL.length - 1)}%`).join(", ");
+  return el("div", { class: "legend small soft" }, el("span", { text: "colour: revealed at step 1" }),
+    el("span", { class: "scale", style: `background: linear-gradient(90deg, ${colours})` }), el("span", { text: `${last}` }),
+    el("span", { class: "swatch masked" }), el("span", { text: "masked" }), el("span", { class: "swatch fresh" }), el("span", { text: "revealed by this step" }));
+}
+
+function asPage(title, link, app, kind, state) {
+  let text = "";
+  for (let i = 0; i < app.bytes.length; i += 8192) text += String.fromCharCode(...app.bytes.subarray(i, i + 8192));
+  return page(title, link.source(), "w" + Math.random().toString(36).slice(2, 12), kind, btoa(text), state);
+}

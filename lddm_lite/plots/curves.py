@@ -1,0 +1,161 @@
+"""Numbers against steps, budgets and noise times: training, the few-step frontier, the bound's integrand."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from .style import COLOURS, GROUPS, MARKERS, TERMS, axes, look
+
+__all__ = ["bound_rates", "frontier", "training"]
+
+
+def training(history, ax=None):
+    """Loss terms of a `History` against steps, nats per sequence, and where the encoder was frozen (METHOD 5).
+
+    Returns the Axes. Raises ValueError for a history without rows.
+
+    >>> from lddm_lite import History
+    >>> training(History([{"step": 1, "stage": 2, "tokens": 2.0}, {"step": 2, "stage": 2, "tokens": 1.0}])).get_xlabel()
+    'training step'
+    """
+    if not history.rows:
+        raise ValueError("history has no rows: nothing was trained yet")
+    with look():
+        ax = axes(ax, (6.4, 3.2))
+        steps, mark = history.column("step"), "o" if len(history.rows) < 3 else None
+        for k, term in enumerate(history.terms()):
+            colour, style = TERMS.get(term, GROUPS[(k + 3) % len(GROUPS)]), ["-", "--", "-.", ":"][k % 4]
+            ax.plot(steps, history.column(term), label=term, color=colour, lw=1.8, ls=style, marker=mark)
+        ax.set(xlabel="training step", ylabel="loss (nats per sequence)")
+        ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        stages = history.column("stage")
+        if 1 in stages and 2 in stages:
+            ax.axvline(steps[stages.index(2)], color="#777777", lw=1.2, ls=":", label="encoder frozen")
+        ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        if len(steps) == 1:
+            ax.set_xlim(steps[0] - 1, steps[0] + 1)
+        ax.legend()
+        return ax
+
+
+def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
+    """Quality against budget: `rows` as from `evaluate.frontier` (dicts with system, nfe, excess, excess_se, ...), with
+    bars of two standard errors. `key`: the column to draw; `x`: 'nfe', network calls, or 'token_steps'.
+
+    The exact limit (system 'exact': the best any factorised sampler can do, METHOD 8) is drawn dashed. Excess is in
+    nats per sequence, on an axis linear below 1 and logarithmic above. Returns the Axes. ValueError for no rows, or a
+    row without one of the columns.
+
+    >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
+    'log'
+    """
+    rows = list(rows)
+    if not rows:
+        raise ValueError("rows is empty; give at least one row")
+    for name in ("system", x, key):
+        if any(name not in r for r in rows):
+            raise ValueError(f"rows must all have {name!r}; the first without it has {_first_without(rows, name)}")
+    with look():
+        ax = axes(ax, (6.4, 3.8))
+        for k, system in enumerate(dict.fromkeys(r["system"] for r in rows)):
+            own = sorted((r for r in rows if r["system"] == system), key=lambda r: r[x])
+            ax.errorbar(
+                [r[x] for r in own],
+                [r[key] for r in own],
+                [2 * r.get(f"{key}_se", 0.0) for r in own],
+                label="exact factorised limit" if system == "exact" else system,
+                color=COLOURS.get(system, GROUPS[k % len(GROUPS)]),
+                marker=MARKERS.get(system, "X*<>hp"[k % 6]),
+                ls="--" if system == "exact" else "-",
+                ms=6.5,
+                mec="white",
+                mew=0.6,
+                lw=1.8,
+                capsize=2,
+            )
+        ax.set_xscale("log", base=2)
+        ticks = sorted({r[x] for r in rows})
+        powers = [t for t in 2.0 ** np.arange(14) if ticks[0] <= t <= ticks[-1]]
+        ax.xaxis.set_major_locator(FixedLocator(powers or ticks))
+        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        ax.minorticks_off()
+        names = {"nfe": "network calls (NFE)", "token_steps": "token steps"}
+        ax.set(xlabel=names.get(x, x), ylabel="excess (nats per sequence)" if key == "excess" else key)
+        if key == "excess":
+            ax.set_yscale("symlog", linthresh=1, linscale=0.8)
+            marks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+            ax.margins(y=0.08)
+            ax.yaxis.set_major_locator(FixedLocator([*(-v for v in marks[:0:-1]), *marks]))
+            ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+            ax.minorticks_off()
+            ax.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
+        _headroom(ax, 0.3)
+        ax.legend(loc="upper right", ncols=2)
+        return ax
+
+
+def _headroom(ax, share: float) -> None:
+    """Room for a legend above the data: `share` of their height, on whatever scale the axis has. The limits still
+    follow the data, so that axes which share them keep all of theirs in view."""
+    low, high = ax.yaxis.get_transform().transform(ax.dataLim.intervaly)
+    top = ax.yaxis.get_transform().inverted().transform(high + share * (high - low))
+    ax.update_datalim([(ax.dataLim.x0, top)])
+    ax.autoscale_view()
+
+
+def _first_without(rows, name):
+    return sorted(next(r for r in rows if name not in r))
+
+
+def bound_rates(table, ax=None):
+    """The integrand of the bound (M9) against the noise time, a curve per channel; the area under it is the nats that
+    the channel contributes, and stands in the legend.
+
+    `table`: rows as from `boundcurve.along_path`, or columns {"t": [n], "tokens": [n], "latents": [n]}, in nats per
+    unit of time; columns "tokens_se" and "latents_se" draw bands of two standard errors. Each channel has its own
+    time: t_x for tokens (M3), t_z for latents (M7). Areas are sums of trapezia. Returns the Axes. Raises ValueError for
+    a table without 't' or without both channels, with columns of different lengths, with fewer than two points, or with
+    numbers that are not finite.
+
+    >>> ax = bound_rates({"t": [0, 1], "tokens": [2, 4], "latents": [1, 0]})
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['tokens: 3.00 nats', 'latents: 0.50 nats']
+    """
+    table = _columns(table)
+    with look():
+        ax = axes(ax, (6.4, 3.4))
+        for name, style in (("tokens", "-"), ("latents", "--")):
+            if name not in table:
+                continue
+            t, y = table["t"], table[name]
+            label = f"{name}: {np.trapezoid(y, t):.2f} nats"
+            ax.plot(t, y, color=TERMS[name], lw=1.8, ls=style, label=label, zorder=3)
+            ax.fill_between(t, 0, y, color=TERMS[name], alpha=0.14, lw=0, zorder=1)
+            if f"{name}_se" in table:
+                half = 2 * table[f"{name}_se"]
+                ax.fill_between(t, y - half, y + half, color=TERMS[name], alpha=0.35, lw=0, zorder=2)
+        ax.set(xlabel="noise time t of the channel (0 clean, 1 pure noise)", ylabel="rate (nats per unit of time)")
+        ax.set(xlim=(float(table["t"][0]), float(table["t"][-1])), ylim=(min(0.0, ax.get_ylim()[0]), None))
+        ax.set_ylim(top=ax.get_ylim()[1] * 1.22)  # room for the legend above the curves
+        ax.legend(loc="upper left", ncols=2)
+        return ax
+
+
+def _columns(table) -> dict[str, np.ndarray]:
+    """Rows or columns -> float columns sorted by t; ValueError naming what is wrong."""
+    if not isinstance(table, dict):
+        rows = list(table)
+        names = dict.fromkeys(k for r in rows for k in r)
+        table = {k: [r.get(k, np.nan) for r in rows] for k in names}
+    wanted = ("t", "tokens", "latents", "tokens_se", "latents_se")
+    table = {k: np.asarray(table[k], dtype=float) for k in wanted if k in table}
+    if "t" not in table or not {"tokens", "latents"} & set(table):
+        raise ValueError(f"table must have 't' and at least one of 'tokens' and 'latents', got {sorted(table)}")
+    for name, column in table.items():
+        if column.ndim != 1 or len(column) != len(table["t"]) or len(column) < 2:
+            raise ValueError(f"table[{name!r}] must be as long as 't', and at least 2, got shape {column.shape}")
+        if not np.isfinite(column).all():
+            raise ValueError(f"table[{name!r}] holds numbers that are not finite")
+    order = np.argsort(table["t"])
+    return {k: v[order] for k, v in table.items()}

@@ -1,0 +1,63 @@
+"""A whole run as a film."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path as File
+
+from matplotlib import animation
+from tqdm.auto import tqdm
+
+from ..checks import number
+from .still import Scene, Still
+from .style import look
+
+__all__ = ["animate"]
+
+ENDINGS = {".gif": "pillow", ".mp4": "ffmpeg"}
+
+
+def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
+    """Write a run, or up to four side by side, as a film: one `frame` per step, the last one held for a second.
+
+    `path` ends in .gif, or in .mp4, which needs the program ffmpeg; `fps`: steps shown per second; `options`: those of
+    `frame` (order, planes, cloud, hue, names). The file appears whole or not at all; missing folders are made. A
+    progress bar shows up when it takes more than three seconds. Returns the path.
+
+    Raises ValueError for another ending, fps outside (0, 50], and whatever `frame` refuses; RuntimeError where ffmpeg
+    is needed and missing.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> run = LatentDiffusion.exact(tasks.Binsaw(length=8)).sample(2, token_steps=2)
+    >>> animate(run, "run.gif").stat().st_size > 1000
+    True
+    """
+    path = File(path)
+    kind = ENDINGS.get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"path must end in {' or '.join(ENDINGS)}, got {path.name!r}")
+    if not 0 < number("fps", fps) <= 50:
+        raise ValueError(f"fps must be in (0, 50], got {fps!r}")
+    if not animation.writers.is_available(kind):
+        raise RuntimeError(
+            f"writing {path.suffix} needs the program ffmpeg, which was not found. Install it (conda install -c "
+            "conda-forge ffmpeg; apt install ffmpeg; brew install ffmpeg), or write a .gif, which needs nothing more."
+        )
+    scene = Scene(traces, **options)
+    sample = scene.check_sample(sample)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    writer = animation.writers[kind](fps=fps)
+    figure = scene.draw(Still(), 0, sample)
+    held = max(1, round(fps))  # frames that the end stays
+    try:
+        with look(savefig_bbox=None), writer.saving(figure, part, 100):
+            bar = tqdm(range(scene.last + 1), desc=path.name, unit="frame", delay=3, leave=False, dynamic_ncols=True)
+            for step in bar:
+                scene.draw(figure, step, sample)
+                for _ in range(held if step == scene.last else 1):
+                    writer.grab_frame(facecolor="white")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

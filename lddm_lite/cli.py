@@ -65,8 +65,10 @@ def _sample(args, argv) -> int:
 
 
 def _infill(args, argv) -> int:
+    from . import pattern
+
     model, path = _load(args)
-    x = _pattern(model, args.pattern)
+    x = pattern.encode(model, args.pattern)
     masks = int((x == model.tokens.mask_id).sum())
     if not masks:
         raise ValueError("nothing to fill in: write [MASK] for each token that is missing")
@@ -74,25 +76,6 @@ def _infill(args, argv) -> int:
         options = dict(temperature=args.temperature, eta=args.eta, seed=args.seed)
         _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **options), k, args.trace)
     return 0
-
-
-def _pattern(model, pattern: str):
-    """Token ids [L] of a pattern with masks."""
-    import torch
-
-    from . import tasks, text
-
-    if "text" in model.data:
-        return text.from_spec(model.data).encode(pattern)
-    if any(len(label) > 1 for label in model.labels):
-        return tasks.make(**model.data).encode(pattern)
-    ids = {**{label: i for i, label in enumerate(model.labels)}, "_": model.tokens.mask_id}
-    symbols, length = pattern.replace("[MASK]", "_").replace(" ", ""), model.config.length
-    unknown = sorted(set(symbols) - set(ids))
-    if unknown or len(symbols) > length:
-        seen = f", among them {' '.join(unknown)}" if unknown else ""
-        raise ValueError(f"the pattern is at most {length} of the symbols {' '.join(ids)}; got {len(symbols)}{seen}")
-    return torch.tensor([ids[s] for s in symbols.ljust(length, "_")])
 
 
 def _evaluate(args, argv) -> int:

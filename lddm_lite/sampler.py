@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
 from . import checks
@@ -19,11 +21,14 @@ def draw_lengths(share: torch.Tensor, n: int, g: torch.Generator) -> torch.Tenso
 
 
 @torch.no_grad()
-def sample(model, start, knots, path, seed, temperature: float = 1.0, eta: float = 1.0, batch: int = 512) -> Trace:
+def sample(
+    model, start, knots, path, seed, temperature: float = 1.0, eta: float = 1.0, batch: int = 512, progress=None
+) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
     Tokens that are not the mask in `start` are given: they stay as they are. `temperature` > 0 sharpens (< 1) or
     flattens token draws. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM. Draws come from one seed.
+    `progress(done, total)` is called after each network call; what it raises ends the run.
     """
     if checks.number("temperature", temperature) <= 0:
         raise ValueError(f"temperature must be > 0, got {temperature!r}")
@@ -31,8 +36,13 @@ def sample(model, start, knots, path, seed, temperature: float = 1.0, eta: float
     g = checks.generator(seed, start.device)
     was_training = model.training
     model.eval()
-    parts = [_walk(model, rows, knots, g, temperature, eta) for rows in start.split(batch)]
-    model.train(was_training)
+    batches = start.split(batch)
+    calls, total = itertools.count(1), len(batches) * (len(knots) - 1)
+    told = (lambda: None) if progress is None else (lambda: progress(next(calls), total))
+    try:
+        parts = [_walk(model, rows, knots, g, temperature, eta, told) for rows in batches]
+    finally:
+        model.train(was_training)
     joined = {k: None if parts[0][k] is None else torch.cat([p[k] for p in parts], _AXIS.get(k, 0)) for k in parts[0]}
     return Trace(
         **{k: None if v is None else v.cpu().numpy() for k, v in joined.items()},
@@ -49,7 +59,7 @@ def sample(model, start, knots, path, seed, temperature: float = 1.0, eta: float
 _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 
-def _walk(model, x, knots, g, temperature, eta) -> dict:
+def _walk(model, x, knots, g, temperature, eta, told) -> dict:
     n, device = len(x), x.device
     reveal_step = torch.where(x == model.tokens.mask_id, -1, 0)
     confidence = torch.ones(x.shape, device=device)
@@ -84,6 +94,7 @@ def _walk(model, x, knots, g, temperature, eta) -> dict:
                 z = model.latents.reverse_step(z, out.latents[here], here, g)
         if latents is not None:
             latents.append(z)
+        told()
     return dict(
         tokens=x,
         reveal_step=reveal_step,

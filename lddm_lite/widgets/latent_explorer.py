@@ -1,0 +1,233 @@
+"""The map of encoded sequences: look around on it, and walk from one sequence to another, each point decoded."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import numpy as np
+import torch
+import traitlets as T
+
+from .. import checks
+from ..decode import decode, walk
+from ..latentmap import LatentMap
+from .app import App
+
+__all__ = ["LatentExplorer"]
+
+ANCHORS = 6  # sequences between any two of which the walk is stored
+SHAPES = 27  # categories told apart by colour and shape; the rest are "other"
+GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00")  # as in kit.js
+MARKS = ("o", "s", "^", "D")
+NOTES = {
+    "plane": "The latents are two numbers: this is their own plane.",
+    "pca": "PCA: the two directions of largest variance.",
+    "umap": "UMAP: neighbours stay neighbours; distances across the map mean little.",
+}
+
+
+class LatentExplorer(App):
+    """Sequences at the places of their latents. Hover or use the arrow keys to read them, pick two to walk between.
+
+    Arguments: `x` token ids [N, L], at least 2 of them; `hue` [N], their colours: numbers in [0, 1) on a circle, or
+    whole numbers or strings, which are categories; `map`, a `LatentMap` on which to place them (default: fitted here;
+    fit it yourself to keep it in a file); `walk_steps`, points of a walk (`decode.walk`), each decoded in one token
+    step (`decode.decode`). Any two sequences can be picked as long as the kernel runs; without it, those that are
+    ringed. `picked`: the two between which it walks, [i, j]. Raises ValueError for a model without latents, and for
+    arguments that do not fit it.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> LatentExplorer(LatentDiffusion.preset("co-seq", task, dim=2, width=16), task.sample(5))
+    LatentExplorer(co-seq: 5 sequences at the places of their latents)
+    """
+
+    _kind = "latent-explorer"
+    _files = ("latent_explorer.css", "latent_explorer_rows.js", "latent_explorer_map.js", "latent_explorer.js")
+    _state = ("picked",)
+    picked = T.List(T.Int()).tag(sync=True)
+
+    def __init__(self, model, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
+        if model.latents is None:
+            raise ValueError(f"model {model.name!r} has no latents; take one of co-seq, co-joint, di-seq, di-joint")
+        self.walk_steps = checks.integer("walk_steps", walk_steps, 2, 64)
+        self.model, self.x = model, model.check_tokens("x", x)
+        n = len(self.x)
+        if n < 2:
+            raise ValueError("x must hold at least 2 sequences, got 1")
+        kind, colour, names = _hue(hue, n)
+        self.z = _encode(model, self.x)
+        book = None if self.z.is_floating_point() else model.encoder.codebook
+        self.map = LatentMap.fit(self.z, codebook=book, progress=True) if map is None else map
+        if not isinstance(self.map, LatentMap):
+            raise ValueError(f"map must be a LatentMap or None, got {type(map).__name__}")
+        self._among = None if book is None else self.z.unique()
+        self.coords, self._colour = self.map.place(self.z), (kind, colour, names)
+        self.anchors = _anchors(self._flat(book), colour if kind == "groups" else None)
+        pairs = list(itertools.combinations(self.anchors, 2))
+        walks = [self._latents_between(i, j) for i, j in pairs]
+        tokens = decode(model, torch.cat([z for z, _ in walks]), lengths=_cat([lengths for _, lengths in walks]))
+        labels = model.labels
+        head = {
+            "title": title or f"{model.name}: {n:,} sequences at the places of their latents",
+            "labels": labels,
+            "pad": model.config.pad_id,
+            "hue": kind,
+            "names": names,
+            "note": NOTES[self.map.kind] + (f" ({self.map.method[5:]}.)" if ": " in self.map.method else ""),
+            "circle": model.config.dim**0.5 if self.map.kind == "plane" and self.z.is_floating_point() else 0,
+        }
+        arrays = {
+            "tokens": self.x.cpu().numpy(),
+            "coords": self.coords,
+            "colour": colour,
+            "anchors": np.array(self.anchors),
+            "walk_pairs": np.array(pairs),
+            "walk_start": np.cumsum([0, *(len(z) for z, _ in walks)]),
+            "walk_tokens": tokens.numpy(),
+            "walk_coords": np.concatenate([self.map.place(z) for z, _ in walks]),
+        }
+        self._first = (arrays["walk_coords"][: len(walks[0][0])], tokens[: len(walks[0][0])])
+        super().__init__(head, arrays, picked=list(pairs[0]))
+
+    @T.validate("picked")
+    def _valid(self, proposal):
+        value = list(proposal["value"])
+        if len(value) > 2 or not all(0 <= i < len(self.x) for i in value):
+            raise T.TraitError(f"picked must be up to two sequences in 0..{len(self.x) - 1}, got {value}")
+        return value
+
+    def walk(self, i: int, j: int) -> torch.Tensor:
+        """The decoded walk from sequence i to sequence j: token ids [K, L]."""
+        z, lengths = self._latents_between(i, j)
+        return decode(self.model, z, lengths=lengths)
+
+    def answer(self, message: dict) -> dict:
+        """`{"walk": [i, j]}` -> its points: token ids and places on the map."""
+        i, j = message["walk"]
+        z, lengths = self._latents_between(i, j)
+        tokens = decode(self.model, z, lengths=lengths)
+        return {"tokens": tokens.tolist(), "coords": self.map.place(z).tolist()}
+
+    def _latents_between(self, i: int, j: int):
+        """(latents [K, ...] from sequence i to j, lengths [K] or None)."""
+        for k in (i, j):
+            checks.integer("sequence", k, 0, len(self.x) - 1)
+        z = walk(self.model, self.z[i], self.z[j], self.walk_steps, among=self._among)
+        if self.model.config.pad_id is None:
+            return z, None
+        a, b = self.model.valid(self.x[[i, j]]).sum(1).tolist()
+        return z, torch.linspace(a, b, len(z)).round().long().clamp_min(1)
+
+    def _flat(self, book) -> np.ndarray:
+        """Latents as vectors [N, m d]."""
+        z = self.z if book is None else book.detach().cpu()[self.z]
+        return z.flatten(1).double().numpy()
+
+    def still(self) -> bytes:
+        """The map with the first stored walk, as PNG."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+        ax = figure.add_subplot()
+        kind, colour, names = self._colour
+        coords = _spread(self.coords)
+        if kind == "groups":
+            for k, name in enumerate(names):
+                here = coords[colour == k]
+                look = dict(c=GROUPS[k % 7] if k < SHAPES else "#8a8a8a", marker=MARKS[k % 4], label=_plain(name))
+                ax.scatter(*here.T, s=7, lw=0, alpha=0.8, **look)
+            if len(names) <= 12:
+                ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)
+        else:
+            look = dict(c=colour, cmap="twilight") if kind == "circle" else dict(c="#7a838c")
+            ax.scatter(*coords.T, s=7, lw=0, alpha=0.8, **look)
+        way = self._first[0]
+        ax.plot(*way.T, "o-", color="#b34700", lw=1.5, ms=4)
+        for name, at, box in (("A", way[0], "circle"), ("B", way[-1], "square")):
+            look = dict(boxstyle=box, fc="white", ec="black")
+            ax.annotate(name, at, ha="center", va="center", weight="bold", fontsize=9, bbox=look)
+        ax.set(xticks=[], yticks=[], aspect="equal")
+        ax.spines[:].set_color("#c3c9cf")
+        out = io.BytesIO()
+        figure.savefig(out, format="png", dpi=96)
+        return out.getvalue()
+
+
+@torch.no_grad()
+def _encode(model, x: torch.Tensor) -> torch.Tensor:
+    """Latents of all sequences, on the CPU."""
+    g, was_training = checks.generator(0, model.device), model.training
+    model.eval()
+    try:
+        return torch.cat([model.encode(part, g).cpu() for part in x.split(512)])
+    finally:
+        model.train(was_training)
+
+
+def _cat(parts):
+    return None if parts[0] is None else torch.cat(parts)
+
+
+def _plain(name: str) -> str:
+    """A name that matplotlib draws as it is, and that does not push all else aside."""
+    return name[:24].replace("$", r"\$").lstrip("_")
+
+
+def _spread(coords: np.ndarray) -> np.ndarray:
+    """Sequences at one place in a spiral around it, as the map in the browser draws them."""
+    _, at = np.unique(coords, axis=0, return_inverse=True)
+    at, seen = at.reshape(-1), np.zeros(len(coords), dtype=int)
+    k = np.empty(len(coords))
+    for i, place in enumerate(at):
+        k[i], seen[place] = seen[place], seen[place] + 1
+    step = np.ptp(coords, axis=0).max() * (0.05 / len(coords)) ** 0.5
+    return coords + step * np.sqrt(k)[:, None] * np.stack([np.cos(2.399963 * k), np.sin(2.399963 * k)], 1)
+
+
+def _hue(hue, n: int):
+    """(kind, array [N], names) of the argument `hue`: kind `none`, `circle` (numbers in [0, 1)) or `groups` (the index
+    of a name in `names`)."""
+    if hue is None:
+        return "none", np.zeros(n, dtype="u1"), []
+    value = np.asarray(hue.detach().cpu() if hasattr(hue, "detach") else hue)
+    if value.shape != (n,):
+        raise ValueError(f"hue must have shape ({n},), one entry for each sequence, got {value.shape}")
+    if value.dtype.kind == "f":
+        if not ((value >= 0) & (value <= 1)).all():
+            raise ValueError(f"hue must be numbers in [0, 1), got {value.min()}..{value.max()}")
+        return "circle", value.astype("f4"), []
+    if value.dtype.kind not in "iubUO":
+        raise ValueError(f"hue must be numbers in [0, 1), whole numbers, or strings; got {value.dtype}")
+    if value.dtype.kind == "O":
+        value = np.array([str(v) for v in value])
+    names, at, counts = np.unique(value, return_inverse=True, return_counts=True)
+    at = at.reshape(-1)
+    shown = [str(v) for v in names]
+    if len(names) > SHAPES:  # the largest ones keep their own look
+        kept = np.sort(np.argsort(-counts, kind="stable")[:SHAPES])
+        to = np.full(len(names), SHAPES)
+        to[kept] = np.arange(SHAPES)
+        at, shown = to[at], [shown[k] for k in kept] + [f"{len(names) - SHAPES} others"]
+    return "groups", at, shown
+
+
+def _anchors(flat: np.ndarray, groups: np.ndarray | None) -> list[int]:
+    """Up to `ANCHORS` sequences that stand for the modes: the most central one of each of the largest groups; with too
+    few groups, those that lie farthest from the ones before. flat: [N, D]."""
+    out: list[int] = []
+    if groups is not None:
+        for k in np.argsort(-np.bincount(groups), kind="stable")[:ANCHORS]:
+            member = np.flatnonzero(groups == k)
+            if len(member):
+                out.append(int(member[((flat[member] - flat[member].mean(0)) ** 2).sum(1).argmin()]))
+    if not out:
+        out = [int(((flat - flat.mean(0)) ** 2).sum(1).argmin())]
+    far = np.min([((flat - flat[i]) ** 2).sum(1) for i in out], axis=0)
+    far[out] = -1
+    while len(out) < min(ANCHORS, len(flat)):
+        out.append(int(far.argmax()))
+        far = np.minimum(far, ((flat - flat[out[-1]]) ** 2).sum(1))
+        far[out[-1]] = -1
+    return out

@@ -8,7 +8,7 @@ class Raster {
       onclick: (e) => { const box = this.canvas.getBoundingClientRect(); pick(this.rows[clamp(Math.floor(((e.clientY - box.top) / box.height) * this.n), 0, this.n - 1)]); } });
     this.image = el("canvas", { width: run.length, height: this.n });
     this.pixels = this.image.getContext("2d").createImageData(run.length, this.n);
-    this.element = el("figure", { class: "raster" }, el("figcaption", { text: about.bits ? "all samples: light 0, dark 1" : "all samples: reveal step" }), this.canvas);
+    this.element = el("figure", { class: "raster" }, el("figcaption", { text: about.bits ? "all samples: light 0, dark 1" : "all samples: reveal step (blank: given)" }), this.canvas);
   }
   theme(palette) { this.palette = palette; }
   resize(width) { this.width = Math.max(120, width - 28); this.height = clamp(Math.round(this.width * 0.42), 130, 190); }
@@ -16,10 +16,10 @@ class Raster {
     const { run, about } = this, out = new Uint32Array(this.pixels.data.buffer);
     const pack = (hex) => { const [r, g, b] = rgb(hex); return (255 << 24) | (b << 16) | (g << 8) | r; };
     const mask = pack(this.palette.mask), bits = [pack(this.palette.bit0), pack(this.palette.bit1)];
-    const colours = run.colours.map(pack), paper = pack(this.palette.paper), given = pack(this.palette.soft);
+    const colours = run.colours.map(pack), paper = pack(this.palette.paper);
     for (let r = 0, o = 0; r < this.n; r++) for (let i = 0, j = this.rows[r] * run.length; i < run.length; i++, j++, o++) {
       const when = run.when[j], id = run.tokens[j];
-      out[o] = id === about.pad ? paper : when > step ? mask : about.bits ? bits[id] : when ? colours[when] : given;
+      out[o] = id === about.pad ? paper : when > step ? mask : about.bits ? bits[id] : when ? colours[when] : paper;
     }
     this.image.getContext("2d").putImageData(this.pixels, 0, 0);
     const g = fit(this.canvas, this.width + 28, this.height), h = this.height / this.n;

@@ -50,7 +50,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-min lint doctor checkpoints notebooks clean
+.PHONY: help lab install test quick test-slow test-min test-browser lint doctor checkpoints notebooks clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ test-slow: install  ## the tests that take minutes
 test-min:  ## the quick tests on the lowest versions that pyproject.toml allows (own environment)
 	$(MAKE) quick VENV=.venv-min CONSTRAINTS=constraints-min.txt
 
+test-browser: install  ## the tests in JupyterLab and Chromium; pictures of failures go to .browser/
+	$(BIN)/python -m pytest -q -rs $(or $(TESTS),tests/browser)
+
 lint: install  ## ruff over code and notebooks
 	$(BIN)/ruff check .
 
@@ -110,5 +113,5 @@ notebooks: install  ## run the notebooks in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/refresh.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
-	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis .browser
 	find lddm_lite tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,8 +1,6 @@
 """The latent explorer: what travels to the browser is true, the kernel answers, and the page does what it says."""
 
 import html
-import os
-import shutil
 
 import numpy as np
 import pytest
@@ -183,86 +181,3 @@ def test_hostile_text_stays_inside_the_payload(tmp_path):
     page = (tmp_path / "e.html").read_text()
     assert "onerror=alert" not in page.replace(html.escape(HOSTILE[0]), "") and page.count("</script>") == 1
     assert e.still().startswith(b"\x89PNG")
-
-
-@pytest.fixture(scope="module")
-def page():
-    """A page in a browser with the network off, and what went wrong on it."""
-    api = pytest.importorskip("playwright.sync_api")
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no browser on the path")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        context = browser.new_context(viewport={"width": 1100, "height": 900}, offline=True)
-        page = context.new_page()
-        page.wrong = []
-        page.on("pageerror", lambda e: page.wrong.append(str(e)))
-        page.on("console", lambda m: m.type == "error" and page.wrong.append(m.text))
-        page.on("dialog", lambda d: (page.wrong.append(d.message), d.dismiss()))
-        yield page
-        browser.close()
-
-
-def test_a_page_without_a_kernel_walks_between_ringed_points(saw, page, tmp_path):
-    p = unpack(saw.data)
-    saw.picked = saw.anchors[:2]
-    page.goto(saw.to_html(tmp_path / "saw.html").as_uri())
-    page.wait_for_selector("[data-ready]")
-    assert page.locator(".rows li").count() == 5 and page.locator(".message").is_hidden()
-    page.locator("input[type=range]").focus()
-    page.keyboard.press("ArrowRight")
-    assert page.locator("output").inner_text() == "2 of 5" and page.locator("li[aria-current]").count() == 1
-    first = page.locator(".rows li").nth(1).inner_text().split()
-    changed = int((p["walk_tokens"][1] != p["walk_tokens"][0]).sum())
-    assert first == ["2", *([str(changed), "new"] if changed else ["same"])]
-    # the keyboard alone: to two ringed points, and pick them
-    page.locator(".map").focus()
-    for key in ("r", "r", "r", "Enter", "r", "Enter"):
-        page.keyboard.press(key)
-    ends = [page.locator(".end").nth(k).inner_text() for k in (0, 1)]
-    assert [f"Sequence {saw.anchors[k]} " in ends[i] for i, k in enumerate((2, 3))] == [True, True]
-    assert page.locator(".rows li").count() == 5 and page.locator(".message").is_hidden()
-    assert f"to Sequence {saw.anchors[3]} " in page.locator(".live").inner_text()
-    # an arrow key moves to the nearest point within 45 degrees of its direction, and says which
-    at = saw.anchors[3]
-    for key, way in dict(ArrowUp=(0, 1), ArrowLeft=(-1, 0), ArrowDown=(0, -1), ArrowRight=(1, 0)).items():
-        off = p["coords"].astype(float) - p["coords"][at]
-        along, aside = off @ way, np.abs(off @ way[::-1])
-        distance = np.where((along > 1e-6) & (aside <= along), (off**2).sum(1), np.inf)
-        at = int(distance.argmin()) if np.isfinite(distance).any() else at
-        page.keyboard.press(key)
-        assert f"Sequence {at} " in page.locator(".readout").inner_text(), key
-        assert page.locator(".live").inner_text().endswith("".join(map(str, p["tokens"][at]))) or at == saw.anchors[3]
-    # a point that is not ringed
-    box = page.locator(".map").bounding_box()
-    plain = next(i for i in range(40) if np.abs(p["coords"][saw.anchors] - p["coords"][i]).sum(1).min() > 0.15)
-    side, reach = box["width"] - 2, max(2**0.5, np.abs(p["coords"]).max())
-    at = [box["x"] + 1 + side / 2 + p["coords"][plain][0] * (side / 2 - 22) / reach,
-          box["y"] + 1 + side / 2 - p["coords"][plain][1] * (side / 2 - 22) / reach]
-    page.mouse.move(*map(float, at))
-    assert f"Sequence {plain} " in page.locator(".readout").inner_text()
-    page.mouse.click(*map(float, at))
-    page.locator(".map").focus()
-    page.keyboard.press("r"), page.keyboard.press("Enter")
-    assert "needs a running kernel" in page.locator(".message").inner_text()
-    assert page.locator(".rows").is_hidden() and page.get_by_role("button", name="Play").is_disabled()
-    page.get_by_role("button", name="Next stored walk").click()
-    assert page.locator(".rows li").count() == 5 and page.locator(".message").is_hidden()
-    assert page.wrong == []
-
-
-def test_hostile_text_is_shown_as_text(page, tmp_path):
-    page.goto(hostile().to_html(tmp_path / "hostile.html").as_uri())
-    page.wait_for_selector("[data-ready]")
-    assert page.locator("h3").inner_text() == HOSTILE[0]
-    assert page.locator("img:visible").count() == 0 and page.locator("b").count() == 0
-    assert page.locator(".legend button").all_inner_texts() == sorted(HOSTILE[:3])
-    for width in (400, 1100):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(100)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
-    page.locator(".map").focus()
-    page.keyboard.press("r")
-    assert page.locator(".readout .words span").count() == 5
-    assert page.wrong == []

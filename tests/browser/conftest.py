@@ -103,6 +103,21 @@ def offline(chromium, tmp_path):
         page.close()
 
 
+@pytest.fixture(scope="session")
+def scrubbers(tmp_path_factory):
+    """Pages of scrubbers, the traces they show, and what was sent to the browser, by name."""
+    from lddm_lite.widgets import payload
+
+    from . import scrubber_runs as runs
+
+    folder = tmp_path_factory.mktemp("scrubbers")
+    out = {}
+    for name in ("bits", "words", "hostile"):
+        scrubber, trace = getattr(runs, name)()
+        out[name] = scrubber.to_html(folder / f"{name}.html"), trace, payload.unpack(scrubber.data)
+    return out
+
+
 @pytest.fixture
 def axe():
     """`axe(page, selector=None, unsure=False)`: the serious and critical violations; see `axe.violations`."""

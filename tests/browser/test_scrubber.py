@@ -1,81 +1,24 @@
-"""The scrubber in a page of its own, with the network off: what it shows, how it is driven, how fast it is."""
+"""The scrubber in a page of its own, with the network off: what it shows at each step, and keys."""
 
 from __future__ import annotations
 
 import re
-import statistics
-from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
 from lddm_lite import plots
-from lddm_lite.widgets import payload
 
-from . import scrubber_runs as runs
+from .reading import expected, hex_of, opened, quiet, shown
 
-SIZES = [(1200, 900), (760, 900), (400, 800)]
-FITS = "() => document.documentElement.scrollWidth <= innerWidth"
 FOCUSED = """() => { const e = document.querySelector('.lddm-host').shadowRoot.activeElement;
     return e && [e.getAttribute('aria-label') || e.textContent || e.tagName, getComputedStyle(e).outlineStyle]; }"""
-WATCH = """frame => { window.steps = [];
-    const look = () => window.steps.push(+frame.dataset.step);
-    new MutationObserver(look).observe(frame, {attributeFilter: ['data-step']}); }"""
-WORK = """slider => { const out = [], tokens = slider.getRootNode().querySelector('.tokens');
-    for (let k = 0; k < 160; k++) {
-        const start = performance.now();
-        slider.value = (k * 7) % 33;
-        slider.dispatchEvent(new InputEvent('input', {bubbles: true}));
-        tokens.getBoundingClientRect();  // the layout too
-        out.push(performance.now() - start);
-    }
-    return out.slice(10); }"""
-STEP = "e => +e.getRootNode().querySelector('.frame').dataset.step"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Pages and the traces they show, by name."""
-    folder = tmp_path_factory.mktemp("scrubbers")
-    out = {}
-    for name in ("bits", "words", "hostile"):
-        scrubber, trace = getattr(runs, name)()
-        out[name] = scrubber.to_html(folder / f"{name}.html"), trace, payload.unpack(scrubber.data)
-    return out
-
-
-def opened(offline, path: Path, **look):
-    """The page, once the scrubber is there; the still picture has given way to it."""
-    watched = offline(path, **look)
-    watched.page.wait_for_selector(".lddm-host[data-ready]")
-    assert not watched.page.locator(".lddm-still").is_visible()
-    return watched
-
-
-def shown(page, run: int = 0) -> list[str]:
-    return page.locator(".tokens").nth(run).locator("[role=option]").evaluate_all(
-        "cells => cells.filter(c => !c.hidden).map(c => c.classList.contains('masked') ? null : c.textContent)"
-    )
-
-
-def expected(trace, sample: int, step: int) -> list:
-    row = trace.tokens_at(min(step, trace.steps))[sample]
-    return [None if v == trace.mask_id else trace.labels[v] for v in row if v != trace.pad_id]
-
-
-def hex_of(element) -> str:
-    r, g, b = element.evaluate("e => getComputedStyle(e).backgroundColor.match(/\\d+/g).map(Number)")[:3]
-    return f"#{r:02x}{g:02x}{b:02x}"
-
-
-def quiet(watched) -> None:
-    assert watched.errors == [] and watched.off_machine == []
 
 
 @pytest.mark.parametrize("name", ["bits", "words"])
-def test_each_step_shows_what_the_trace_holds(offline, made, name):
-    path, traces, _ = made[name]
+def test_each_step_shows_what_the_trace_holds(offline, scrubbers, name):
+    path, traces, _ = scrubbers[name]
     traces = traces if isinstance(traces, list) else [traces]
     watched = opened(offline, path)
     page, last = watched.page, max(t.steps for t in traces)
@@ -97,8 +40,8 @@ def test_each_step_shows_what_the_trace_holds(offline, made, name):
     quiet(watched)
 
 
-def test_keys_from_anywhere(offline, made):
-    watched = opened(offline, made["bits"][0])
+def test_keys_from_anywhere(offline, scrubbers):
+    watched = opened(offline, scrubbers["bits"][0])
     page = watched.page
     at = lambda: int(page.locator(".frame").get_attribute("data-step"))  # noqa: E731
     slider = page.get_by_role("slider")
@@ -121,8 +64,8 @@ def test_keys_from_anywhere(offline, made):
     assert len(set(seen)) >= 10 and any("tokens of sample 0" in s for s in seen)
 
 
-def test_a_position_tells_what_was_known_when_it_was_drawn(offline, made):
-    path, trace, _ = made["words"]
+def test_a_position_tells_what_was_known_when_it_was_drawn(offline, scrubbers):
+    path, trace, _ = scrubbers["words"]
     watched = opened(offline, path)
     page = watched.page
     tokens, detail = page.get_by_role("listbox"), page.locator(".detail")
@@ -145,8 +88,8 @@ def test_a_position_tells_what_was_known_when_it_was_drawn(offline, made):
     quiet(watched)
 
 
-def test_colours_positions_and_numbers(offline, made):
-    path, (trace, _), sent = made["bits"]
+def test_colours_positions_and_numbers(offline, scrubbers):
+    path, (trace, _), sent = scrubbers["bits"]
     watched = opened(offline, path)
     page = watched.page
     code = page.evaluate("() => document.querySelector('script').textContent")
@@ -184,8 +127,8 @@ def test_colours_positions_and_numbers(offline, made):
     assert np.array_equal(dark, trace.tokens[sent["order0"]] == 1)
 
 
-def test_codes_fill_in(offline, made):
-    path, trace, sent = made["words"]
+def test_codes_fill_in(offline, scrubbers):
+    path, trace, sent = scrubbers["words"]
     page = opened(offline, path).page
     slider, cells = page.get_by_role("slider"), page.locator(".code")
     slider.focus()
@@ -196,101 +139,3 @@ def test_codes_fill_in(offline, made):
         slider.press("ArrowRight")
     same = int((trace.latents[-1, 0] == sent["goal0"][0]).sum())
     assert f"3 of 3 filled; {same} as the encoder would" in page.locator(".codes").inner_text()
-
-
-def test_play_pause_loop_and_speed(offline, made):
-    watched = opened(offline, made["bits"][0])
-    page = watched.page
-    frame = page.locator(".frame")
-    page.get_by_role("combobox", name="speed").select_option("30")
-    page.get_by_role("button", name="Play").click()
-    watched.until(lambda: frame.get_attribute("data-step") == "6", "played to the end")
-    page.get_by_role("button", name="Play").wait_for()  # it stopped by itself
-    page.get_by_role("button", name="Loop").click()
-    page.get_by_role("button", name="Play").click()
-    page.locator(".frame").evaluate(WATCH)
-    watched.until(lambda: page.evaluate("() => window.steps.length > 20"), "looping")
-    page.get_by_role("button", name="Pause").click()
-    steps = page.evaluate("() => window.steps")
-    assert all(b == (a + 1) % 7 for a, b in zip(steps, steps[1:], strict=False)), steps
-    stopped = page.evaluate("() => window.steps.length")
-    page.wait_for_timeout(200)  # at 30 steps a second six would have passed
-    assert page.evaluate("() => window.steps.length") == stopped
-    quiet(watched)
-
-
-def test_less_motion_where_it_is_asked_for(offline, made):
-    calm = opened(offline, made["bits"][0], reduced_motion="reduce").page
-    assert calm.get_by_role("combobox", name="speed").input_value() == "2"
-    assert opened(offline, made["bits"][0]).page.get_by_role("combobox", name="speed").input_value() == "4"
-
-
-def test_hostile_text_is_text(offline, made):
-    path, trace, _ = made["hostile"]
-    watched = opened(offline, path)
-    page = watched.page
-    page.get_by_role("slider").press("End")
-    assert shown(page) == runs.HOSTILE
-    assert page.locator("h3").inner_text().startswith("<script>document.title")
-    assert page.title() == "</title><script>document.title='owned'</script>"
-    page.locator("[role=option]").nth(3).hover()
-    assert page.locator("img:visible, b >> visible=true").count() == 1, "only our own bold word"
-    assert page.evaluate(FITS), "10,000 letters do not widen the page"
-    quiet(watched)
-
-
-def test_save_a_picture_and_a_page(offline, made, tmp_path):
-    watched = opened(offline, made["bits"][0])
-    page = watched.page
-    page.get_by_role("slider").press("End")
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="save this frame as PNG").click()
-    saved.value.save_as(tmp_path / "frame.png")
-    from PIL import Image
-
-    picture = np.asarray(Image.open(tmp_path / "frame.png").convert("RGB"))
-    box = page.locator(".panels").bounding_box()
-    assert picture.shape[1] == pytest.approx(2 * (box["width"] + 28), abs=3)
-    colours = {tuple(c) for c in picture.reshape(-1, 3)[::7]}
-    assert (0x12, 0x35, 0x5B) in colours and len(colours) > 50, "the picture of all samples and texts are in it"
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="save as one HTML page").click()
-    saved.value.save_as(tmp_path / "copy.html")
-    copy = opened(offline, tmp_path / "copy.html")
-    assert copy.page.locator(".frame").get_attribute("data-step") == "6", "it opens where it was saved"
-    assert shown(copy.page) == shown(page)
-    quiet(copy), quiet(watched)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["bits", "words", "hostile"])
-def test_accessible_at_every_size(offline, axe, made, name, scheme):
-    watched = opened(offline, made[name][0], color_scheme=scheme)
-    page = watched.page
-    assert page.locator(".lddm-host").get_attribute("data-theme") == scheme
-    for width, height in SIZES:
-        page.set_viewport_size({"width": width, "height": height})
-        page.get_by_role("slider").fill("1")
-        page.locator("[role=option]").nth(2).hover()
-        watched.shot(f"scrubber-{name}-{scheme}-{width}")
-        assert page.evaluate(FITS), f"wider than {width}"
-        labels = page.locator("button, label, h3, figcaption, .line, .legend span")
-        clipped = labels.evaluate_all("found => found.filter(e => e.scrollWidth > e.clientWidth + 1).length")
-        assert clipped == 0
-        if width in (1200, 400):
-            assert axe(page, ".lddm-host") == []
-
-
-def test_fast_enough_to_scrub(offline, tmp_path):
-    """64 samples x 128 tokens x 32 steps, four views. The work of a step, its layout included, is timed by itself: what
-    the screen shows comes at best every 16.7 ms, so that from event to paint two frames is usual."""
-    watched = opened(offline, runs.large().to_html(tmp_path / "large.html"))
-    assert watched.page.locator(".views figure").count() == 3, "besides the tokens: samples, plane, path"
-    work = watched.page.get_by_role("slider").evaluate(WORK)
-    watched.page.get_by_role("slider").fill("0")
-    painted = watched.times("input[type=range]", "input", n=30, shown=STEP)
-    work.sort()
-    middle, slow, seen = statistics.median(work), work[int(0.95 * len(work))], statistics.median(painted)
-    print(f"a scrub step: median {middle:.1f} ms, 95 % within {slow:.1f} ms; from event to paint {seen:.1f} ms")
-    assert middle <= 16 and slow <= 33 and seen <= 50
-    quiet(watched)

@@ -14,6 +14,7 @@ from tests.browser import scrubber_runs as runs
 a, traces = runs.bits()
 b, _ = runs.words()
 """
+IMPORTS = f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})"
 HOSTS = ".jp-NotebookPanel:visible .lddm-host[data-ready]"
 
 
@@ -47,9 +48,7 @@ WATCH = """frame => { window.steps = [];
 
 @pytest.fixture(scope="module")
 def cells():
-    root = Path(__file__).resolve().parents[2]
-    path = f"import sys; sys.path.insert(0, {str(root)!r})"
-    return [path, MAKE, "a", "b", "a", "import ipywidgets\nipywidgets.VBox([b])"]
+    return [IMPORTS, MAKE, "a", "b", "a", "import ipywidgets\nipywidgets.VBox([b])"]
 
 
 def ask(nb, code: str) -> str:

@@ -1,0 +1,125 @@
+"""The scrubber in a page of its own: playing, saving, hostile text, sizes and themes, speed."""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pytest
+
+from . import scrubber_runs as runs
+from .reading import FITS, opened, quiet, shown
+
+SIZES = [(1200, 900), (760, 900), (400, 800)]
+STEP = "e => +e.getRootNode().querySelector('.frame').dataset.step"
+WATCH = """frame => { window.steps = [];
+    const look = () => window.steps.push(+frame.dataset.step);
+    new MutationObserver(look).observe(frame, {attributeFilter: ['data-step']}); }"""
+WORK = """slider => { const out = [], tokens = slider.getRootNode().querySelector('.tokens');
+    for (let k = 0; k < 160; k++) {
+        const start = performance.now();
+        slider.value = (k * 7) % 33;
+        slider.dispatchEvent(new InputEvent('input', {bubbles: true}));
+        tokens.getBoundingClientRect();  // the layout too
+        out.push(performance.now() - start);
+    }
+    return out.slice(10); }"""
+STEP = "e => +e.getRootNode().querySelector('.frame').dataset.step"
+
+
+def test_play_pause_loop_and_speed(offline, scrubbers):
+    watched = opened(offline, scrubbers["bits"][0])
+    page = watched.page
+    frame = page.locator(".frame")
+    page.get_by_role("combobox", name="speed").select_option("30")
+    page.get_by_role("button", name="Play").click()
+    watched.until(lambda: frame.get_attribute("data-step") == "6", "played to the end")
+    page.get_by_role("button", name="Play").wait_for()  # it stopped by itself
+    page.get_by_role("button", name="Loop").click()
+    page.get_by_role("button", name="Play").click()
+    page.locator(".frame").evaluate(WATCH)
+    watched.until(lambda: page.evaluate("() => window.steps.length > 20"), "looping")
+    page.get_by_role("button", name="Pause").click()
+    steps = page.evaluate("() => window.steps")
+    assert all(b == (a + 1) % 7 for a, b in zip(steps, steps[1:], strict=False)), steps
+    stopped = page.evaluate("() => window.steps.length")
+    page.wait_for_timeout(200)  # at 30 steps a second six would have passed
+    assert page.evaluate("() => window.steps.length") == stopped
+    quiet(watched)
+
+
+def test_less_motion_where_it_is_asked_for(offline, scrubbers):
+    calm = opened(offline, scrubbers["bits"][0], reduced_motion="reduce").page
+    assert calm.get_by_role("combobox", name="speed").input_value() == "2"
+    assert opened(offline, scrubbers["bits"][0]).page.get_by_role("combobox", name="speed").input_value() == "4"
+
+
+def test_hostile_text_is_text(offline, scrubbers):
+    path, trace, _ = scrubbers["hostile"]
+    watched = opened(offline, path)
+    page = watched.page
+    page.get_by_role("slider").press("End")
+    assert shown(page) == runs.HOSTILE
+    assert page.locator("h3").inner_text().startswith("<script>document.title")
+    assert page.title() == "</title><script>document.title='owned'</script>"
+    page.locator("[role=option]").nth(3).hover()
+    assert page.locator("img:visible, b >> visible=true").count() == 1, "only our own bold word"
+    assert page.evaluate(FITS), "10,000 letters do not widen the page"
+    quiet(watched)
+
+
+def test_save_a_picture_and_a_page(offline, scrubbers, tmp_path):
+    watched = opened(offline, scrubbers["bits"][0])
+    page = watched.page
+    page.get_by_role("slider").press("End")
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="save this frame as PNG").click()
+    saved.value.save_as(tmp_path / "frame.png")
+    from PIL import Image
+
+    picture = np.asarray(Image.open(tmp_path / "frame.png").convert("RGB"))
+    box = page.locator(".panels").bounding_box()
+    assert picture.shape[1] == pytest.approx(2 * (box["width"] + 28), abs=3)
+    colours = {tuple(c) for c in picture.reshape(-1, 3)[::7]}
+    assert (0x12, 0x35, 0x5B) in colours and len(colours) > 50, "the picture of all samples and texts are in it"
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="save as one HTML page").click()
+    saved.value.save_as(tmp_path / "copy.html")
+    copy = opened(offline, tmp_path / "copy.html")
+    assert copy.page.locator(".frame").get_attribute("data-step") == "6", "it opens where it was saved"
+    assert shown(copy.page) == shown(page)
+    quiet(copy), quiet(watched)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["bits", "words", "hostile"])
+def test_accessible_at_every_size(offline, axe, scrubbers, name, scheme):
+    watched = opened(offline, scrubbers[name][0], color_scheme=scheme)
+    page = watched.page
+    assert page.locator(".lddm-host").get_attribute("data-theme") == scheme
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        page.get_by_role("slider").fill("1")
+        page.locator("[role=option]").nth(2).hover()
+        watched.shot(f"scrubber-{name}-{scheme}-{width}")
+        assert page.evaluate(FITS), f"wider than {width}"
+        labels = page.locator("button, label, h3, figcaption, .line, .legend span")
+        clipped = labels.evaluate_all("found => found.filter(e => e.scrollWidth > e.clientWidth + 1).length")
+        assert clipped == 0
+        if width in (1200, 400):
+            assert axe(page, ".lddm-host") == []
+
+
+def test_fast_enough_to_scrub(offline, tmp_path):
+    """64 samples x 128 tokens x 32 steps, four views. The work of a step, its layout included, is timed by itself: what
+    the screen shows comes at best every 16.7 ms, so that from event to paint two frames is usual."""
+    watched = opened(offline, runs.large().to_html(tmp_path / "large.html"))
+    assert watched.page.locator(".views figure").count() == 3, "besides the tokens: samples, plane, path"
+    work = watched.page.get_by_role("slider").evaluate(WORK)
+    watched.page.get_by_role("slider").fill("0")
+    painted = watched.times("input[type=range]", "input", n=30, shown=STEP)
+    work.sort()
+    middle, slow, seen = statistics.median(work), work[int(0.95 * len(work))], statistics.median(painted)
+    print(f"a scrub step: median {middle:.1f} ms, 95 % within {slow:.1f} ms; from event to paint {seen:.1f} ms")
+    assert middle <= 16 and slow <= 33 and seen <= 50
+    quiet(watched)

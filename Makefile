@@ -50,7 +50,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-min test-browser lint doctor checkpoints notebooks clean
+.PHONY: help lab install test quick test-slow test-min test-browser lint doctor checkpoints rates notebooks clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
@@ -102,12 +102,15 @@ rm -rf data/checkpoints/$(1)/training
 endef
 
 checkpoints: install  ## train and score again the models that ship in data/checkpoints (over an hour on one core)
-	$(call CHECKPOINT,binsaw-mdlm,--task binsaw --system mdlm --steps 3000 --few-step2 0.5)
+	$(call CHECKPOINT,binsaw-mdlm,--task binsaw --system mdlm --steps 9000 --few-step2 0.5 --ema 0.999)
 	$(call CHECKPOINT,binsaw-co-seq,--task binsaw --system co-seq --dim 2 --steps 3000)
 	$(call CHECKPOINT,binsaw-di-seq,--task binsaw --system di-seq --dim 4 --steps 2500)
 	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --dim 4 --steps 2500 --few-step2 0.5)
 	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --steps 3000)
 	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --stage1 0.4 --steps 5000)
+
+rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.rategrid --out lddm_lite/widgets/static/binsaw_rates.json
 
 notebooks: install  ## run the notebooks in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/refresh.py

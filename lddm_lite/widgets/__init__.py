@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .infill import Infill
 from .latent_explorer import LatentExplorer
+from .path_explorer import PathExplorer
 from .scrubber import Scrubber
 
-__all__ = ["Infill", "LatentExplorer", "Scrubber"]
+__all__ = ["Infill", "LatentExplorer", "PathExplorer", "Scrubber"]

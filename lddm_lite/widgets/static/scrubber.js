@@ -103,9 +103,10 @@ kinds.scrubber = (root, app, link) => {
 
 function legend(last) {
   const colours = REVEAL.map((c, k) => `${c} ${(100 * k) / (REVEAL.length - 1)}%`).join(", ");
-  return el("div", { class: "legend small soft" }, el("span", { text: "colour: revealed at step 1" }),
-    el("span", { class: "scale", style: `background: linear-gradient(90deg, ${colours})` }), el("span", { text: `${last}` }),
-    el("span", { class: "swatch masked" }), el("span", { text: "masked" }), el("span", { class: "swatch fresh" }), el("span", { text: "revealed by this step" }));
+  const item = (swatch, text) => el("span", {}, el("span", { class: `swatch ${swatch}` }), text);
+  const scale = el("span", { class: "scale", style: `background: linear-gradient(90deg, ${colours})` });
+  return el("div", { class: "legend small soft" }, el("span", {}, "colour: revealed at step 1", scale, String(last)),
+    item("masked", "masked"), item("fresh", "revealed by this step"));
 }
 
 function asPage(title, link, app, kind, state) {

@@ -55,7 +55,9 @@ endif
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
 
+# Trusted: what you have checked out and are about to run. Else JupyterLab would show saved widgets as still pictures.
 lab: install  ## set everything up in .venv and open JupyterLab on the first notebook
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter trust notebooks/*.ipynb >/dev/null
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab $(ROOT_ARG) --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_ARGS)
 
 install: $(STAMP)  ## only set everything up (again, when the list of dependencies has changed)

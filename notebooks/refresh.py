@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import sys
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -45,10 +48,20 @@ def clean(nb):
                 del out["data"][WIDGET]
                 if "text/html" not in out["data"]:
                     continue
+            if "image/png" in out.get("data", {}):
+                out["data"]["image/png"] = smaller(out["data"]["image/png"])
             kept.append(out)
         if cell.cell_type == "code":
             cell.outputs = kept
     return nb
+
+
+def smaller(png: str) -> str:
+    """A figure in 256 colours, base64 in and out: a third of the bytes, and no eye sees the difference."""
+    out = io.BytesIO()
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(out, "png", optimize=True, dpi=picture.info["dpi"])
+    return base64.b64encode(out.getvalue()).decode() if out.tell() < len(png) * 3 / 4 else png
 
 
 if __name__ == "__main__":

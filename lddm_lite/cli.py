@@ -1,12 +1,13 @@
-"""The command line: train, sample, infill, evaluate, doctor. Each command is a few calls into the library."""
+"""The command line: data, train, sample, infill, evaluate, doctor. Each command is a few calls into the library."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
-from .options import build_parser, defaults
+from .options import PROGRAM, build_parser, defaults
 
 __all__ = ["main"]
 
@@ -132,6 +133,16 @@ def _print_report(report: dict) -> None:
         print("excess of one token step from z: " + ", ".join(f"{k} {v}" for k, v in from_z.items()))
 
 
+def _fetch_data(args, argv) -> int:
+    from . import lm1b
+
+    path = lm1b.subset(args.sentences, args.split, args.cache, args.url or lm1b.URL, not args.quiet)
+    print(path)
+    if not args.quiet:
+        print(f"one sentence a line; train on it: {PROGRAM} train --text {shlex.quote(str(path))}", file=sys.stderr)
+    return 0
+
+
 def _doctor(args, argv) -> int:
     from .doctor import main as doctor
 
@@ -183,6 +194,7 @@ def _show(trace, token_steps: int, file) -> None:
 
 
 COMMANDS = {
+    "data": (_fetch_data, "fetch a part of the One Billion Word benchmark"),
     "train": (_train, "train one of the five systems on a task or on a text"),
     "sample": (_sample, "draw sequences from a trained model"),
     "infill": (_infill, "fill in what is masked"),

@@ -48,6 +48,13 @@ EPILOGS = {
   {PROGRAM} sample runs/a
   {PROGRAM} evaluate runs/a
 Each explains itself: {PROGRAM} train --help""",
+    "data": f"""It prints the path of a file with one sentence a line. The archive (1.79 GB) is read only as far
+as needed; what was read stays in the cache, and a download that breaks goes on there. The held-out
+part may lie at the archive's end. Without a network: LDDM_LM1B=/path/to/archive.tar.gz.
+
+examples:
+  {PROGRAM} data lm1b --sentences 50000
+  {PROGRAM} data lm1b --split heldout --sentences 5000""",
     "train": f"""systems: mdlm (no latents), co-joint, co-seq (continuous latents), di-joint, di-seq (discrete ones);
 *-seq resolves the latents before the tokens, *-joint both at once.
 
@@ -147,9 +154,11 @@ def build_parser(commands: dict, with_fields: bool = True) -> argparse.ArgumentP
         p.set_defaults(run=run)
         if name == "train":
             _train_options(p, with_fields)
+        elif name == "data":
+            _data_options(p)
         elif name != "doctor":
             _use_options(p, name)
-        if name != "doctor":
+        if name not in ("data", "doctor"):
             p.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own choice)")
             p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
     return top
@@ -188,6 +197,15 @@ def _train_options(p, with_fields: bool) -> None:
             for name, default in options.items():
                 kind = float if default is None else type(default)
                 add(group, name, kind, HELP.get(name, ""), default, "N" if kind is int else "X")
+
+
+def _data_options(p) -> None:
+    p.add_argument("source", choices=["lm1b"], help="what to fetch: lm1b, the One Billion Word benchmark")
+    p.add_argument("--sentences", type=int, metavar="N", default=50_000, help="how many (default: 50000)")
+    p.add_argument("--split", choices=["train", "heldout"], default="train", help="which part (default: train)")
+    p.add_argument("--cache", metavar="DIR", help="folder to keep it in (default: $LDDM_CACHE, else the user's cache)")
+    p.add_argument("--url", metavar="URL", help="another address of the archive")
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _use_options(p, name: str) -> None:

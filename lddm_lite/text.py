@@ -1,4 +1,8 @@
-"""Text of your own: any UTF-8 file, one sentence a line, with a tokenizer trained on it (see `wordpiece`)."""
+"""Text of your own: any UTF-8 file, one sentence a line, with a tokenizer trained on it (see `wordpiece`).
+
+`lm1b` fetches a subset of the One Billion Word benchmark as such a file; `from_file` holds a text in memory, and
+`tokenstore.build` keeps one of any size on disk.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,15 @@ import torch
 from . import checks
 from .wordpiece import TextCodec, train
 
-__all__ = ["TextCodec", "TextData", "from_file", "from_lines", "from_spec", "read_lines"]
+__all__ = ["TextCodec", "TextData", "from_file", "from_lines", "from_spec", "iter_lines", "lm1b", "read_lines"]
 
 
 class TextData:
     """Sentences as token ids, ready for `fit`: it has `length`, `vocab`, `labels`, `pad_id`, `spec`, `sample`.
 
     `rows` [N, L] holds all sentences, padded with id 0, int16 or int32; `codec` is the tokenizer, of which it
-    has `encode` and `decode`. `dropped`: sentences left out, with more than L tokens; `blank`: empty lines.
+    has `encode` and `decode`. `dropped`: sentences left out, with more than L tokens; `blank`: empty lines; `nul`:
+    lines that held NUL bytes, which are dropped like all control characters (a file full of them is not a text).
 
     >>> data = from_lines(["the bank is open .", "the bank is closed ."], length=8)
     >>> data.sample(3, seed=0).shape, len(data)
@@ -25,7 +30,7 @@ class TextData:
     """
 
     def __init__(self, codec: TextCodec, rows: torch.Tensor, dropped: int = 0, blank: int = 0):
-        self.codec, self.rows, self.dropped, self.blank = codec, rows, dropped, blank
+        self.codec, self.rows, self.dropped, self.blank, self.nul = codec, rows, dropped, blank, 0
         self.length, self.vocab, self.pad_id = codec.length, codec.vocab, codec.pad_id
         self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
 
@@ -95,6 +100,7 @@ class TextData:
 
     def __repr__(self) -> str:
         left = f"; {self.dropped:,} longer ones dropped" if self.dropped else ""
+        left += f"; NUL bytes dropped from {self.nul:,} lines" if self.nul else ""
         return (
             f"TextData({len(self):,} sentences of at most {self.length} tokens{left}; "
             f"vocabulary {self.vocab:,}, {self.unknown():.2%} unknown)"
@@ -152,15 +158,49 @@ def from_spec(data: dict) -> TextCodec:
     return TextCodec(about["tokenizer"], about["length"], about.get("lowercase", True))
 
 
+def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: str | None = None, progress=True):
+    """A file with the first `sentences` (None: all) of the One Billion Word benchmark's `split`, 'train' or 'heldout',
+    one a line: `from_file(lm1b(50_000))` is ready for `fit`.
+
+    The archive is read from its front, from `url` (None: `lm1b.URL`), until the subset is complete; 50,000 sentences
+    are 7 MB of text, and the held-out part may lie at the end of the archive's 1.79 GB. All is kept in `cache` (None:
+    $LDDM_CACHE, or lddm-lite in the user's cache), checked when used again, and a broken download goes on where it
+    stopped. $LDDM_LM1B names an archive fetched by hand, to be used instead of the network.
+
+    Returns the path. Raises ValueError for a bad argument, a split with fewer sentences, or an archive that is damaged
+    also when fetched anew; DownloadError (an OSError) that says what to do without a network; OSError on a full disk,
+    with nothing half written. Source: Chelba et al. 2013, arXiv 1312.3005.
+
+    >>> lm1b(1_000)  # doctest: +SKIP
+    PosixPath('/home/me/.cache/lddm-lite/lm1b/7cfc577ace1b/train-1000.txt')
+    """
+    from . import lm1b as benchmark
+
+    return benchmark.subset(sentences, split, cache, url or benchmark.URL, progress)
+
+
 def read_lines(path, errors: str = "strict") -> tuple[list[str], int]:
-    """(lines that are not blank, number of blank ones) of a UTF-8 file, with or without a byte-order mark, with
-    any of the three line ends. ValueError naming the first line that is not UTF-8, unless `errors='replace'`.
+    """(lines that are not blank, number of blank ones) of a file: see `iter_lines`.
 
     >>> read_lines("sentences.txt")  # doctest: +SKIP
     """
+    found = list(iter_lines(path, errors))
+    lines = [line for line in found if line]
+    return lines, len(found) - len(lines)
+
+
+def iter_lines(path, errors: str = "strict"):
+    """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line), with or without a
+    byte-order mark, with any of the three line ends. ValueError naming the first line that is not UTF-8, unless
+    `errors='replace'`. Holds one line at a time.
+
+    >>> with open("sentences.txt", "wb") as f:
+    ...     _ = f.write(b"Rain fell .\\r\\n\\n")
+    >>> list(iter_lines("sentences.txt"))
+    ['Rain fell .', '']
+    """
     if errors not in ("strict", "replace"):
         raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
-    lines, blank = [], 0
     with open(os.fspath(path), "rb") as f:
         for number, raw in enumerate(f, 1):
             raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
@@ -172,10 +212,7 @@ def read_lines(path, errors: str = "strict") -> tuple[list[str], int]:
                     f"{path}, line {number}: byte 0x{raw[e.start]:02x} is not UTF-8{hint}. "
                     "Convert the file, or drop such bytes with errors='replace'"
                 ) from None
-            found = [part.strip() for part in text.rstrip("\r\n").split("\r")]
-            lines += [part for part in found if part]
-            blank += sum(not part for part in found)
-    return lines, blank
+            yield from (part.strip() for part in text.rstrip("\r\n").split("\r"))
 
 
 def _build(lines, blank, vocab, length, lowercase, codec, name) -> TextData:
@@ -183,4 +220,6 @@ def _build(lines, blank, vocab, length, lowercase, codec, name) -> TextData:
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
     codec = codec or TextCodec(train(lines, vocab, lowercase), length, lowercase)
-    return TextData.of(codec, lines, blank, name)
+    data = TextData.of(codec, lines, blank, name)
+    data.nul = sum("\0" in line for line in lines)
+    return data

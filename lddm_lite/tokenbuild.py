@@ -1,0 +1,184 @@
+"""From a text to a `TokenStore`: read, cut into pieces and written in one go, a few thousand lines at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from . import checks
+from .diskfiles import locked, replacing, sha256, write_json
+from .doctor import cache_folder
+from .text import iter_lines
+from .tokenstore import FORMAT, VERSION, DamagedStore, TokenStore, load
+from .wordpiece import TextCodec, train
+
+__all__ = ["SEP", "build", "with_separator"]
+
+SEP = "[SEP]"  # ends each sentence of a packed text
+LINES, CHARACTERS = 4096, 1 << 20  # tokenised at once, whichever is reached first
+
+
+def build(
+    text,
+    codec: TextCodec | None = None,
+    length: int = 64,
+    vocab: int = 4000,
+    lowercase: bool = True,
+    mode: str = "pad",
+    long: str = "drop",
+    learn: int = 100_000,
+    cache=None,
+    errors: str = "strict",
+    progress: bool = True,
+) -> TokenStore:
+    """Tokenise a text into rows of L ids, on disk, or take them from the cache.
+
+    `text`: a UTF-8 file, one sentence a line (`text.lm1b(...)`), or a list of sentences. `mode` 'pad': a sentence a
+    row, filled up with `pad_id`; what is longer is dropped (`long='drop'`, as `text.from_file` does) or cropped
+    ('crop', as is usual on LM1B with length 128). 'pack': all sentences in a row, each ended by [SEP], cut every L
+    tokens; fewer than L at the very end are left out. `codec`: the tokenizer (`bertvocab.bert(128)`, or that of another
+    store); its own length then holds. None trains one of at most `vocab` pieces on the first `learn` sentences:
+    shuffle a file that is sorted. `errors`: as in `text.from_file`.
+
+    Kept in the folder `tokens` of the cache (None: `doctor.cache_folder()`), under the SHA-256 of the text, the
+    tokenizer and the options; checked when used again, and built anew when damaged. Reads the text twice (hash, ids).
+    Raises ValueError for bad arguments, a text without a sentence, or one that is not UTF-8 (naming the line);
+    OSError on a full disk, with nothing half written.
+
+    >>> build(["Rain fell .", "It rained ."], vocab=64, length=4, mode="pack", cache=".", progress=False).labels[-1]
+    '[SEP]'
+    """
+    options = {"mode": mode, "long": long, "errors": errors}
+    allowed = {"mode": ("pad", "pack"), "long": ("drop", "crop"), "errors": ("strict", "replace")}
+    for name, value in options.items():
+        if value not in allowed[name]:
+            raise ValueError(f"{name} must be {' or '.join(map(repr, allowed[name]))}, got {value!r}")
+    if codec is None:  # the tokenizer follows from the text and these
+        checks.integer("vocab", vocab, minimum=16), checks.integer("learn", learn, minimum=1)
+        key = {"length": checks.integer("length", length, minimum=1), "vocab": vocab, "lowercase": bool(lowercase)}
+        key |= {"learn": learn}
+    else:
+        key = {"length": codec.length, "tokenizer": _digest(codec.tokenizer)}
+    source = _Source(text, errors)
+    about = {"format": FORMAT, "version": VERSION, **options, "corpus": source.digest, "key": key}
+    folder = Path(cache or cache_folder()) / "tokens" / _digest(json.dumps(about, sort_keys=True))[:16]
+    with locked(folder):
+        try:
+            return load(folder)
+        except DamagedStore:
+            pass
+        (folder / "header.json").unlink(missing_ok=True)  # from here until the end there is no store
+        if codec is None:
+            lines = list(itertools.islice((line for line in source.lines() if line), learn))
+            if not lines:
+                raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
+            codec = TextCodec(train(lines, vocab, lowercase), length, lowercase)
+        codec = with_separator(codec) if mode == "pack" else codec
+        about |= {"tokenizer": _digest(codec.tokenizer), "codec": codec.spec()["text"]}
+        about |= _write(folder / "tokens.bin", source, codec, mode, long, progress)
+        source.check_unchanged()
+        write_json(folder / "header.json", about)  # last: without it there is no store
+        return load(folder, verify=False)
+
+
+def with_separator(codec: TextCodec) -> TextCodec:
+    """The codec with the piece [SEP], which no text can spell; itself if it has one.
+
+    >>> from lddm_lite.text import from_lines
+    >>> with_separator(from_lines(["a b"]).codec).labels[-1]
+    '[SEP]'
+    """
+    if SEP in codec.labels:
+        return codec
+    about = json.loads(codec.tokenizer)
+    about["model"]["vocab"][SEP] = codec.vocab
+    return TextCodec(json.dumps(about, ensure_ascii=False), codec.length, codec.lowercase)
+
+
+def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, progress: bool) -> dict:
+    """Write the rows, and tell what the header is to say of them."""
+    from tqdm.auto import tqdm
+
+    dtype, size = np.dtype("<u2" if codec.vocab < 2**16 else "<u4"), codec.length
+    told = dict.fromkeys(("rows", "tokens", "unknown", "dropped", "cropped", "blank", "nul"), 0)
+    lengths, digest, rest = np.zeros(size + 1, dtype=np.int64), hashlib.sha256(), np.zeros(0, dtype)
+    shortest = None
+    with replacing(file) as out, tqdm(desc="tokenising", unit=" lines", disable=not progress) as bar:
+        for lines in _chunks(source.lines()):
+            ids = [row for row in codec.tokenise(lines) if row]
+            told["blank"] += len(lines) - len(ids)  # control characters alone are no sentence either
+            told["nul"] += sum("\0" in line for line in lines)
+            if mode == "pack":
+                end = [codec.labels.index(SEP)]
+                flat = np.array([i for row in ids for i in row + end], dtype)
+                flat = np.concatenate([rest, flat])
+                rows, rest = np.split(flat, [len(flat) // size * size])
+                rows = rows.reshape(-1, size)
+            else:
+                shortest = min([shortest] * bool(shortest) + [len(row) for row in ids], default=None)
+                over = sum(len(row) > size for row in ids)
+                told["dropped" if long == "drop" else "cropped"] += over
+                ids = [row[:size] for row in ids if long == "crop" or len(row) <= size]
+                rows = codec.pad(ids).numpy().astype(dtype).reshape(-1, size)
+            data = np.ascontiguousarray(rows).tobytes()
+            out.write(data), digest.update(data), bar.update(len(lines))
+            filled = (rows != codec.pad_id).sum(1)
+            lengths += np.bincount(filled, minlength=size + 1)
+            told["rows"] += len(rows)
+            told["tokens"] += int(filled.sum())
+            told["unknown"] += int((rows == 1).sum())
+        if not told["rows"]:
+            if mode == "pack" and len(rest):
+                raise ValueError(f"{source.name} has {len(rest)} tokens, fewer than one row of length={size}")
+            if shortest:
+                raise ValueError(f"{source.name}: the shortest sentence has {shortest} tokens, more than length={size}")
+            raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
+    return {**told, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": digest.hexdigest()}
+
+
+class _Source:
+    """A file, or a list of sentences: its lines, read as often as needed, and its digest."""
+
+    def __init__(self, text, errors: str):
+        self._listed = None if isinstance(text, str | os.PathLike) else list(text)
+        self._file, self._errors = text, errors
+        if self._listed is None:
+            self.name, self._state = str(text), self._stat()
+            self.digest = sha256(text)
+        else:
+            self.name, self.digest = "the list", _digest(json.dumps(self._listed))
+
+    def lines(self):
+        if self._listed is not None:
+            return (line.strip() for line in self._listed)
+        return iter_lines(self._file, self._errors)
+
+    def _stat(self):
+        about = os.stat(self._file)
+        return about.st_size, about.st_mtime_ns
+
+    def check_unchanged(self) -> None:
+        if self._listed is None and self._stat() != self._state:
+            raise ValueError(f"{self.name} changed while it was read; try again")
+
+
+def _chunks(lines):
+    """Lists of lines, as many as are tokenised at once."""
+    chunk, characters = [], 0
+    for line in lines:
+        chunk.append(line)
+        characters += len(line)
+        if len(chunk) >= LINES or characters >= CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

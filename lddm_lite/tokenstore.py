@@ -1,0 +1,210 @@
+"""Tokenised text that stays on disk: ready for `fit`, in the same memory for any number of sentences.
+
+A store is a folder: `tokens.bin`, rows of L token ids, unsigned 16 or 32 bit, little-endian; and `header.json`, which
+says all about them, the tokenizer included. `build` (see `tokenbuild`) makes one from a text and keeps it in the cache.
+
+Batches are read row by row at their place in the file (pread), 3 us each. The file can be mapped too (`rows`), but a
+recent Linux maps up to 2 MB around every row that is touched, all of which counts as the process's memory.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import checks
+from .diskfiles import read_json, sha256
+from .permutation import Permutation
+from .wordpiece import TextCodec
+
+__all__ = ["DamagedStore", "TokenStore", "build", "load"]
+
+FORMAT, VERSION = "lddm-lite tokens", 1
+
+
+class DamagedStore(ValueError):
+    """A folder that is no store, of another version, or not what was written: the message says what is wrong."""
+
+
+class TokenStore:
+    """Sentences, or packed text, as token ids; it has what `fit` and `LatentDiffusion.preset` need of data: `length`,
+    `vocab`, `labels`, `pad_id`, `spec`, `sample`. From the same text and tokenizer, `sample` gives the same batches as
+    `TextData`, draw for draw.
+
+    Attributes: `codec`, with `encode` and `decode`; `folder`; `header`, what header.json says: `mode` 'pad' or 'pack',
+    `long`, `rows`, `lengths` (rows with 0..L tokens), `tokens`, `unknown`, `dropped`, `cropped`, `blank`, `nul`,
+    `corpus` and `tokenizer` (SHA-256), `sha256` of the ids.
+
+    >>> with open("sentences.txt", "w") as f:
+    ...     _ = f.write("Rain fell .\\nThe river rose .\\n")
+    >>> store = build("sentences.txt", vocab=64, length=6, cache=".", progress=False)
+    >>> store[1].shape, store.batch([0, 1]).dtype, store.sample(3, seed=0).shape, len(store)
+    (torch.Size([6]), torch.int64, torch.Size([3, 6]), 2)
+    """
+
+    def __init__(self, folder, header: dict, codec: TextCodec, part: tuple | None = None):
+        self.folder, self.header, self.codec = Path(folder), header, codec
+        self.length, self.vocab, self.pad_id = codec.length, codec.vocab, codec.pad_id
+        self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
+        self._part = part  # (permutation, first, how many): a share of the rows; None: all of them
+        self._file = os.open(self.folder / "tokens.bin", os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The whole file, mapped into memory, [rows, L], read-only: for statistics over all of it.
+
+        >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).rows.shape
+        (1, 6)
+        """
+        shape = self.header["rows"], self.length
+        return np.memmap(self.folder / "tokens.bin", self.header["dtype"], "r", shape=shape)
+
+    def batch(self, indices) -> torch.Tensor:
+        """The rows with these numbers: [n, L], int64. IndexError for a number outside 0..len-1.
+
+        >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).batch([0, 0]).shape
+        torch.Size([2, 6])
+        """
+        i = np.asarray(indices, dtype=np.int64).reshape(-1)
+        if i.size and (i.min() < 0 or i.max() >= len(self)):
+            raise IndexError(f"rows are numbered 0..{len(self) - 1}, got {i.min()}..{i.max()}")
+        if self._part is not None:
+            permutation, first, _ = self._part
+            i = permutation(i + first)
+        return torch.from_numpy(self._read(i).astype(np.int64))
+
+    def _read(self, i: np.ndarray) -> np.ndarray:
+        if not hasattr(os, "preadv"):  # Windows
+            return self.rows[i]
+        out = np.empty((len(i), self.length), self.header["dtype"])
+        for row, at in zip(out, (i * out.itemsize * self.length).tolist(), strict=True):
+            if os.preadv(self._file, [row], at) != row.nbytes:
+                raise DamagedStore(f"{self.folder / 'tokens.bin'} was cut off while it was in use")
+        return out
+
+    def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
+        """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
+
+        >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).sample(2).shape
+        torch.Size([2, 6])
+        """
+        checks.integer("n", n, minimum=1)
+        u = checks.rand((n,), checks.generator(seed), dtype=torch.float64).cpu()  # as TextData draws
+        return self.batch((u * len(self)).long().numpy())
+
+    def epoch(self, batch: int, seed: int = 0, number: int = 0):
+        """All rows once, in random order, as batches [batch, L]; the last may be smaller. `number` of the epoch: each
+        has an order of its own. The order is computed as it goes (`Permutation`) and takes no memory.
+
+        >>> store = build(["Rain fell .", "Snow fell .", "It rose ."], vocab=64, length=6, cache=".", progress=False)
+        >>> [len(x) for x in store.epoch(batch=2)]
+        [2, 1]
+        """
+        checks.integer("batch", batch, minimum=1), checks.integer("number", number, minimum=0)
+        order = Permutation(len(self), checks.integer("seed", seed, minimum=0) * 1_000_003 + number)
+        for first in range(0, len(self), batch):
+            yield self.batch(order(np.arange(first, min(first + batch, len(self)))))
+
+    def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[TokenStore, TokenStore]:
+        """(training, validation): a random `fraction` of the rows, at least one, is held out. Both read the same file;
+        the header, and so the lengths in `spec`, stay those of the whole. ValueError for fewer than two rows.
+
+        >>> store = build(["Rain fell .", "Snow fell .", "It rose ."], vocab=64, length=6, cache=".", progress=False)
+        >>> [len(part) for part in store.split(0.3)]
+        [2, 1]
+        """
+        if not 0 < checks.number("fraction", fraction) < 1:
+            raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
+        if len(self) < 2:
+            raise ValueError("a split needs at least 2 rows; there is 1")
+        if self._part is not None:
+            raise ValueError("split the whole store, not a part of it")
+        held = min(len(self) - 1, max(1, round(fraction * len(self))))
+        order = Permutation(len(self), seed)
+        parts = (order, held, len(self) - held), (order, 0, held)
+        return tuple(TokenStore(self.folder, self.header, self.codec, part) for part in parts)
+
+    def spec(self) -> dict:
+        """The tokenizer, and `lengths`, the share of rows of each length 0..L, as `TextData.spec`.
+
+        >>> build(["a b", "a"], vocab=64, length=3, cache=".", progress=False).spec()["lengths"]
+        [0.0, 0.5, 0.5, 0.0]
+        """
+        counts = torch.tensor(self.header["lengths"], dtype=torch.float64)
+        return {**self.codec.spec(), "lengths": (counts / counts.sum()).tolist()}
+
+    def unknown(self) -> float:
+        """Share of tokens that are [UNK].
+
+        >>> build(["a b"], vocab=64, length=3, cache=".", progress=False).unknown()
+        0.0
+        """
+        return self.header["unknown"] / self.header["tokens"]
+
+    def __len__(self) -> int:
+        return self.header["rows"] if self._part is None else self._part[2]
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return self.batch([i + len(self) if i < 0 else i])[0]
+
+    def __reduce__(self):  # to the workers of a DataLoader goes the folder, not the text
+        return _again, (str(self.folder), self._part)
+
+    def __repr__(self) -> str:
+        h = self.header
+        what = "rows of packed text, of" if h["mode"] == "pack" else "sentences of at most"
+        left = "".join(f"; {h[k]:,} longer ones {k}" for k in ("dropped", "cropped") if h[k])
+        return (
+            f"TokenStore({len(self):,} {what} {self.length} tokens{left}; "
+            f"vocabulary {self.vocab:,}, {self.unknown():.2%} unknown; {self.folder})"
+        )
+
+
+def load(folder, verify: bool = True) -> TokenStore:
+    """The store in a folder. Raises DamagedStore, a ValueError, naming what is wrong; `verify=False` compares sizes
+    but not the SHA-256 of the ids, for which the whole file is read (about a second per GB).
+
+    >>> store = build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False)
+    >>> len(load(store.folder))
+    1
+    """
+    folder = Path(folder)
+    header = read_json(folder / "header.json")
+    if header is None or header.get("format") != FORMAT:
+        raise DamagedStore(f"{folder} holds no tokens, or its header.json is damaged")
+    if header.get("version") != VERSION:
+        raise DamagedStore(f"{folder} has version {header.get('version')!r}; this library reads version {VERSION}")
+    try:
+        about, file = header["codec"], folder / "tokens.bin"
+        codec = TextCodec(about["tokenizer"], about["length"], about["lowercase"])
+        size = header["rows"] * codec.length * np.dtype(header["dtype"]).itemsize
+        if header["rows"] < 1 or len(header["lengths"]) != codec.length + 1:
+            raise ValueError("numbers that do not fit together")
+    except (KeyError, TypeError, ValueError) as e:
+        raise DamagedStore(f"{folder / 'header.json'} is damaged: {e!r}") from None
+    if not file.is_file() or file.stat().st_size != size:
+        raise DamagedStore(f"{file} is missing or cut off: it must have {size:,} bytes")
+    if verify and sha256(file) != header["sha256"]:
+        raise DamagedStore(f"{file} was changed: its sha256 is not the one in header.json")
+    return TokenStore(folder, header, codec)
+
+
+def build(text, codec: TextCodec | None = None, **options) -> TokenStore:
+    """The text as a store: see `tokenbuild.build`, which this calls.
+
+    >>> len(build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False))
+    1
+    """
+    from .tokenbuild import build
+
+    return build(text, codec, **options)
+
+
+def _again(folder: str, part) -> TokenStore:
+    store = load(folder, verify=False)
+    return store if part is None else TokenStore(folder, store.header, store.codec, part)

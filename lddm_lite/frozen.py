@@ -1,0 +1,226 @@
+"""Frozen latents: z_0 of a sentence by a pretrained text encoder, computed once and cached on disk. METHOD 5.
+
+Token states are pooled over m contiguous stretches of the sentence, centred, projected on the d main axes of the
+corpus, scaled to unit variance there, and put on the sphere of radius sqrt(d).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from . import checkpoint, checks
+from .latentcache import cached, key_of
+from .pretrained import TextEncoder
+
+__all__ = ["FrozenEncoder", "Statistics", "pool"]
+
+FIT = 8192  # sentences that the statistics are taken from
+CHUNK = 4096  # sentences sorted by length, so that a batch holds little padding
+KIND = "frozen text encoder"
+
+
+def pool(states: torch.Tensor, lengths: torch.Tensor, slots: int, last: bool = False) -> torch.Tensor:
+    """Token states [B, T, H] of sentences with `lengths` [B] tokens -> unit vectors [B, m, H].
+
+    Slot j stands for tokens floor(j n/m) to floor((j+1) n/m), at least one: neighbours share one where n < m. It holds
+    their mean or, for `last`, the state of the last of them, which in a causal model has seen all before it.
+
+    >>> pool(torch.tensor([[[2.0, 0.0], [0.0, 2.0], [9.0, 9.0]]]), torch.tensor([2]), slots=2)
+    tensor([[[1., 0.],
+             [0., 1.]]])
+    """
+    n, j = lengths.unsqueeze(1), torch.arange(slots, device=lengths.device)
+    start = j * n // slots  # [B, m]
+    stop = torch.maximum(start + 1, (j + 1) * n // slots)
+    if last:
+        out = states.gather(1, (stop - 1).unsqueeze(-1).expand(-1, -1, states.shape[-1]))
+    else:
+        at = torch.arange(states.shape[1], device=lengths.device)
+        inside = (at >= start.unsqueeze(-1)) & (at < stop.unsqueeze(-1))  # [B, m, T]
+        states = states.masked_fill((at >= n).unsqueeze(-1), 0.0)  # what pads may be anything, even nan
+        out = inside.to(states) @ states
+    return F.normalize(out, dim=-1)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a corpus says of an encoder's vectors: `mean` [m, H] of each slot, the d main axes of what is left,
+    orthonormal columns `axes` [H, d], and `scale` [d], the standard deviation along each; `fingerprint` of
+    the encoder.
+
+    >>> s = Statistics(torch.zeros(1, 3), torch.eye(3)[:, :2], torch.ones(2), "00" * 32)
+    >>> s.latents(torch.tensor([[[3.0, 4.0, 5.0]]])).pow(2).sum()  # d
+    tensor(2.)
+    """
+
+    mean: torch.Tensor
+    axes: torch.Tensor
+    scale: torch.Tensor
+    fingerprint: str = ""
+
+    def latents(self, features: torch.Tensor) -> torch.Tensor:
+        """Pooled vectors [B, m, H] -> z_0 [B, m, d]: centred, projected, scaled, norm sqrt(d) per slot."""
+        mean, axes, scale = (v.to(features.device) for v in (self.mean, self.axes, self.scale))
+        return math.sqrt(len(scale)) * F.normalize((features - mean) @ axes / scale, dim=-1)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything as tensors, for safetensors."""
+        mark = torch.frombuffer(bytearray(bytes.fromhex(self.fingerprint)) or bytearray(1), dtype=torch.uint8)
+        return {"mean": self.mean, "axes": self.axes, "scale": self.scale, "fingerprint": mark}
+
+    @classmethod
+    def of(cls, tensors: dict[str, torch.Tensor]) -> Statistics:
+        """The inverse of `tensors`."""
+        mark = bytes(tensors["fingerprint"].cpu().tolist()).hex()
+        own = {k: tensors[k].detach().cpu().float() for k in ("mean", "axes", "scale")}
+        return cls(**own, fingerprint=mark if len(mark) == 64 else "")
+
+
+class FrozenEncoder:
+    """Sentences -> latents [N, m, d] on the sphere of radius sqrt(d), by a text encoder that is not trained.
+
+    `source`: 'minilm' (a package, offline); a folder or a hub name for transformers, such as
+    'Qwen/Qwen3-Embedding-0.6B', the paper's choice; or a function from sentences to (token states [B, T, H], token
+    counts [B]), cached only if it has a `fingerprint`. `slots` m, `dim` d <= H (the paper: 4, 32 or 128 slots of 32).
+    `pooling`: 'mean' or 'last' token of each slot's stretch (see `pool`); 'auto' takes the last one for causal models,
+    Qwen's among them, else the mean: with m = 1 the sentence vector that both were trained for. A text is cut after
+    `max_tokens`. The model is loaded when first needed: statistics and a full cache do without.
+
+    ImportError naming the command for a missing package, OSError for a hub out of reach, ValueError else.
+
+    >>> letters = lambda texts: (torch.tensor([[[ord(t[0]) % 2, ord(t[0]) % 3]] for t in texts]).float(),
+    ...                          torch.ones(len(texts), dtype=torch.long))
+    >>> encoder = FrozenEncoder(letters, slots=1, dim=2)
+    >>> encoder.fit_statistics(list("abcdef"), progress=False).encode(["a", "b"], progress=False).shape
+    torch.Size([2, 1, 2])
+    """
+
+    def __init__(self, source="minilm", slots: int = 1, dim: int = 32, pooling: str = "auto",
+                 max_tokens: int = 256, device=None):
+        if pooling not in ("auto", "mean", "last"):
+            raise ValueError(f"pooling must be auto, mean or last, got {pooling!r}")
+        self.source, self.pooling, self.device = source, pooling, device
+        self.slots = checks.integer("slots", slots, minimum=1)
+        self.dim = checks.integer("dim", dim, minimum=2)
+        self.max_tokens = checks.integer("max_tokens", max_tokens, minimum=2)
+        self.statistics: Statistics | None = None
+        self._embed = None if isinstance(source, str) else source
+        if self._embed is not None and not callable(source):
+            raise ValueError(f"source must be a name, a folder or a function, got {source!r}")
+
+    @property
+    def embed(self):
+        """The function from sentences to token states, loaded when first asked for. ValueError if the statistics
+        were fitted with another model."""
+        if self._embed is None:
+            self._embed = TextEncoder(self.source, self.max_tokens, self.device)
+        mark, fitted = getattr(self._embed, "fingerprint", ""), self.statistics and self.statistics.fingerprint
+        if fitted and mark and mark != fitted:
+            raise ValueError(
+                f"{self.source!r} is another model than the statistics were fitted with "
+                f"({mark[:12]}, not {fitted[:12]}): fit_statistics again, or find the other one"
+            )
+        return self._embed
+
+    def fit_statistics(self, sentences, limit: int = FIT, seed: int = 0, progress: bool = True) -> FrozenEncoder:
+        """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with `seed`; once, for
+        they are cached and saved. Returns itself. ValueError when there are too few different sentences for d axes."""
+        sentences = _sentences(sentences)
+        if checks.integer("limit", limit, minimum=2) < len(sentences):
+            keep = torch.randperm(len(sentences), generator=checks.generator(seed))[:limit]
+            sentences = [sentences[i] for i in keep.sort().values.tolist()]
+        self.statistics = None
+        mark = getattr(self.embed, "fingerprint", "")
+        key = key_of(self._options(), mark, sentences) if mark else None
+        found = cached(key, lambda: self._fit(sentences, progress, mark).tensors())
+        self.statistics = Statistics.of(found)
+        return self
+
+    def _fit(self, sentences: list[str], progress: bool, mark: str) -> Statistics:
+        n, total, outer = len(sentences), 0.0, 0.0
+        for _, f in self._features(sentences, progress, "statistics"):
+            f = f.double()
+            total, outer = total + f.sum(0), outer + torch.einsum("bmh,bmk->hk", f, f)
+        mean, d = total / n, self.dim  # [m, H]
+        if d > mean.shape[1]:
+            raise ValueError(f"dim must be at most the encoder's width {mean.shape[1]}, got {d}")
+        # within slots: where a slot is in the sentence must not be what the axes show
+        values, vectors = torch.linalg.eigh((outer / n - mean.T @ mean) / self.slots)
+        values, vectors = values.flip(0)[:d], vectors.flip(1)[:, :d]
+        varied = int((values > 1e-9).sum())  # the vectors have norm 1; below lies float32 rounding
+        if varied < d:
+            raise ValueError(f"these {n} sentences vary along {varied} axes only, fewer than dim={d}; give more")
+        vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # eigh leaves signs open
+        return Statistics(mean.float().cpu(), vectors.float().cpu(), values.sqrt().float().cpu(), mark)
+
+    def encode(self, sentences, progress: bool = True, cache: bool = True) -> torch.Tensor:
+        """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them to, the folder
+        `frozen` of the cache (`doctor.cache_folder`). ValueError before `fit_statistics`, and for empty texts."""
+        sentences = _sentences(sentences)
+        if self.statistics is None:
+            raise ValueError("there are no statistics yet: call fit_statistics(corpus) first, or load saved ones")
+        mark = self.statistics.fingerprint
+        key = key_of(self._options(), self.statistics.tensors(), sentences) if mark and cache else None
+
+        def compute():
+            out = torch.empty(len(sentences), self.slots, self.dim)
+            for rows, f in self._features(sentences, progress, "latents"):
+                out[rows] = self.statistics.latents(f).cpu()
+            return {"latents": out}
+
+        return cached(key, compute)["latents"]
+
+    def _features(self, sentences: list[str], progress: bool, what: str):
+        """Batches (row numbers [B], pooled vectors [B, m, H]), each of sentences of about one length."""
+        from tqdm.auto import tqdm
+
+        embed = self.embed
+        last = self.pooling == "last" or (self.pooling == "auto" and getattr(embed, "causal", False))
+        size = getattr(embed, "batch", 64)
+        with tqdm(total=len(sentences), disable=not progress, desc=what, unit="sentence", dynamic_ncols=True) as bar:
+            for first in range(0, len(sentences), CHUNK):
+                part = range(first, min(first + CHUNK, len(sentences)))
+                order = sorted(part, key=lambda i: len(sentences[i]))
+                for rows in (order[i : i + size] for i in range(0, len(order), size)):
+                    states, lengths = embed([sentences[i] for i in rows])
+                    yield torch.tensor(rows), pool(states, lengths, self.slots, last)
+                    bar.update(len(rows))
+
+    def _options(self) -> dict:
+        return {"slots": self.slots, "dim": self.dim, "pooling": self.pooling, "max_tokens": self.max_tokens}
+
+    # -- files -------------------------------------------------------------------------------------------------------
+    def save(self, folder) -> Path:
+        """Write options and statistics to `folder`, not the model (safetensors + JSON). ValueError for a function."""
+        if not isinstance(self.source, str) or self.statistics is None:
+            raise ValueError("only an encoder that was named, and has statistics, can be saved")
+        about = {"kind": KIND, "source": self.source, "options": self._options()}
+        return checkpoint.write(folder, self.statistics.tensors(), about)
+
+    @classmethod
+    def load(cls, folder, device=None) -> FrozenEncoder:
+        """The encoder saved in `folder`; the model itself is loaded when needed. CheckpointError for a broken one."""
+        tensors, meta = checkpoint.read(folder)
+        if meta.get("kind") != KIND:
+            raise checkpoint.CheckpointError(f"{folder} holds no frozen encoder but {meta.get('kind', 'a model')!r}")
+        encoder = cls(meta["source"], **meta["options"], device=device)
+        encoder.statistics = Statistics.of(tensors)
+        return encoder
+
+
+def _sentences(sentences) -> list[str]:
+    """A list of texts, each with at least one word."""
+    if isinstance(sentences, str):
+        raise ValueError("sentences must be a list of texts, got one text")
+    sentences = list(sentences)
+    if not sentences:
+        raise ValueError("sentences must hold at least one text, got none")
+    for i, s in enumerate(sentences):
+        if not isinstance(s, str) or not s.strip():
+            raise ValueError(f"sentences[{i}] must be a text that is not empty, got {s!r}")
+    return sentences

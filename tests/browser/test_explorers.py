@@ -8,6 +8,7 @@ import pytest
 from lddm_lite.widgets.payload import unpack
 from tests.test_latent_explorer import HOSTILE, hostile, saw  # noqa: F401  (a fixture)
 
+from .reading import FITS
 from .test_scrubber_lab import HOSTS, IMPORTS
 
 MAKE = """import lddm_lite as ld
@@ -75,8 +76,7 @@ def test_hostile_text_is_shown_as_text(offline, tmp_path):
     assert page.locator(".legend button").all_inner_texts() == sorted(HOSTILE[:3])
     for width in (400, 1100):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(100)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out"
+        watched.until(lambda: page.evaluate(FITS), f"it fits {width} pixels", 10)
     page.locator(".map").focus()
     page.keyboard.press("r")
     assert page.locator(".readout .words span").count() == 5
@@ -92,7 +92,7 @@ def test_accessible_at_every_size(saw, offline, axe, tmp_path, scheme):  # noqa:
         page.set_viewport_size({"width": width, "height": 900})
         page.locator(".map").focus()
         page.keyboard.press("r")
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), f"wider than {width}"
+        watched.until(lambda: page.evaluate(FITS), f"it fits {width} pixels", 10)
         watched.shot(f"latents-{scheme}-{width}")
         if width != 760:
             assert axe(page, ".lddm-host") == []

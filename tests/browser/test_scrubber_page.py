@@ -102,7 +102,7 @@ def test_accessible_at_every_size(offline, axe, scrubbers, name, scheme):
         page.get_by_role("slider").fill("1")
         page.locator("[role=option]").nth(2).hover()
         watched.shot(f"scrubber-{name}-{scheme}-{width}")
-        assert page.evaluate(FITS), f"wider than {width}"
+        watched.until(lambda: page.evaluate(FITS), f"it fits {width} pixels", 10)
         labels = page.locator("button, label, h3, figcaption, .line, .legend span")
         clipped = labels.evaluate_all("found => found.filter(e => e.scrollWidth > e.clientWidth + 1).length")
         assert clipped == 0

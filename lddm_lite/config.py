@@ -39,6 +39,7 @@ class Config:
     width: int = 64  # transformer width of both streams
     blocks: int = 3
     heads: int = 4
+    encoder: str = "learned"  # learned, or a frozen text encoder: minilm, a folder, a name on the hub
     encoder_blocks: int = 2
     log_snr_max: float = 6.0  # noise floor of the latents, at t_z=0 (M5)
     log_snr_min: float = -6.0
@@ -56,6 +57,8 @@ class Config:
             raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
         if self.latent not in ("none", "continuous", "discrete"):
             raise ValueError(f"latent must be none, continuous or discrete, got {self.latent!r}")
+        if self.encoder != "learned" and self.latent != "continuous":
+            raise ValueError(f"encoder={self.encoder!r} needs continuous latents, got latent={self.latent!r}")
         if self.pad_id is not None:
             integer("pad_id", self.pad_id, 0, self.vocab - 1)
 

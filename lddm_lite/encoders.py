@@ -123,6 +123,11 @@ class DiscreteEncoder(ContinuousEncoder):
         return float((-(p * p.clamp_min(1e-12).log()).sum(-1)).exp().mean())
 
 
-def make_encoder(config: Config) -> nn.Module | None:
-    """The learned encoder a configuration asks for; None without a latent channel."""
+def make_encoder(config: Config, labels) -> nn.Module | None:
+    """The encoder a configuration asks for, a frozen one reading the `labels` as text; None without latents."""
+    if config.encoder != "learned":
+        from .frozen import FrozenEncoder
+        from .frozenlatents import FrozenLatents
+
+        return FrozenLatents(FrozenEncoder(config.encoder, config.slots, config.dim), labels)
     return {"none": lambda c: None, "continuous": ContinuousEncoder, "discrete": DiscreteEncoder}[config.latent](config)

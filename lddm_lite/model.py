@@ -61,7 +61,7 @@ class LatentDiffusion(nn.Module):
         """A fresh model from a `Config`."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(checks.integer("seed", seed, minimum=0))
-            return cls(config, Denoiser(config), make_encoder(config), labels, data)
+            return cls(config, Denoiser(config), make_encoder(config, labels), labels, data)
 
     @classmethod
     def exact(cls, task, encoder=None, lead: float = 0.5) -> LatentDiffusion:

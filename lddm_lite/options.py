@@ -21,6 +21,7 @@ HELP = {  # one line per field of Config and TrainConfig; a test sees to it that
     "width": "transformer width of both streams",
     "blocks": "transformer blocks",
     "heads": "attention heads; they divide the width",
+    "encoder": "what makes the latents of a text: learned, or a frozen encoder: minilm, a folder, a name on the hub",
     "encoder_blocks": "transformer blocks of the encoder",
     "log_snr_max": "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor",
     "log_snr_min": "the same at t_z=1, pure noise",
@@ -196,7 +197,7 @@ def _train_options(p, with_fields: bool) -> None:
         for group, options in ((model, model_defaults()), (training, training_defaults())):
             for name, default in options.items():
                 kind = float if default is None else type(default)
-                add(group, name, kind, HELP.get(name, ""), default, "N" if kind is int else "X")
+                add(group, name, kind, HELP.get(name, ""), default, {int: "N", str: "NAME"}.get(kind, "X"))
 
 
 def _data_options(p) -> None:

@@ -55,6 +55,11 @@ def fit(
     run = _Run(model, data, config, Path(out) if out else None)
     if resume:
         run.resume(resume)
+    if getattr(model.encoder, "frozen", False):  # after resuming, which brings the statistics of its latents
+        if not hasattr(data, "rows"):
+            name = model.config.encoder
+            raise ValueError(f"encoder={name!r} needs data that has `rows`, such as text.from_file gives")
+        model.encoder.prepare(torch.as_tensor(data.rows), progress=progress)
     return run.go(progress)
 
 
@@ -64,7 +69,8 @@ class _Run:
     def __init__(self, model, data, config: TrainConfig, out: Path | None):
         self.model, self.data, self.config, self.out = model, data, config, out
         self.history = History()
-        self.step, self.stage = 0, 1 if model.latents is not None and config.stage1 > 0 else 2
+        learned = model.latents is not None and not getattr(model.encoder, "frozen", False)
+        self.step, self.stage = 0, 1 if learned and config.stage1 > 0 else 2
         self.g_data = checks.generator(config.seed)
         self.g_noise = checks.generator(config.seed + 1_000_003, model.device)
         self.params = [p for p in model.parameters() if p.requires_grad]

@@ -302,6 +302,46 @@ def test_a_model_trains_samples_is_bounded_and_saved_with_it(data, tmp_path):
     assert torch.allclose(other.eval().encode(x), model.encode(x), atol=1e-6)
 
 
+def test_a_frozen_encoder_is_an_option_of_the_model(data, tmp_path, monkeypatch):
+    """Preset, training without a first stage, interruption, resuming bit for bit, saving and loading: by name alone."""
+    from lddm_lite import LatentDiffusion, TrainConfig, fit, tasks
+
+    monkeypatch.setenv("LDDM_CACHE", str(tmp_path / "cache"))
+    folder = tiny_models.save(tmp_path / "bert", "bert")
+    make = lambda: LatentDiffusion.preset("co-seq", data, width=16, slots=2, dim=3, encoder=folder)  # noqa: E731
+    config = TrainConfig(steps=6, batch=8, save_every=3, log_every=1)
+    whole, parts = make(), make()
+    history = fit(whole, data, config, progress=False)
+    assert {row["stage"] for row in history.rows} == {2}, "there is nothing to train in a first stage"
+
+    draw = type(data).sample
+    calls = iter(range(100))
+
+    def stopped(self, *a, **k):
+        if next(calls) == 4:
+            raise KeyboardInterrupt
+        return draw(self, *a, **k)
+
+    monkeypatch.setattr(type(data), "sample", stopped)
+    try:
+        fit(parts, data, config, out=tmp_path / "run", progress=False)
+    except KeyboardInterrupt:
+        pass
+    monkeypatch.setattr(type(data), "sample", draw)
+    again = make()
+    fit(again, data, config, out=tmp_path / "run", resume=True, progress=False)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+    loaded = LatentDiffusion.load(tmp_path / "run")
+    x = data.sample(4)
+    assert torch.allclose(loaded.encode(x), whole.eval().encode(x), atol=1e-6)
+    with pytest.raises(ValueError, match="needs data that has `rows`"):
+        task = tasks.ToyNewswire()
+        fit(LatentDiffusion.preset("co-seq", task, width=16, encoder=folder), task, steps=1, progress=False)
+    with pytest.raises(ValueError, match="needs continuous latents, got latent='discrete'"):
+        LatentDiffusion.preset("di-seq", data, encoder=folder)
+
+
 def test_a_state_that_does_not_fit_is_refused(data):
     model, other = with_frozen(data), with_frozen(data)
     model.encoder.prepare(data.rows, progress=False)

@@ -6,9 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from drawing import CURVE, ROWS, TRAINED
 
 from lddm_lite import History, plots
+
+from .drawing import CURVE, ROWS, TRAINED
 
 
 def test_training_draws_each_term_and_the_freeze():

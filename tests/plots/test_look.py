@@ -9,12 +9,13 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from drawing import CURVE, ROWS, TRAINED, contrast, hand_made, lightness, readable
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from lddm_lite import plots
 from lddm_lite.plots import style
+
+from .drawing import CURVE, ROWS, TRAINED, contrast, hand_made, lightness, readable
 
 
 def test_ink_has_the_contrast_of_wcag_on_any_colour():

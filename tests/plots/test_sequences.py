@@ -4,11 +4,12 @@
 import numpy as np
 import pytest
 import torch
-from drawing import hand_made
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
 from lddm_lite import plots
+
+from .drawing import hand_made
 
 
 def test_bits_are_sorted_by_the_order_given(saws):

@@ -6,12 +6,13 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from drawing import contrast, hand_made, readable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 
 from lddm_lite import Trace, plots
 from lddm_lite.plots import panels, style, words
+
+from .drawing import contrast, hand_made, readable
 
 
 def test_what_the_font_lacks_is_shown_as_a_box():

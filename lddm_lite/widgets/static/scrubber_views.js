@@ -44,7 +44,7 @@ class Plane {
     this.element = el("figure", { class: "plane" }, el("figcaption", { text: "latent plane" + (this.goal ? " (ring: encoder's place)" : "") }), this.canvas, key);
   }
   colour(i) {
-    if (!this.hue) return this.palette.control || "#8fa3b5";
+    if (!this.hue) return "#8fa3b5";
     const v = this.hue.data[i];
     return this.head.groups ? GROUPS[v % GROUPS.length] : ramp(CYCLE, v, true);
   }

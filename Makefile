@@ -103,12 +103,12 @@ rm -rf data/checkpoints/$(1)/training
 
 endef
 
-checkpoints: install  ## train and score again the models that ship in data/checkpoints (two hours on one core)
+checkpoints: install  ## train and score again the models that ship in data/checkpoints (three hours on one core)
 	$(call CHECKPOINT,binsaw-mdlm,--task binsaw --system mdlm --steps 9000 --few-step2 0.5 --ema 0.999)
 	$(call CHECKPOINT,binsaw-co-seq,--task binsaw --system co-seq --dim 2 --steps 3000)
 	$(call CHECKPOINT,binsaw-di-seq,--task binsaw --system di-seq --dim 4 --steps 2500)
 	$(call CHECKPOINT,binsaw-co-joint,--task binsaw --system co-joint --dim 2 --steps 3000 --few-step2 0.5 --ema 0.999)
-	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --codes 32 --dim 4 --steps 3500 --few-step2 0.5 --ema 0.999)
+	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --codes 16 --dim 4 --steps 10000 --few-step2 0.5 --ema 0.999 --stage1 0.12 --own-share 0.9 --off-path-share 0.05)
 	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --steps 3000)
 	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --stage1 0.4 --steps 5000)
 

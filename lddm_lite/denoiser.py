@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,6 @@ class Half(nn.Module):
 
     def __init__(self, width: int, heads: int, timed: bool):
         super().__init__()
-        self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
@@ -53,18 +53,33 @@ class Half(nn.Module):
             nn.init.zeros_(self.modulation.weight), nn.init.zeros_(self.modulation.bias)
 
     def begin(self, h: torch.Tensor, cond):
-        """adaLN parameters and q, k, v [B, heads, n, width/heads] of h [B, n, width]."""
-        m = self.modulation if cond is None else self.modulation(cond).unsqueeze(1)
-        m = m.chunk(6, -1)
-        y = F.layer_norm(h, h.shape[-1:]) * (1 + m[0]) + m[1]
-        q, k, v = self.qkv(y).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # 3 x [B, heads, n, w/heads]
-        return m, q, k, v
+        """qkv [B, n, 3 width] of h [B, n, width], and six adaLN parameters [B, 1, width]; [width] without `cond`."""
+        m = (self.modulation if cond is None else self.modulation(cond).unsqueeze(1)).chunk(6, -1)
+        return self.qkv(_modulated(h, m[0], m[1])), m
 
-    def finish(self, h: torch.Tensor, m, attended: torch.Tensor) -> torch.Tensor:
-        """Residual updates of h [B, n, width] from attention output [B, heads, n, width/heads] and the MLP."""
-        h = h + m[2] * self.out(attended.transpose(1, 2).flatten(2))
-        y = F.layer_norm(h, h.shape[-1:]) * (1 + m[3]) + m[4]
-        return h + m[5] * self.down(F.gelu(self.up(y), approximate="tanh"))
+    def finish(self, h: torch.Tensor, m, attended: torch.Tensor, where=None) -> torch.Tensor:
+        """Residual updates of h [B, n, width] from attention output [B, n, width] and the MLP. With `where` [B, n]
+        bool they are made for those N positions alone: [N, width]."""
+        m = m[2:]
+        if where is not None:
+            at = where.flatten().nonzero().squeeze(1)  # [N], indices into B*n
+            h, attended = (t.flatten(0, 1).index_select(0, at) for t in (h, attended))
+            if m[0].dim() == 3:  # of each sequence
+                m = [p.squeeze(1).index_select(0, at // where.shape[1]) for p in m]
+        gate1, scale, shift, gate2 = m
+        h = torch.addcmul(h, gate1, self.out(attended))
+        y = _modulated(h, scale, shift)
+        return torch.addcmul(h, gate2, self.down(F.gelu(self.up(y), approximate="tanh")))
+
+
+def _modulated(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
+
+
+def _attention(qkv: torch.Tensor, heads: int) -> torch.Tensor:
+    """Attention of n positions to each other, from [B, n, 3 width] to [B, n, width]."""
+    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1))  # [B, heads, n, width/heads]
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class Trunk(nn.Module):
@@ -73,26 +88,33 @@ class Trunk(nn.Module):
 
     def __init__(self, width: int, blocks: int, heads: int, latent: bool, timed: bool):
         super().__init__()
+        self.heads = heads
         self.token = nn.ModuleList(Half(width, heads, timed) for _ in range(blocks))
         self.latent = nn.ModuleList(Half(width, heads, timed) for _ in range(blocks) if latent)
 
-    def forward(self, h, y, cond=None):
-        """h [B, L, W] or None, y [B, m, W] or None, cond [B, W] or None -> updated (h, y)."""
-        for k, half in enumerate(self.token):
+    def forward(self, h, y, cond=None, tokens=True, latents: bool = True):
+        """h [B, L, W] or None, y [B, m, W] or None, cond [B, W] or None -> updated (h, y).
+
+        What nobody reads is not computed: in the last block nothing but attention mixes positions, so it is finished
+        only where asked. `tokens`: True for all positions; a bool mask [B, L], which makes h [N, W], a row per
+        position in row-major order; or False, which makes h None. `latents`: False makes y None."""
+        for k, (half, other) in enumerate(zip_longest(self.token, self.latent)):
+            last = k + 1 == len(self.token)
             if y is None:
-                m, q, kk, v = half.begin(h, cond)
-                h = half.finish(h, m, F.scaled_dot_product_attention(q, kk, v))
+                qkv, m = half.begin(h, cond)
+                at_h = _attention(qkv, self.heads)
             elif h is None:
-                n, q, kk, v = self.latent[k].begin(y, cond)
-                y = self.latent[k].finish(y, n, F.scaled_dot_product_attention(q, kk, v))
+                own, n = other.begin(y, cond)
+                at_y = _attention(own, self.heads)
             else:
-                m, q1, k1, v1 = half.begin(h, cond)
-                n, q2, k2, v2 = self.latent[k].begin(y, cond)
-                q, kk, v = torch.cat([q2, q1], 2), torch.cat([k2, k1], 2), torch.cat([v2, v1], 2)
-                both = F.scaled_dot_product_attention(q, kk, v)  # [B, heads, m+L, W/heads]
-                slots = y.shape[1]
-                h = half.finish(h, m, both[:, :, slots:])
-                y = self.latent[k].finish(y, n, both[:, :, :slots])
+                (qkv, m), (own, n) = half.begin(h, cond), other.begin(y, cond)
+                both = _attention(torch.cat([own, qkv], 1), self.heads)  # [B, m+L, W]
+                at_y, at_h = both.split([y.shape[1], h.shape[1]], 1)
+            if y is not None:
+                y = other.finish(y, n, at_y) if latents or not last else None
+            if h is not None:
+                where = tokens if last and isinstance(tokens, torch.Tensor) else None
+                h = half.finish(h, m, at_h, where) if tokens is not False or not last else None
         return h, y
 
 
@@ -149,12 +171,12 @@ class Denoiser(nn.Module):
                 y = y + self.length_in(sinusoid(lengths, self.config.width)).unsqueeze(1)
             if self.timed:
                 cond = self.time(sinusoid(t_z * 1000, self.config.width))
-        h, y = self.trunk(h, y, cond)
+        h, y = self.trunk(h, y, cond, tokens=False if where is None else where, latents=need_latents)
         tokens = latents = None
-        if where is not None:
-            picked = F.layer_norm(h[where], h.shape[-1:])  # [N, W]
-            tokens = (self.head(picked) + self.never).log_softmax(-1)
-        if y is not None and need_latents:
+        if h is not None:
+            picked = F.layer_norm(h, h.shape[-1:])  # [N, W]
+            tokens = F.linear(picked, self.head.weight, self.head.bias + self.never).log_softmax(-1)
+        if y is not None:
             out = self.latent_head(F.layer_norm(y, y.shape[-1:]))
             if self.timed:
                 a, sigma = self.gauss.coefficients(t_z.reshape(-1, 1, 1))

@@ -10,7 +10,7 @@ from .checks import rand
 
 __all__ = ["Loss", "antithetic", "path_rates", "training_loss"]
 
-LATENT_DRAWS = 4  # latent-only passes skip the token stream and cost next to nothing: take several per sequence
+LATENT_DRAWS = 4  # latent-only passes skip the token stream and cost little: several are taken per sequence
 
 
 @dataclass
@@ -28,40 +28,56 @@ def antithetic(n: int, g: torch.Generator, like: torch.Tensor) -> torch.Tensor:
     return 1 - (u + torch.arange(n, device=like.device) / n) % 1
 
 
-def path_rates(model, x0, z0, gap, t_x, g, t_z=None, training: bool = False):
+def path_rates(model, x0, z0, gap, t_x, g, t_off=None, training: bool = False):
     """One-draw estimates of both integrals of (M9) along the paths with the given gaps: (tokens [B], latents [B]).
 
     One full pass at (t_x, t_z = max(0, t_x - gap)) gives the token rate, and the latent rate where both channels move.
-    The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only pass. `t_z` overrides the path: then
-    both rates are taken at that point. `training` replaces (M7) by its training weight. Unbiased for uniform t_x.
+    The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only pass. `t_off` [k]: latent times of the
+    last k sequences, which are off any path: for them both rates are taken at that point alone. `training` replaces
+    (M7) by its training weight. Unbiased for uniform t_x.
     """
     valid = model.valid(x0)
-    x_t = model.tokens.corrupt(x0, t_x, g, keep=~valid)
-    where = x_t == model.tokens.mask_id
     if z0 is None:
-        out = model.predict(x_t, None, None, where)
+        x_t = model.tokens.corrupt(x0, t_x, g, keep=~valid)
+        out = model.predict(x_t, None, None, x_t == model.tokens.mask_id)
         return model.tokens.rate(x0, x_t, out.tokens, t_x), None
-    on_path = t_z is None
-    t_z = (t_x - gap).clamp_min(0) if on_path else t_z
-    z_t = model.latents.corrupt(z0, t_z, g)
+    t_off = t_x[:0] if t_off is None else t_off
+    on = len(x0) - len(t_off)
+    t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
+
+    def noise(rows):
+        x_t = model.tokens.corrupt(x0[rows], t_x[rows], g, keep=~valid[rows])
+        return x_t, model.latents.corrupt(z0[rows], t_z[rows], g)
+
+    on_path = noise(slice(on))
+    alone = _latents_alone(model, z0[:on], gap[:on], valid[:on].sum(1), g, training)
+    x_t, z_t = on_path
+    if len(t_off):  # drawn last, but sharing the pass: two small ones would cost more
+        x_t, z_t = (torch.cat(both) for both in zip(on_path, noise(slice(on, None)), strict=True))
     moving = t_z > 0
-    out = model.predict(x_t, z_t, t_z, where, need_latents=bool(moving.any()))
+    out = model.predict(x_t, z_t, t_z, x_t == model.tokens.mask_id, need_latents=bool(moving.any()))
     tokens = model.tokens.rate(x0, x_t, out.tokens, t_x)
-    latents = torch.zeros_like(tokens)
+    latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
     if moving.any():
         # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
         rate = _latent_rate(model, training)(z0, z_t, out.latents, torch.where(moving, t_z, torch.ones_like(t_z)))
         latents = latents + rate.to(tokens) * moving
-    if on_path and bool((gap > 0).any()):
-        k = LATENT_DRAWS
-        zz, gg = z0.repeat_interleave(k, 0), gap.repeat_interleave(k)
-        s = 1 - gg * (1 - antithetic(len(zz), g, gg)) if len(zz) else gg
-        z_s = model.latents.corrupt(zz, s, g)
-        lengths = valid.sum(1).repeat_interleave(k) if model.config.pad_id is not None else None
-        out = model.predict(None, z_s, s, None, lengths=lengths)
-        alone = _latent_rate(model, training)(zz, z_s, out.latents, s).to(tokens) * gg
-        latents = latents + alone.unflatten(0, (-1, k)).mean(1)
     return tokens, latents
+
+
+def _latents_alone(model, z0, gap, lengths, g, training: bool) -> torch.Tensor:
+    """The latent integral of (M9) over the stretch t_z > 1 - gap, where no token is seen: [B]."""
+    rate = torch.zeros_like(gap)
+    if not bool((gap > 0).any()):
+        return rate
+    z0, gap, lengths = (t.repeat_interleave(LATENT_DRAWS, 0) for t in (z0, gap, lengths))
+    s = 1 - gap * (1 - antithetic(len(z0), g, gap))
+    z_s = model.latents.corrupt(z0, s, g)
+    at = gap.nonzero().squeeze(1)  # the others have no such stretch
+    z0, z_s, s = z0[at], z_s[at], s[at]
+    out = model.predict(None, z_s, s, None, lengths=lengths[at])
+    alone = _latent_rate(model, training)(z0, z_s, out.latents, s)
+    return alone.new_zeros(len(gap)).index_put((at,), alone * gap[at]).unflatten(0, (-1, LATENT_DRAWS)).mean(1)
 
 
 def _latent_rate(model, training: bool):
@@ -95,12 +111,9 @@ def training_loss(model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, f
         return _encoder_loss(model, x0, gap, t_x, g)
     with torch.no_grad():
         z0 = model.encode(x0, g)
-    tokens, latents = t_x.new_zeros(b), t_x.new_zeros(b)
-    on, off = (~off).nonzero()[:, 0], off.nonzero()[:, 0]
-    for rows, t_z in ((on, None), (off, rand((len(off),), g, x0).clamp_min(1e-3))):
-        if len(rows):
-            part = path_rates(model, x0[rows], z0[rows], gap[rows], t_x[rows], g, t_z, training=True)
-            tokens, latents = tokens.index_add(0, rows, part[0]), latents.index_add(0, rows, part[1])
+    t_off = rand((int(off.sum()),), g, x0).clamp_min(1e-3)
+    order = off.long().argsort(stable=True)  # those off the path come last
+    tokens, latents = path_rates(model, *(v[order] for v in (x0, z0, gap, t_x)), g, t_off, training=True)
     terms = {"tokens": tokens.mean(), "latents": latents.mean()}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
 

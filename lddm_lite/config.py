@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from .checks import integer, number
+from .sizes import expand
 
 __all__ = ["ALIASES", "SYSTEMS", "Config"]
 
@@ -63,8 +64,14 @@ class Config:
             integer("pad_id", self.pad_id, 0, self.vocab - 1)
 
     @classmethod
-    def preset(cls, system: str, length: int, vocab: int, **changes) -> Config:
-        """The configuration of one of the five systems. Raises ValueError naming an unknown system or option."""
+    def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:
+        """The configuration of one of the five systems. `size`: tiny, small or base stands for width, blocks and heads
+        (see `sizes`); None leaves the defaults. `changes` are fields, and go before the size. Raises ValueError naming
+        an unknown system, size or option.
+
+        >>> Config.preset("co-seq", length=64, vocab=4000, size="tiny", blocks=4).width
+        128
+        """
         system = ALIASES.get(system, system)
         if system not in SYSTEMS:
             raise ValueError(f"system must be one of {', '.join([*SYSTEMS, *ALIASES])}; got {system!r}")
@@ -72,7 +79,8 @@ class Config:
         for name in changes:
             if name not in known:
                 raise ValueError(f"unknown option {name!r}; allowed are {', '.join(sorted(known))}")
-        return cls(**{"length": length, "vocab": vocab, "system": system, **SYSTEMS[system], **changes})
+        sized = expand(size, changes.get("latent", SYSTEMS[system]["latent"]))
+        return cls(**{"length": length, "vocab": vocab, "system": system, **SYSTEMS[system], **sized, **changes})
 
     def changed(self, **changes) -> Config:
         """A copy with some fields replaced."""

@@ -29,6 +29,7 @@ PACKAGES = (
     ("anywidget", False, "scrubbers"),
     ("jupyterlab", False, "notebooks"),
     ("transformers", False, "pretrained encoders"),
+    ("accelerate", False, "training in several processes"),
     ("umap-learn", False, "maps of the latents"),
     ("pytest", False, "make test"),
     ("ruff", False, "make lint"),

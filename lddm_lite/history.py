@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from pathlib import Path
 
+from .diskfiles import replacing
+
 __all__ = ["History"]
+
+FIXED = ("step", "stage", "lr", "loss", "seconds")  # in every row; terms of the loss come beside them
+HELD_OUT = ("held_out", "held_out_se")  # in the rows in which a bound was taken
 
 
 class History:
     """Rows {step, stage, lr, loss, <term>..., seconds}, each the mean over the steps since the last row; losses in nats
-    per sequence. `events`: (step, text) of what else happened. `state` holds what resuming needs.
+    per sequence. Where a bound on held-out data was taken, `held_out` and its standard error `held_out_se` (nats per
+    sequence). `events`: (step, text) of what else happened. `previews`: (step, samples) of `preview_every`. `state`
+    holds what resuming needs.
 
     >>> h = History([{"step": 10, "stage": 1, "tokens": 5.0}]); h.column("tokens")
     [5.0]
     """
 
-    def __init__(self, rows=None, events=None, interrupted: bool = False):
+    def __init__(self, rows=None, events=None, interrupted: bool = False, previews=None):
         self.rows: list[dict] = list(rows or [])
         self.events: list[tuple[int, str]] = [tuple(e) for e in events or []]
+        self.previews: list[tuple[int, list[str]]] = [(step, list(texts)) for step, texts in previews or []]
         self.interrupted = interrupted
         self.state = None
 
@@ -30,8 +38,7 @@ class History:
 
     def terms(self) -> list[str]:
         """Names of the loss terms seen, in order of appearance."""
-        fixed = {"step", "stage", "lr", "seconds", "loss"}
-        return list(dict.fromkeys(k for row in self.rows for k in row if k not in fixed))
+        return list(dict.fromkeys(k for row in self.rows for k in row if k not in FIXED + HELD_OUT))
 
     def plot(self, ax=None):
         """Loss terms against steps (see `plots.training`)."""
@@ -41,25 +48,31 @@ class History:
 
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
-        return {"rows": self.rows, "events": self.events, "interrupted": self.interrupted}
+        previews = {"previews": self.previews} if self.previews else {}
+        return {"rows": self.rows, "events": self.events, "interrupted": self.interrupted, **previews}
 
     @classmethod
     def from_dict(cls, raw: dict) -> History:
         """The inverse of `to_dict`."""
-        return cls(raw["rows"], raw["events"], raw.get("interrupted", False))
+        return cls(raw["rows"], raw["events"], raw.get("interrupted", False), raw.get("previews"))
 
     def save(self, path) -> None:
-        """Write JSON, or CSV when the name ends in .csv; whole or not at all."""
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        with open(part, "w", newline="", encoding="utf-8") as f:
-            if path.suffix == ".csv":
-                names = list(dict.fromkeys(k for row in self.rows for k in row))
-                out = csv.DictWriter(f, names)
-                out.writeheader(), out.writerows(self.rows)
-            else:
-                json.dump(self.to_dict(), f)
-        os.replace(part, path)
+        """Write JSON, or CSV when the name ends in .csv (a row a line, columns named in the first); whole or not at
+        all. OSError on a full disk leaves the old file.
+
+        >>> History([{"step": 10, "tokens": 5.0}]).save("history.csv")
+        >>> Path("history.csv").read_text().splitlines()[1]
+        '10,5.0'
+        """
+        text = io.StringIO()
+        if Path(path).suffix == ".csv":
+            names = list(dict.fromkeys(k for row in self.rows for k in row)) or FIXED
+            out = csv.DictWriter(text, names, lineterminator="\n")
+            out.writeheader(), out.writerows(self.rows)
+        else:
+            json.dump(self.to_dict(), text)
+        with replacing(path) as f:
+            f.write(text.getvalue().encode())
 
     def __repr__(self) -> str:
         if not self.rows:

@@ -1,6 +1,7 @@
 """A training run in a folder: what `python -m lddm_lite train` does, and how it goes on after a stop.
 
-The folder holds the model (`model.save`), `training/`, the state between two steps, and `run.json`, all options.
+The folder holds the model (`model.save`), `training/`, the state between two steps, `history.csv`, and `run.json`, all
+options. Of several processes, the main one alone writes and prints.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import os
 import shlex
 from pathlib import Path
 
+from .config import ALIASES, SYSTEMS
 from .options import PROGRAM, TEXT_ONLY, defaults, model_defaults, training_defaults
+from .sizes import expand
 
-__all__ = ["train"]
+__all__ = ["forecast", "train"]
 
 FORMAT = "lddm-lite run"
 
@@ -27,31 +30,35 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
     >>> train("runs/a", {"task": "binsaw", "steps": 100}, [], "cpu")  # doctest: +SKIP
     0
     """
-    out = Path(out)
-    run = _stored(out, given) if resume else _new(out, given, words, force)
-    options = run["options"]
+    from . import parallel
 
-    from . import LatentDiffusion, TrainConfig, fit
-
-    data, held_out = _data(options)
-    config = TrainConfig(**{k: options[k] for k in training_defaults()})
-    changes = {k: options[k] for k in model_defaults() if options[k] is not None}
-    model = LatentDiffusion.preset(options["system"], data, seed=config.seed, **changes).to(device)
-    state = out / "training" / "config.json"
-    going_on = resume and state.is_file()  # a run stopped before it first saved starts again
-    if going_on:
-        _check_same(out, model)
-    else:  # nothing of an old run may be taken for the new one's
-        state.unlink(missing_ok=True), (out / "config.json").unlink(missing_ok=True)
-    _write_json(out / "run.json", run)
-    size = sum(p.numel() for p in model.parameters())
-    print(f"{model.name} on {data!r}\n{size:,} parameters, {config.steps:,} steps of {config.batch} on {device}")
+    team = parallel.join(device)
     try:
-        history = fit(model, data, config, out=out, resume=going_on, progress=not quiet)
+        return _train(Path(out), given, words, team, resume, force, quiet or not team.main)
+    finally:
+        team.close()
+
+
+def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet) -> int:
+    from . import fit
+
+    run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force))
+    options = run["options"]
+    with team.main_first():  # what it downloads or builds, the others find in the cache
+        model, config, data, held_out = _make(options, team.device, not quiet)
+    _check(model, config, data, held_out, out, team.size)
+    going_on = team.first(lambda: _begin(out, run, model, resume))
+    say = print if team.main else lambda *words, **options: None
+    say(f"{model.name} on {data!r}\n{_parameters(model):,} parameters, {config.steps:,} steps of {config.batch} on "
+        f"{team.device.type}{f', {team.size} processes' if team.size > 1 else ''}")
+    try:
+        history = fit(model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
-        return _stopped(out, "")
+        return _stopped(out, "", say)
     if history.interrupted:
-        return _stopped(out, f" after step {history.state.meta['step']:,}")
+        return _stopped(out, f" after step {history.state.meta['step']:,}", say)
+    if not team.main:
+        return 0
     print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
     scores = _final_scores(model, held_out, config.seed)
     about = {"history": history.to_dict(), "training": history.state.options}
@@ -60,20 +67,87 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
     return 0
 
 
-def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
-    """The description of a new run, kept as run.json so that --resume needs nothing else."""
+def forecast(given: dict, device: str) -> int:
+    """Print what `train` with the options `given` would need (see `dryrun.estimate`), and write nothing, except that a
+    text of which the ids are kept on disk goes to the cache. Returns the exit status 0. ValueError as for `train`.
+
+    >>> forecast({"task": "binsaw", "steps": 100}, "cpu")  # doctest: +SKIP
+    0
+    """
+    from . import dryrun, parallel
+
+    options = _chosen(given)
+    if parallel.rank() > 0:
+        return 0
+    model, config, data, held_out = _make(options, device, True)
+    _check(model, config, data, held_out, "", parallel.size())
+    print(f"{model.name} on {data!r}, {config.steps:,} steps of {config.batch} on {device}")
+    print(dryrun.estimate(model, data, config, parallel.size()))
+    return 0
+
+
+def _make(options: dict, device, progress: bool):
+    """(model, training options, training data, data for bounds and the final score or None)."""
+    from . import LatentDiffusion, TrainConfig, rundata
+
+    config = TrainConfig(**{k: options[k] for k in training_defaults()})
+    data, held_out = rundata.load(options, progress)
+    changes = {k: options[k] for k in model_defaults() if options[k] is not None}
+    model = LatentDiffusion.preset(options["system"], data, seed=config.seed, **changes).to(device)
+    return model, config, data, held_out
+
+
+def _check(model, config, data, held_out, out, processes: int) -> None:
+    """What `fit` would refuse, before anything is written."""
+    from dataclasses import replace
+
+    from . import trainchecks
+
+    trainchecks.together(model, data, config, held_out, out or "unwritten")
+    trainchecks.pieces(model, config if config.accumulate > 1 else replace(config, accumulate=processes), processes)
+
+
+def _parameters(model) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _begin(out: Path, run: dict, model, resume: bool) -> bool:
+    """Write run.json. Is there a state to go on from? A run stopped before it first saved starts again."""
+    state = out / "training" / "config.json"
+    going_on = resume and state.is_file()
+    if going_on:
+        _check_same(out, model)
+    else:  # nothing of an old run may be taken for the new one's
+        for old in (state, out / "config.json", out / "history.csv"):
+            old.unlink(missing_ok=True)
+    _write_json(out / "run.json", run)
+    return going_on
+
+
+def _chosen(given: dict) -> dict:
+    """All options of a new run: those given, what the size stands for, and the defaults."""
     if ("task" in given) == ("text" in given):
         raise ValueError("what to train on? Give --task binsaw, mixture or newswire, or --text FILE")
     misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
     if misplaced and "task" in given:
         raise ValueError(f"{', '.join(misplaced)}: for --text only")
+    from . import rundata
+
+    options = {**defaults(), **given}
+    about = SYSTEMS.get(ALIASES.get(options["system"], options["system"]), {})
+    return {**defaults(), **expand(options["size"], about.get("latent", "none")), **given, **rundata.check(given)}
+
+
+def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
+    """The description of a new run, kept as run.json so that --resume needs nothing else."""
+    options = _chosen(given)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         if not _is_ours(out):
             raise ValueError(f"{out} exists and holds something else; give another --out")
         if not force:
             raise ValueError(f"{out} holds another run; go on with it by --resume, or overwrite it by --force")
     command = shlex.join(["python", "-m", "lddm_lite", *words])
-    return {"format": FORMAT, "command": command, "options": {**defaults(), **given}}
+    return {"format": FORMAT, "command": command, "options": options}
 
 
 def _is_ours(out: Path) -> bool:
@@ -115,22 +189,6 @@ def _check_same(out: Path, model) -> None:
         raise ValueError(f"--resume: the data are not those of the run in {out}; has the text changed?")
 
 
-def _data(options: dict):
-    """(training data, data for the final score or None)."""
-    from . import tasks, text
-
-    if options["text"] is None:
-        length = {} if options["length"] is None else {"length": options["length"]}
-        task = tasks.make(options["task"], **length)
-        return task, task
-    same = {k: options[k] for k in ("vocab", "lowercase", "limit", "seed")}
-    length = 64 if options["length"] is None else options["length"]
-    data = text.from_file(options["text"], length=length, **same)
-    if options["holdout"] == 0 or len(data) == 1:
-        return data, None
-    return data.split(options["holdout"], options["seed"])
-
-
 def _final_scores(model, data, seed: int) -> dict:
     """A quick score, printed, and kept with the model."""
     from . import evaluate
@@ -146,9 +204,9 @@ def _final_scores(model, data, seed: int) -> dict:
     return {"held_out_nats_per_token": bound.nats_per_token}
 
 
-def _stopped(out: Path, when: str) -> int:
-    print(f"\nStopped{when}; what was learned is in {out}. Go on with:")
-    print(f"  {PROGRAM} train --out {shlex.quote(str(out))} --resume")
+def _stopped(out: Path, when: str, say) -> int:
+    say(f"\nStopped{when}; what was learned is in {out}. Go on with:")
+    say(f"  {PROGRAM} train --out {shlex.quote(str(out))} --resume")
     return 130
 
 

@@ -8,6 +8,7 @@ import torch
 
 from . import checkpoint
 from .history import History
+from .trainconfig import TrainConfig
 
 __all__ = ["TrainState", "restore", "snapshot"]
 
@@ -23,8 +24,8 @@ class TrainState:
 
     @property
     def options(self) -> dict:
-        """The TrainConfig of the run, as a dict."""
-        return self.meta["options"]
+        """The TrainConfig of the run, as a dict; options that are younger than the run have their defaults."""
+        return {**asdict(TrainConfig()), **self.meta["options"]}
 
     def write(self, folder) -> None:
         """Save to `folder` as a checkpoint (safetensors + JSON)."""

@@ -20,7 +20,7 @@ DIRECT = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optio
 
 # What `import lddm_lite` must do without. Pictures and widgets may import theirs; nothing may import those.
 OPTIONAL = ("matplotlib", "seaborn", "transformers", "umap", "ipywidgets", "anywidget", "jupyterlab",
-            "tokenizers", "IPython", "sklearn", "numba", "pandas")
+            "tokenizers", "accelerate", "IPython", "sklearn", "numba", "pandas")
 MAY_IMPORT_OPTIONAL = r"lddm_lite\.(plots|widgets|__main__)\b"
 
 

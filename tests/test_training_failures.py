@@ -54,22 +54,23 @@ def uninterrupted():
     return run("co-seq", save_every=5)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_a_full_disk_stops_and_leaves_what_was_there(n, uninterrupted, tmp_path, monkeypatch):
-    """The disk is full from the n-th file on: weights or description, of the run's state or of the model."""
+@pytest.mark.parametrize(("name", "n"), [("replace", n) for n in range(1, 6)] + [("fsync", n) for n in (1, 3, 5)])
+def test_a_full_disk_stops_and_leaves_what_was_there(name, n, uninterrupted, tmp_path, monkeypatch):
+    """The disk is full from the n-th file on: weights or description, of the run's state or of the model; or
+    history.csv. It shows when a file is to take its place, or when it is written."""
     out, options = tmp_path / "run", dict(QUICK, save_every=5)
     run("co-seq", stop=9, out=out, save_every=5)
-    replace, count = os.replace, []
+    work, count = getattr(os, name), []
 
     def full(*args):
         count.append(1)
         if len(count) >= n:
             raise OSError(errno.ENOSPC, "No space left on device")
-        replace(*args)
+        work(*args)
 
     model = start("co-seq")
     with monkeypatch.context() as m:
-        m.setattr(os, "replace", full)
+        m.setattr(os, name, full)
         with pytest.raises(OSError, match="No space left"):
             fit(model, Feed(16), out=out, resume=True, **options)
     assert model.sample(2, 2).tokens.max() < 2 and not list(out.rglob("*.part"))
@@ -135,7 +136,7 @@ def test_z_response_is_the_loss_of_shuffled_latents():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(stpes=3), "unknown training option 'stpes'; allowed are batch, clip"),
+        (dict(stpes=3), "unknown training option 'stpes'; allowed are accumulate, batch, clip"),
         (dict(steps=0), "steps must be an integer >= 1, got 0"),
         (dict(batch=1.5), "batch must be"),
         (dict(lr=0), "lr must be > 0"),

@@ -1,0 +1,107 @@
+"""How the blocks compute while training runs: bfloat16 autocast, torch.compile. Neither touches the weights.
+
+Both work on the transformer blocks, where nearly all arithmetic is. Everything around them stays float32: heads and
+losses, latents, the encoder's statistics and codebook, the optimiser and the averages. Beside bfloat16, a GPU with TF32
+takes that for the products that are left.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+
+import torch
+
+__all__ = ["check_precision", "computing"]
+
+# The last block picks masked positions, whose number is not known beforehand; with and without tokens, latents and
+# gradients there are a dozen graphs.
+DYNAMO = {"capture_dynamic_output_shape_ops": True, "recompile_limit": 32}
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """ValueError where the device cannot compute in `precision`.
+
+    >>> check_precision("bf16", torch.device("cpu"))
+    """
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ValueError(f"precision='bf16': {torch.cuda.get_device_name(device)} has no bfloat16; take float32")
+
+
+@contextmanager
+def computing(model, precision: str = "float32", compile: bool = False, say=print):
+    """Within this block the model's transformer blocks compute in `precision`, and compiled if `compile`. Where there
+    is no working compiler, `say` is told so in a sentence, once, and the blocks run as they are. Modules and state
+    dict are the same during and after it.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> model = LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16)
+    >>> with computing(model, "bf16"):
+    ...     model.loss(tasks.Binsaw(length=8).sample(4)).total.dtype
+    torch.float32
+    """
+    check_precision(precision, model.device)
+    denoiser, kind = model.denoiser, model.device.type
+    blocks = [denoiser.trunk, getattr(model.encoder, "trunk", None)]
+    changed, tf32 = [], None
+    try:
+        if precision == "bf16" and kind == "cuda":  # what is not in the blocks: heads, and ways in
+            tf32 = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("high")
+        for module in filter(None, blocks):
+            forward = module.forward
+            if compile and module is denoiser.trunk:
+                forward = _compiled(forward, say)
+            if precision == "bf16":
+                forward = _bf16(forward, kind)
+            if forward != module.forward:
+                module.forward = forward  # on the instance: neither a parameter nor part of the state dict
+                changed.append(module)
+        with torch._dynamo.config.patch(DYNAMO) if compile else nullcontext():
+            yield
+    finally:
+        if tf32 is not None:
+            torch.set_float32_matmul_precision(tf32)
+        for module in changed:
+            del module.forward
+
+
+def _bf16(forward, kind: str):
+    def call(*args, **options):
+        with torch.autocast(kind, torch.bfloat16):
+            out = forward(*args, **options)
+        if isinstance(out, tuple):
+            return tuple(None if t is None else t.float() for t in out)
+        return out.float()
+
+    return call
+
+
+def _compiled(forward, say):
+    from torch._dynamo.exc import TorchDynamoException
+
+    fast = torch.compile(forward, dynamic=True)  # the number of rows changes from step to step
+
+    def call(*args, **options):
+        nonlocal fast
+        if fast is not None:
+            try:
+                return fast(*args, **options)
+            except (TorchDynamoException, RuntimeError, OSError) as e:
+                if not _is_compilers(e):
+                    raise
+                fast = None
+                say(f"compile: this machine has no working compiler ({_line(e)}); going on without")
+        return forward(*args, **options)
+
+    return call
+
+
+def _is_compilers(e: Exception) -> bool:
+    """Did compiling fail, rather than what was compiled?"""
+    from torch._dynamo.exc import TorchDynamoException
+
+    return isinstance(e, TorchDynamoException) or type(e).__module__.startswith(("torch._inductor", "triton"))
+
+
+def _line(e: Exception) -> str:
+    return next((line.strip() for line in str(e).splitlines() if line.strip()), type(e).__name__)[:200]

@@ -1,0 +1,55 @@
+"""What a person sees and does while training runs: a bar, and Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+__all__ = ["bar", "stop_after_step"]
+
+SAME_PRESS = 5.0  # seconds
+
+
+def bar(total: int, done: int, show: bool):
+    """tqdm: a widget in Jupyter, text in a terminal; shows time left.
+
+    >>> bar(10, 3, show=False).total
+    10
+    """
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, initial=done, disable=not show, desc="training", unit="step", dynamic_ncols=True)
+
+
+@contextmanager
+def stop_after_step(forwarded: bool = False):
+    """An event that SIGINT (Ctrl-C, kernel stop) sets, to ask for a stop after the current step; a second SIGINT
+    interrupts at once. `forwarded`: a launcher passes on to its processes what the terminal has already sent them, so
+    that one press arrives twice; what comes within seconds is then the same press.
+
+    >>> with stop_after_step() as stop:
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     stop.is_set()
+    True
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before, first = signal.getsignal(signal.SIGINT), 0.0
+
+    def ask(signum, frame):
+        nonlocal first
+        if stop.is_set() and not (forwarded and time.monotonic() - first < SAME_PRESS):
+            raise KeyboardInterrupt
+        if not stop.is_set():
+            first = time.monotonic()
+        stop.set()
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

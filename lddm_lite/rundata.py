@@ -1,0 +1,64 @@
+"""The data that a run's options ask for: a task, a text in memory, or a text on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["LARGE", "check", "load"]
+
+LARGE = 50e6  # bytes; a text above it is read row by row from disk
+
+
+def check(given: dict) -> dict:
+    """What the options `given` for a text decide: {"stream": bool}. ValueError for options that do not fit together.
+
+    >>> check({"text": "sentences.txt", "tokenizer": "bert"})
+    {'stream': False}
+    """
+    if "task" in given:
+        return {}
+    tokenizer = given.get("tokenizer", "own")
+    if tokenizer not in ("own", "bert"):
+        raise ValueError(f"--tokenizer must be own or bert, got {tokenizer!r}")
+    if tokenizer == "bert":
+        wrong = [f"--{k}" for k in ("vocab",) if k in given]
+        wrong += ["--no-lowercase"] * (given.get("lowercase") is False)
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: not with --tokenizer bert, whose 30,522 pieces are in small letters")
+    file, limit = Path(given["text"]), given.get("limit")
+    stream = given.get("stream")
+    if stream and limit is not None:
+        raise ValueError("--limit: not with --stream, which keeps all sentences; shorten the file instead")
+    if stream is None:
+        stream = limit is None and file.is_file() and file.stat().st_size > LARGE
+    return {"stream": stream}
+
+
+def load(options: dict, progress: bool = False):
+    """(training data, data for bounds and the final score or None) of a run's options.
+
+    >>> load({"text": None, "task": "binsaw", "length": 8})[0].length
+    8
+    """
+    from . import tasks, text
+
+    if options["text"] is None:
+        length = {} if options["length"] is None else {"length": options["length"]}
+        task = tasks.make(options["task"], **length)
+        return task, task
+    length = 64 if options["length"] is None else options["length"]
+    codec = None
+    if options["tokenizer"] == "bert":
+        from .bertvocab import bert
+
+        codec = bert(length)
+    same = {"length": length, "codec": codec, **{k: options[k] for k in ("vocab", "lowercase")}}
+    if options["stream"]:
+        from . import tokenstore
+
+        data = tokenstore.build(options["text"], progress=progress, **same)
+    else:
+        data = text.from_file(options["text"], limit=options["limit"], seed=options["seed"], **same)
+    if options["holdout"] == 0 or len(data) == 1:
+        return data, None
+    return data.split(options["holdout"], options["seed"])

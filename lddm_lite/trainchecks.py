@@ -1,0 +1,64 @@
+"""Does what `fit` was given fit together? Errors name the argument, before anything is trained or written."""
+
+from __future__ import annotations
+
+import torch
+
+from .board import board_writer
+from .computing import check_precision
+from .trainconfig import TrainConfig
+
+__all__ = ["pieces", "rows", "together"]
+
+
+def together(model, data, config: TrainConfig, held_out=None, out=None) -> None:
+    """ValueError for data of another shape than the model's, and for options that lack what they need.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> together(LatentDiffusion.preset("mdlm", task, width=16), task, TrainConfig())
+    """
+    for name, part in (("data", data), ("held_out", held_out)):
+        if part is not None and (part.length, part.vocab) != (model.config.length, model.config.vocab):
+            raise ValueError(
+                f"{name} has length {part.length} and vocab {part.vocab}; "
+                f"the model was made for {model.config.length} and {model.config.vocab}"
+            )
+    if config.validate_every and held_out is None:
+        raise ValueError(f"validate_every={config.validate_every} needs `held_out`, data to take the bound on")
+    if config.tensorboard:
+        if not out:
+            raise ValueError("tensorboard=True needs `out`, the folder to write to")
+        board_writer()
+    check_precision(config.precision, model.device)
+
+
+def pieces(model, config: TrainConfig, processes: int = 1) -> None:
+    """ValueError for pieces that cannot be dealt out to so many processes, or are too small for the encoder.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> pieces(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16), TrainConfig(accumulate=4), processes=2)
+    """
+    if config.accumulate % processes:
+        raise ValueError(f"accumulate must be a multiple of the {processes} processes, got {config.accumulate}")
+    if model.encoder is not None and config.batch < 2 * config.accumulate:
+        least = "2" if config.accumulate == 1 else f"2 * accumulate = {2 * config.accumulate}"
+        raise ValueError(
+            f"batch must be >= {least} for {model.name!r}, whose encoder is centred by the batch; got {config.batch}"
+        )
+
+
+def rows(data, encoder: str) -> torch.Tensor:
+    """All sentences of a text, for the frozen `encoder`: ids [N, L], of any integer type. ValueError for data that has
+    none, such as a task.
+
+    >>> from lddm_lite import text
+    >>> rows(text.from_lines(["a b", "a"], length=3), "minilm").shape
+    torch.Size([2, 3])
+    """
+    if not hasattr(data, "rows"):
+        raise ValueError(f"encoder={encoder!r} needs data that has `rows`, such as text.from_file gives")
+    if not hasattr(data, "batch"):
+        return torch.as_tensor(data.rows)
+    parts = (range(i, min(i + 65_536, len(data))) for i in range(0, len(data), 65_536))  # a store, maybe a part of one
+    return torch.cat([data.batch(part).to(torch.int32) for part in parts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import sys
@@ -40,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         if os.environ.get("LDDM_DEBUG") or not _is_user_error(e):
             raise
         text = f"{e.filename}: {e.strerror}" if isinstance(e, OSError) and e.filename else str(e)
-        print(f"error: {text}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the main one speaks
+            print(f"error: {text}", file=sys.stderr)
         return 2
 
 
@@ -51,17 +53,23 @@ def _is_user_error(e: Exception) -> bool:
 
 
 def _train(args, argv) -> int:
-    from .runs import train
+    from .runs import forecast, train
 
     given = {k: v for k, v in vars(args).items() if k in defaults()}
+    if args.dry_run:
+        if args.resume:
+            raise ValueError("--dry-run: not with --resume; it is for new runs")
+        return forecast(given, _machine(args))
+    if args.out is None:
+        raise ValueError("where to keep the run? Give --out DIR")
     return train(args.out, given, argv, _machine(args), args.resume, args.force, args.quiet)
 
 
 def _sample(args, argv) -> int:
     model, path = _load(args)
+    draw = model.sample if args.prompt is None else functools.partial(model.generate_text, prompt=args.prompt)
     for k in _budgets(args, (8,)):
-        options = dict(temperature=args.temperature, eta=args.eta, seed=args.seed)
-        _show(model.sample(args.n, k, args.latent_steps, path, **options), k, args.trace)
+        _show(draw(args.n, k, args.latent_steps, path, **_draws(args)), k, args.trace)
     return 0
 
 
@@ -74,9 +82,19 @@ def _infill(args, argv) -> int:
     if not masks:
         raise ValueError("nothing to fill in: write [MASK] for each token that is missing")
     for k in _budgets(args, (min(8, masks),)):
-        options = dict(temperature=args.temperature, eta=args.eta, seed=args.seed)
-        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **options), k, args.trace)
+        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **_draws(args)), k, args.trace)
     return 0
+
+
+def _draws(args) -> dict:
+    names = ("temperature", "eta", "seed", "top_p", "order", "latent_temperature")
+    return {name: getattr(args, name) for name in names}
+
+
+def _compare(args, argv) -> int:
+    from .comparecommand import run
+
+    return run(args, _machine(args))
 
 
 def _evaluate(args, argv) -> int:
@@ -199,5 +217,6 @@ COMMANDS = {
     "sample": (_sample, "draw sequences from a trained model"),
     "infill": (_infill, "fill in what is masked"),
     "evaluate": (_evaluate, "quality against step budget, beside the exact limit"),
+    "compare": (_compare, "several models at the same total number of network calls"),
     "doctor": (_doctor, "what is installed, what is missing, and the command that mends it"),
 }

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .checks import rand
+from .checks import generator, rand
 from .config import Config
 from .denoiser import Trunk, sinusoid
 
@@ -78,6 +78,7 @@ class DiscreteEncoder(ContinuousEncoder):
     decay = 0.97
     commitment = 1.0
     dead_share = 0.1  # a code used less than this share of an even split is re-seeded
+    late = False  # no codes until `settle`, which then finds them by k-means; set by `fit` (TrainConfig.late_codes)
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -98,11 +99,22 @@ class DiscreteEncoder(ContinuousEncoder):
         """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B])."""
         y = self.features(x)
         codes = self.nearest(y.detach())
+        if self.late:
+            return codes, y, torch.zeros(len(y), device=y.device)
         if self.training:
             self._follow(y.detach().flatten(0, 1), codes.flatten(), g)
         q = self.codebook[codes]
         commit = self.commitment * (y - q).pow(2).flatten(1).sum(1)
         return codes, y + (q - y).detach(), commit
+
+    def settle(self, batches) -> None:
+        """As for continuous latents; with `late` codes, the codebook is then made: k-means by angle of the features of
+        `batches`, from centres drawn far apart (k-means++, Arthur & Vassilvitskii 2007). Source: METHOD 5, 6."""
+        super().settle(batches)
+        if self.late:
+            with torch.no_grad():
+                y = torch.cat([self.features(x) for x in batches]).flatten(0, 1)
+                self.codebook.copy_(_k_means(y, len(self.codebook)))
 
     @torch.no_grad()
     def _follow(self, y: torch.Tensor, codes: torch.Tensor, g: torch.Generator) -> None:
@@ -121,6 +133,24 @@ class DiscreteEncoder(ContinuousEncoder):
         with torch.no_grad():
             p = F.one_hot(self(x), len(self.codebook)).double().mean(0)  # [m, K]
         return float((-(p * p.clamp_min(1e-12).log()).sum(-1)).exp().mean())
+
+
+def _k_means(y: torch.Tensor, k: int, rounds: int = 10, seed: int = 0) -> torch.Tensor:
+    """k centres [k, d] of points y [N, d] on a sphere, on that sphere."""
+    g = generator(seed, y.device)
+    centres = y[:1]
+    gap = (y - centres).pow(2).sum(-1)  # [N], squared distance to the nearest centre
+    for _ in range(k - 1):
+        u = rand((1,), g, y, dtype=torch.float64)
+        at = torch.searchsorted(gap.double().cumsum(0), u * gap.double().sum()).clamp_max(len(y) - 1)
+        centres = torch.cat([centres, y[at]])
+        gap = torch.minimum(gap, (y - y[at]).pow(2).sum(-1))
+    for _ in range(rounds):
+        of = (y @ centres.T).argmax(-1)
+        sums = torch.zeros_like(centres).index_add_(0, of, y)
+        used = torch.bincount(of, minlength=k) > 0
+        centres = torch.where(used.unsqueeze(1), F.normalize(sums, dim=-1) * y[0].norm(), centres)
+    return centres
 
 
 def make_encoder(config: Config, labels) -> nn.Module | None:

@@ -18,7 +18,7 @@ from .estimate import Estimate
 from .metrics import unigram_entropy, z_response
 from .paths import Path
 
-__all__ = ["as_json", "as_text", "exact_limit", "frontier", "health", "score_samples"]
+__all__ = ["as_json", "as_text", "exact_limit", "frontier", "health", "run", "score_samples"]
 
 BUDGETS = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -48,14 +48,16 @@ def frontier(
     n: int = 2048,
     seed: int = 0,
     progress: bool = False,
+    **options,
 ) -> list[dict]:
     """Sample `n` sequences at each budget and score them: one row {system, lead, token_steps, latent_steps, nfe,
     **scores, seconds} per budget, for `as_text` and `plots.frontier`.
 
     `task`: a task, or (held-out) text; then the bound of the sampler with these very steps (M12) comes along,
     on n of its sentences: `bound` ± `bound_se` in nats per token, given the length. `latent_steps`: None for
-    the model's usual number (`model.knots`). `path`: None for the model's own. Budgets above the length of the
-    sequences are dropped, for then a step reveals less than one token. ValueError when none is left.
+    the model's usual number (`model.knots`). `path`: None for the model's own. `options` of `model.sample`.
+    Budgets above the length of the sequences are dropped, for then a step reveals less than one token. ValueError when
+    none is left.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -69,25 +71,38 @@ def frontier(
         raise ValueError(f"token_steps must hold a budget of at most length={task.length}, got {token_steps!r}")
     rows = []
     for k in _bar(budgets, progress):
-        started = time.perf_counter()
-        trace = model.sample(n, token_steps=k, latent_steps=latent_steps, path=path, seed=seed)
-        seconds = time.perf_counter() - started
-        row = {"system": model.name, "lead": path.lead, "token_steps": k}
-        # a segment, one network call, may move both channels: latent steps are counted apart
-        row["latent_steps"] = sum(b[1] < a[1] for a, b in zip(trace.knots, trace.knots[1:], strict=False))
-        row |= {"nfe": trace.nfe, **score_samples(task, trace.tokens, seed)}
+        row, trace, seconds = run(model, n, k, latent_steps, path, seed, **options)
+        row |= score_samples(task, trace.tokens, seed)
         if not hasattr(task, "score"):
             held = task.sample(n, seed)
             bound = model.nelbo(held, path, token_steps=k, latent_steps=latent_steps, seed=seed)
             row["bound"] = bound.nats_per_token
             row["bound_se"] = bound.total.stderr * bound.nats_per_token / bound.total.value
-        rows.append({**row, "seconds": round(seconds, 3)})
+        rows.append({**row, "seconds": seconds})
     return rows
 
 
-def exact_limit(task, token_steps=BUDGETS, n: int = 2048, seed: int = 0, progress: bool = False) -> list[dict]:
+def run(model, n: int, token_steps: int, latent_steps: int | None, path: Path, seed: int, **options):
+    """(row, Trace, seconds) of n samples at one budget: the row has system, lead, token_steps, latent_steps and nfe.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> run(LatentDiffusion.exact(tasks.Binsaw(length=8)), 4, 2, None, Path(), 0)[0]["nfe"]
+    2
+    """
+    started = time.perf_counter()
+    trace = model.sample(n, token_steps=token_steps, latent_steps=latent_steps, path=path, seed=seed, **options)
+    seconds = round(time.perf_counter() - started, 3)
+    # a segment, one network call, may move both channels: latent steps are counted apart
+    moved = sum(b[1] < a[1] for a, b in zip(trace.knots, trace.knots[1:], strict=False))
+    row = {"system": model.name, "lead": path.lead, "token_steps": token_steps, "latent_steps": moved}
+    return row | {"nfe": trace.nfe}, trace, seconds
+
+
+def exact_limit(
+    task, token_steps=BUDGETS, n: int = 2048, seed: int = 0, progress: bool = False, order: str = "ancestral"
+) -> list[dict]:
     """The same rows for the Bayes-optimal masked diffusion without latents: the best possible at each budget for
-    any sampler whose steps draw the tokens independently (METHOD 8).
+    any sampler whose steps draw the tokens independently (METHOD 8), in this `order` of revealing them.
 
     >>> from lddm_lite.tasks import Binsaw
     >>> rows = exact_limit(Binsaw(length=16), (1, 16), n=512)
@@ -96,7 +111,7 @@ def exact_limit(task, token_steps=BUDGETS, n: int = 2048, seed: int = 0, progres
     """
     from .model import LatentDiffusion
 
-    return frontier(LatentDiffusion.exact(task), task, token_steps, n=n, seed=seed, progress=progress)
+    return frontier(LatentDiffusion.exact(task), task, token_steps, n=n, seed=seed, progress=progress, order=order)
 
 
 @torch.no_grad()
@@ -195,14 +210,15 @@ _COLUMNS = {  # heading -> (key that a row must have, how to write it)
 }
 
 
-def as_text(rows: list[dict]) -> str:
-    """Rows of `frontier` as a table for a terminal; a column that no row has is left out.
+def as_text(rows: list[dict], columns: dict | None = None) -> str:
+    """Rows of `frontier` as a table for a terminal; a column that no row has is left out. `columns`: others than the
+    usual ones, {heading: (key that a row must have, row -> text)}.
 
     >>> print(as_text([{"system": "mdlm", "token_steps": 1, "nfe": 1, "excess": 44.0, "excess_se": 0.2}]))
     system  token steps  NFE   excess nats
     mdlm              1    1  44.00 ± 0.20
     """
-    kept = {h: c for h, c in _COLUMNS.items() if any(c[0] in r for r in rows)}
+    kept = {h: c for h, c in (columns or _COLUMNS).items() if any(c[0] in r for r in rows)}
     lines = [list(kept)] + [[write(r) if key in r else "" for key, write in kept.values()] for r in rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     out = []

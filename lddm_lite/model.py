@@ -8,7 +8,7 @@ from pathlib import Path as File
 import torch
 from torch import nn
 
-from . import bounds, checkpoint, checks, exact, objective, sampler
+from . import bounds, checkpoint, checks, exact, generate, objective, sampler
 from .channels import GaussianChannel, MaskedChannel
 from .config import Config
 from .denoiser import Denoiser, Prediction
@@ -158,16 +158,35 @@ class LatentDiffusion(nn.Module):
         seed: int = 0,
         **options,
     ) -> Trace:
-        """n sequences from pure noise. `options`: temperature, eta, batch (see `sampler.sample`). Models with padding
-        draw lengths from their training data's. ValueError for budgets below 1."""
-        checks.integer("n", n, minimum=1)
-        start = torch.full((n, self.config.length), self.tokens.mask_id, device=self.device)
-        if self.config.pad_id is not None:
-            share = torch.tensor(self.data["lengths"], dtype=torch.float64)
-            g = checks.generator(checks.integer("seed", seed, minimum=0) + 1_000_003)  # apart from the sampler's draws
-            at = sampler.draw_lengths(share, n, g).to(self.device)
-            start[torch.arange(self.config.length, device=self.device) >= at.unsqueeze(1)] = self.config.pad_id
+        """n sequences from pure noise. `options`: temperature, top_p, order, eta, latent_temperature, batch (see
+        `sampler.sample`). Models with padding draw lengths from their training data's. ValueError for budgets below 1.
+        """
+        start = generate.blank(self, n, seed)
         return self._run(start, token_steps, latent_steps, path, seed, options)
+
+    def generate_text(
+        self,
+        n: int = 1,
+        token_steps: int = 8,
+        latent_steps: int | None = None,
+        path: Path | None = None,
+        seed: int = 0,
+        prompt: str = "",
+        **options,
+    ) -> Trace:
+        """n texts that begin with `prompt`, in which [MASK] is a gap; `texts()` of the Trace gives them. `options` as
+        for `sample`. Lengths are those of the training data, none below the prompt's. ValueError for models of
+        something else than text or the toy newswire, and a prompt that they cannot read.
+
+        >>> from lddm_lite.tasks import ToyNewswire
+        >>> LatentDiffusion.exact(ToyNewswire()).generate_text(token_steps=16, prompt="the tiber", order="even").text(0)
+        'the tiber rose by five metres in rome on monday , damguard said .'
+        """
+        start = generate.prompted(self, n, prompt, seed)
+        trace = self._run(start, token_steps, latent_steps, path, seed, options)
+        if self.config.pad_id is None:  # the newswire, whose first label fills a sentence up
+            trace.meta["filler"] = self.labels[0]
+        return trace
 
     def infill(
         self,
@@ -179,7 +198,11 @@ class LatentDiffusion(nn.Module):
         seed: int = 0,
         **options,
     ) -> Trace:
-        """Fill the masked positions (id V) of sequences x [B, L], n times each; given tokens never change."""
+        """Fill what is missing, n times for each sequence; given tokens never change. `x`: ids [B, L], id V where
+        masked, or a text with gaps, or a list of such: "the [MASK] rose ." (`pattern.encode`). `options`: see `sample`.
+        """
+        if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
+            x = generate.gaps(self, x)
         x = self.check_tokens("x", x, mask_ok=True).repeat_interleave(checks.integer("n", n, minimum=1), 0)
         return self._run(x, token_steps, latent_steps, path, seed, options)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
+from . import comparecommand
+
 __all__ = ["HELP", "PROGRAM", "TEXT_ONLY", "budgets", "build_parser", "defaults"]
 __all__ += ["model_defaults", "training_defaults"]
 
 PROGRAM = "python -m lddm_lite"
 TEXT_ONLY = {"vocab": 4000, "lowercase": True, "limit": None, "holdout": 0.05}  # options of train --text
+TEXT_ONLY |= {"tokenizer": "own", "stream": None}
 DATA = {"task": None, "text": None, "length": None, **TEXT_ONLY}
 FOLLOWS = ("length", "vocab", "pad_id", "latent", "system")  # fields of Config that the data or the system decide
 
@@ -36,10 +39,17 @@ HELP = {  # one line per field of Config and TrainConfig; a test sees to it that
     "clip": "largest gradient norm",
     "ema": "decay of the averaged weights, which are the ones kept",
     "stage1": "share of steps that train the encoder; longer while the tokens ignore z",
+    "late_codes": "discrete systems: no codes in stage 1, whose latents then give the codebook by k-means",
     "few_step1": "share of token times moved to the start of sampling (t_x=1) in stage 1: what few steps need",
     "few_step2": "the same in stage 2",
     "log_every": "steps per row of the history",
     "save_every": "steps between checkpoints",
+    "precision": "float32, or bf16: autocast of the transformer blocks; weights and losses stay float32",
+    "compile": "torch.compile the transformer blocks: minutes at the start, faster steps on a GPU",
+    "accumulate": "pieces in which a batch is worked on, one after another or by several processes: less memory",
+    "validate_every": "steps between bounds on held-out data, kept in the history; 0: never",
+    "preview_every": "steps between a few samples, printed and kept in the history; 0: never",
+    "tensorboard": "write the history for TensorBoard too, into the folder tensorboard of --out",
 }
 
 EPILOGS = {
@@ -64,13 +74,17 @@ examples:
   {PROGRAM} train --task newswire --system mdlm --out runs/b
   {PROGRAM} train --text FILE.txt --slots 8 --out runs/c                 # one sentence a line
   {PROGRAM} train --out runs/a --resume                                  # go on where it stopped
+  {PROGRAM} train --text FILE.txt --size small --precision bf16 --dry-run       # what would it need?
+on several GPUs, or CPUs with --device cpu (--batch is that of all together):
+  accelerate launch --multi_gpu --num_processes 2 -m lddm_lite train --task binsaw --out runs/d
 Ctrl-C stops after the current step and keeps what was learned; resuming is exact, bit for bit on a CPU.""",
     "sample": f"""NFE, the number of network calls, is the price to compare at; it is printed with every result.
 
 examples:
   {PROGRAM} sample runs/a
   {PROGRAM} sample runs/a -n 4 --token-steps 1,4,16 --latent-steps 16
-  {PROGRAM} sample runs/a --lead 0.25 --trace run.json   # lddm_lite.Trace.load reads it""",
+  {PROGRAM} sample runs/a --lead 0.25 --trace run.json   # lddm_lite.Trace.load reads it
+  {PROGRAM} sample runs/c --prompt "The bank" --order even --top-p 0.9""",
     "infill": f"""examples:
   {PROGRAM} infill runs/c "The [MASK] said on Monday that [MASK] ." -n 4
   {PROGRAM} infill runs/a 01__10      # bits: _ is a mask too, and so is what is missing at the end""",
@@ -82,6 +96,7 @@ taken in nats per token, and the unigram entropy of the samples stands beside th
 examples:
   {PROGRAM} evaluate runs/a --token-steps 1,2,4 --json scores.json
   {PROGRAM} evaluate runs/c --text held_out.txt -n 256""",
+    "compare": comparecommand.EPILOG,
     "doctor": f"example:\n  {PROGRAM} doctor",
 }
 
@@ -137,7 +152,7 @@ def defaults() -> dict:
     >>> defaults()["system"], defaults()["task"]
     ('co-seq', None)
     """
-    return {**DATA, "system": "co-seq", **model_defaults(), **training_defaults()}
+    return {**DATA, "system": "co-seq", "size": None, **model_defaults(), **training_defaults()}
 
 
 def build_parser(commands: dict, with_fields: bool = True) -> argparse.ArgumentParser:
@@ -157,6 +172,9 @@ def build_parser(commands: dict, with_fields: bool = True) -> argparse.ArgumentP
             _train_options(p, with_fields)
         elif name == "data":
             _data_options(p)
+        elif name == "compare":
+            comparecommand.options(p, budgets)
+            _draw_options(p)
         elif name != "doctor":
             _use_options(p, name)
         if name not in ("data", "doctor"):
@@ -184,15 +202,21 @@ def _train_options(p, with_fields: bool) -> None:
     add(data, "lowercase", bool, "text: in small letters", TEXT_ONLY["lowercase"])
     add(data, "limit", int, "text: that many sentences, drawn at random (default: all)", None)
     add(data, "holdout", float, "text: share of sentences kept for the final score", TEXT_ONLY["holdout"], "X")
+    add(data, "tokenizer", str, "text: own, trained on it, or bert: bert-base-uncased's", "own", "NAME")
+    add(data, "stream", bool, "text: keep its ids on disk, in little memory (default: above 50 MB)", None)
 
     run = p.add_argument_group("run")
-    run.add_argument("--out", required=True, metavar="DIR", help="folder for the model, its history and its state")
+    run.add_argument("--out", metavar="DIR", help="folder for the model, its history and its state")
     run.add_argument("--resume", action="store_true", help="go on with the run in --out; needs no other option")
     run.add_argument("--force", action="store_true", help="overwrite another run in --out")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument("--dry-run", action="store_true", help="only tell parameters, memory, tokens per step and time")
 
     model, training = p.add_argument_group("model"), p.add_argument_group("training")
     model.add_argument("--system", metavar="S", help="one of the five below (default: co-seq)", **later)
+    model.add_argument("--size", choices=["tiny", "small", "base"], **later,
+                       help="width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'; "
+                       "--lr 3e-4 is usual from small on); all systems alike but for base (default: those below)")
     if with_fields:
         for group, options in ((model, model_defaults()), (training, training_defaults())):
             for name, default in options.items():
@@ -229,8 +253,21 @@ def _use_options(p, name: str) -> None:
         p.add_argument("--no-exact", action="store_true", help="leave out the exact limit")
         p.add_argument("--json", metavar="FILE", help="write everything as JSON too; - prints JSON and nothing else")
     else:
-        p.add_argument("--temperature", type=float, metavar="X", default=1.0,
-                       help="of token draws: below 1 sharper, above 1 flatter (default: 1)")
+        _draw_options(p)
+        p.add_argument("--latent-temperature", type=float, metavar="X", default=1.0,
+                       help="of the draws of discrete latents (default: 1)")
         p.add_argument("--eta", type=float, metavar="X", default=1.0,
                        help="noise of the latent steps: 1 ancestral, 0 DDIM (default: 1)")
         p.add_argument("--trace", metavar="FILE", help="save every step of the sampler as JSON (one budget only)")
+    if name == "sample":
+        p.add_argument("--prompt", metavar="TEXT", help="what each text begins with (models of text, the toy newswire)")
+
+
+def _draw_options(p) -> None:
+    p.add_argument("--temperature", type=float, metavar="X", default=1.0,
+                   help="of token draws: below 1 sharper, above 1 flatter (default: 1)")
+    p.add_argument("--top-p", type=float, metavar="X",
+                   help="draw tokens from the fewest that have this probability together (default: 1, from all)")
+    p.add_argument("--order", choices=["ancestral", "even", "confidence"], default="ancestral",
+                   help="which tokens a step reveals: each by chance, equally many a step, or the most probable, which "
+                   "lowers the entropy (default: ancestral)")

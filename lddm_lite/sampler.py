@@ -3,16 +3,78 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, fields
 
 import torch
 
 from . import checks
 from .channels import draw_categorical
+from .order import check, choose, still_masked
 from .trace import Trace
 
-__all__ = ["draw_lengths", "sample"]
+__all__ = ["Draws", "draw_lengths", "nucleus", "sample"]
 
 TOP = 5  # alternatives remembered for each revealed position
+_SORTED = 1 << 22  # float64 entries of one chunk of a nucleus: 32 MiB each for values, places and sums
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How tokens and codes are drawn; the options of `sample`. ValueError names a bad one.
+
+    >>> Draws(top_p=0.9).changed()
+    {'top_p': 0.9}
+    """
+
+    temperature: float = 1.0
+    eta: float = 1.0
+    top_p: float | None = None
+    order: str = "ancestral"
+    latent_temperature: float = 1.0
+
+    def __post_init__(self):
+        for name in ("temperature", "latent_temperature"):
+            if not 0 < checks.number(name, getattr(self, name)) < float("inf"):
+                raise ValueError(f"{name} must be > 0 and finite, got {getattr(self, name)!r}")
+        checks.number("eta", self.eta, 0.0, 1.0), check(self.order)
+        if self.top_p is not None and checks.number("top_p", self.top_p, 0.0, 1.0) == 0:
+            raise ValueError(f"top_p must be in (0, 1], got {self.top_p!r}")
+
+    def changed(self) -> dict:
+        """The options that are not the usual ones."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        return {k: v if isinstance(v, str) else float(v) for k, v in given.items()}
+
+    def tokens(self, log_probs: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities [N, V] at this temperature, then cut to the nucleus."""
+        if self.temperature != 1:
+            log_probs = (log_probs / self.temperature).log_softmax(-1)
+        return log_probs if self.top_p in (None, 1) else nucleus(log_probs, self.top_p)
+
+    def codes(self, log_probs: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities [N, K] of codes at the latent temperature."""
+        return log_probs if self.latent_temperature == 1 else (log_probs / self.latent_temperature).log_softmax(-1)
+
+
+def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Log-probabilities [N, V] cut, row by row, to the fewest most probable tokens that have at least `top_p` together,
+    and normalised; the others have -inf. The most probable token always stays. Sums are float64. Source: Holtzman et
+    al. 2020, arXiv 1904.09751. Lowers the entropy of what is drawn; at 1 nothing is cut.
+
+    >>> nucleus(torch.tensor([[0.5, 0.3, 0.2]]).log(), 0.6).exp()
+    tensor([[0.6250, 0.3750, 0.0000]])
+    """
+    if not 0 < checks.number("top_p", top_p, 0.0, 1.0):
+        raise ValueError(f"top_p must be in (0, 1], got {top_p!r}")
+    if top_p == 1:
+        return log_probs
+    out = []
+    for rows in log_probs.split(max(1, _SORTED // log_probs.shape[-1])):
+        p, at = rows.double().softmax(-1).sort(dim=-1, descending=True, stable=True)
+        cut = p.cumsum(-1) - p >= top_p  # those before it suffice
+        cut[:, 0] = False
+        out.append(rows.masked_fill(torch.zeros_like(cut).scatter(-1, at, cut), -torch.inf).log_softmax(-1))
+    return torch.cat(out)
 
 
 def draw_lengths(share: torch.Tensor, n: int, g: torch.Generator) -> torch.Tensor:
@@ -22,17 +84,36 @@ def draw_lengths(share: torch.Tensor, n: int, g: torch.Generator) -> torch.Tenso
 
 @torch.no_grad()
 def sample(
-    model, start, knots, path, seed, temperature: float = 1.0, eta: float = 1.0, batch: int = 512, progress=None
+    model,
+    start,
+    knots,
+    path,
+    seed,
+    temperature: float = 1.0,
+    eta: float = 1.0,
+    batch: int = 512,
+    progress=None,
+    top_p: float | None = None,
+    order: str = "ancestral",
+    latent_temperature: float = 1.0,
 ) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
-    Tokens that are not the mask in `start` are given: they stay as they are. `temperature` > 0 sharpens (< 1) or
-    flattens token draws. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM. Draws come from one seed.
+    Tokens that are not the mask in `start` are given: they stay as they are. Draws come from one seed.
+    `temperature` > 0: sharpens (< 1) or flattens token draws. `top_p` in (0, 1]: then only from the `nucleus`.
+    `order`: which positions a step reveals, `ancestral`, `even` or `confidence` (see `order`); the codes of discrete
+    latents follow `even` for both of the latter. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM.
+    `latent_temperature`: of the draws of codes; ValueError other than 1 without discrete latents. All but `order`
+    and `eta` trade entropy for likelihood when they sharpen, and so does `order="confidence"`: look at both.
     `progress(done, total)` is called after each network call; what it raises ends the run.
     """
-    if checks.number("temperature", temperature) <= 0:
-        raise ValueError(f"temperature must be > 0, got {temperature!r}")
-    checks.number("eta", eta, 0.0, 1.0), checks.integer("batch", batch, minimum=1)
+    draws = Draws(temperature, eta, top_p, order, latent_temperature)
+    if latent_temperature != 1 and model.config.latent != "discrete":
+        raise ValueError(
+            f"latent_temperature must be 1 for {model.name!r}, which has {model.config.latent} latents: only codes are "
+            f"drawn from a distribution; got {latent_temperature!r}"
+        )
+    checks.integer("batch", batch, minimum=1)
     g = checks.generator(seed, start.device)
     was_training = model.training
     model.eval()
@@ -40,7 +121,7 @@ def sample(
     calls, total = itertools.count(1), len(batches) * (len(knots) - 1)
     told = (lambda: None) if progress is None else (lambda: progress(next(calls), total))
     try:
-        parts = [_walk(model, rows, knots, g, temperature, eta, told) for rows in batches]
+        parts = [_walk(model, rows, knots, g, draws, told) for rows in batches]
     finally:
         model.train(was_training)
     joined = {k: None if parts[0][k] is None else torch.cat([p[k] for p in parts], _AXIS.get(k, 0)) for k in parts[0]}
@@ -53,32 +134,39 @@ def sample(
         lead=path.lead,
         seed=seed if isinstance(seed, int) else -1,
         model=model.name,
+        order=order,
+        meta={k: v for k, v in draws.changed().items() if k != "order"},
     )
 
 
 _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 
-def _walk(model, x, knots, g, temperature, eta, told) -> dict:
-    n, device = len(x), x.device
-    reveal_step = torch.where(x == model.tokens.mask_id, -1, 0)
+def _walk(model, x, knots, g, draws, told) -> dict:
+    n, device, mask = len(x), x.device, model.tokens.mask_id
+    free = (x == mask).sum(-1)  # [n], masked at the start
+    reveal_step = torch.where(x == mask, -1, 0)
     confidence = torch.ones(x.shape, device=device)
     top = min(TOP, model.config.vocab)
     alternatives = x.unsqueeze(-1).repeat(1, 1, top)
     alternative_probs = torch.zeros(*x.shape, top, device=device)
     z = None if model.latents is None else model.latents.prior(model.latent_shape(n), g).to(device)
     latents = None if z is None else [z]
-    blank = bool((x[model.valid(x)] == model.tokens.mask_id).all())  # nothing given but padding
+    slots = torch.full((n,), model.config.slots, device=device)
+    blank = bool((x[model.valid(x)] == mask).all())  # nothing given but padding
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
         moves_x, moves_z = b.t_x < a.t_x, b.t_z < a.t_z
-        where = model.tokens.to_reveal(x, a.t_x, b.t_x, g) if moves_x else None
+        where = _positions(model.tokens, x, free, a.t_x, b.t_x, draws.order, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen
         t_z, s_z = (torch.full((n,), v, device=device) for v in (a.t_z, b.t_z))
         out = model.predict(None if skip else x, z, t_z, where, need_latents=moves_z, lengths=lengths)
         if moves_x:
-            log_probs = out.tokens if temperature == 1 else (out.tokens / temperature).log_softmax(-1)
-            x = model.tokens.reverse_step(x, log_probs, where, g)
+            log_probs = draws.tokens(out.tokens)
+            if draws.order == "confidence":
+                x, where, log_probs = _most_probable(x, out.tokens, log_probs, still_masked(free, b.t_x), where, g)
+            else:
+                x = model.tokens.reverse_step(x, log_probs, where, g)
             reveal_step = reveal_step.masked_fill(where, k)
             chosen = log_probs.gather(-1, x[where].unsqueeze(-1)).squeeze(-1)
             confidence = confidence.masked_scatter(where, chosen.exp().float())
@@ -88,10 +176,11 @@ def _walk(model, x, knots, g, temperature, eta, told) -> dict:
             alternative_probs = alternative_probs.masked_scatter(spot, best.values.exp().float())
         if moves_z:
             if model.config.latent == "continuous":
-                z = model.latents.reverse_step(z, out.latents.to(z), t_z, s_z, g, eta)
+                z = model.latents.reverse_step(z, out.latents.to(z), t_z, s_z, g, draws.eta)
             else:
-                here = model.latents.to_reveal(z, a.t_z, b.t_z, g)
-                z = model.latents.reverse_step(z, out.latents[here], here, g)
+                order = "ancestral" if draws.order == "ancestral" else "even"
+                here = _positions(model.latents, z, slots, a.t_z, b.t_z, order, g)
+                z = model.latents.reverse_step(z, draws.codes(out.latents[here]), here, g)
         if latents is not None:
             latents.append(z)
         told()
@@ -103,3 +192,21 @@ def _walk(model, x, knots, g, temperature, eta, told) -> dict:
         alternative_probs=alternative_probs,
         latents=None if latents is None else torch.stack(latents),
     )
+
+
+def _positions(channel, x, free, t: float, s: float, order: str, g) -> torch.Tensor:
+    """Bool [n, L]: positions whose prediction a step t -> s needs. All masked ones for `confidence`, which chooses
+    among them afterwards; else those that the step reveals."""
+    if order == "ancestral":
+        return channel.to_reveal(x, t, s, g)
+    masked = x == channel.mask_id
+    return masked if order == "confidence" else choose(masked, still_masked(free, s), g)
+
+
+def _most_probable(x, said, log_probs, keep, masked, g):
+    """One step of order `confidence`: (x, where it changed, the rows of `log_probs` there). Tokens are drawn at all
+    masked positions; those stay to which the model itself, untempered and uncut (`said`), gives most probability."""
+    drawn = draw_categorical(log_probs, g)  # [N]
+    where = choose(masked, keep, g, said.gather(-1, drawn.unsqueeze(-1)).squeeze(-1))
+    rows = where[masked]
+    return x.masked_scatter(where, drawn[rows]), where, log_probs[rows]

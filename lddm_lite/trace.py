@@ -48,6 +48,7 @@ class Trace:
     lead: float = 0.5
     seed: int = 0
     model: str = ""
+    order: str = "ancestral"  # in which positions were revealed; see `order`
     meta: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -98,11 +99,18 @@ class Trace:
         return ["[MASK]" if v == self.mask_id else self.labels[v] for v in row if v != self.pad_id]
 
     def text(self, i: int, step: int | None = None) -> str:
-        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined."""
+        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined; without the filler at its
+        end, where `meta` names one."""
         words = [w for w in self.words(i, step) if w]
+        while words and words[-1] == self.meta.get("filler"):
+            words.pop()
         if all(len(w) <= 1 for w in self.labels):
             return "".join("_" if w == "[MASK]" else w for w in words)
         return " ".join(words).replace(" ##", "")
+
+    def texts(self, step: int | None = None) -> list[str]:
+        """All sequences as texts, after `step` steps (default: the end)."""
+        return [self.text(i, step) for i in range(len(self))]
 
     def __repr__(self) -> str:
         return (

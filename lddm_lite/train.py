@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
 
-from . import checks
+from . import checks, parallel, pieces, trainchecks, watch
+from .board import open_board
+from .computing import computing
 from .history import History
 from .metrics import z_response
+from .progress import bar, stop_after_step
 from .trainconfig import TrainConfig, TrainingError, budget
 from .trainstate import TrainState, restore, snapshot
 
@@ -26,13 +26,25 @@ RESPONSE = 0.01  # they respond when shuffling z between sequences costs this sh
 
 
 def fit(
-    model, data, config: TrainConfig | None = None, out=None, resume=False, progress: bool = True, **options
+    model,
+    data,
+    config: TrainConfig | None = None,
+    out=None,
+    resume=False,
+    progress: bool = True,
+    held_out=None,
+    **options,
 ) -> History:
     """Train `model` on `data` (anything with `sample(n, generator)` -> tokens [n, L]) and return the history.
 
-    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder. Ctrl-C or a kernel stop ends
-    after the current step and keeps a usable model; `resume=True` (from `out`) or `resume=history` goes on exactly
-    where it stopped, bit for bit on CPU. Afterwards the model holds the averaged (EMA) weights.
+    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder, and the history as history.csv.
+    Ctrl-C or a kernel stop ends after the current step and keeps a usable model; `resume=True` (from `out`) or
+    `resume=history` goes on exactly where it stopped, bit for bit on CPU. `held_out`: data for `validate_every`, the
+    bound of the averaged weights. Afterwards the model holds the averaged (EMA) weights.
+
+    In several processes (`accelerate launch`, `torchrun`) all call this alike: `batch` is that of all together, dealt
+    out in `accumulate` pieces (1: one for each process), and the main process alone writes. The same pieces give the
+    same curve on one process, up to the order of summation.
     Raises TrainingError for a loss that is not finite, ValueError for bad options.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -45,31 +57,32 @@ def fit(
         if name not in known:
             raise ValueError(f"unknown training option {name!r}; allowed are {', '.join(sorted(known))}")
     config = replace(config or TrainConfig(), **options)
-    if (data.length, data.vocab) != (model.config.length, model.config.vocab):
-        raise ValueError(
-            f"data has length {data.length} and vocab {data.vocab}; "
-            f"the model was made for {model.config.length} and {model.config.vocab}"
-        )
-    if model.encoder is not None and config.batch < 2:
-        raise ValueError(f"batch must be >= 2 for {model.name!r}, whose encoder is centred by the batch; got 1")
-    run = _Run(model, data, config, Path(out) if out else None)
+    trainchecks.together(model, data, config, held_out, out)
+    team = parallel.join(model.device)
+    model.to(team.device)
+    run = _Run(model, data, config, Path(out) if out else None, held_out, team)
     if resume:
         run.resume(resume)
+    trainchecks.pieces(model, run.config, team.size)
     if getattr(model.encoder, "frozen", False):  # after resuming, which brings the statistics of its latents
-        if not hasattr(data, "rows"):
-            name = model.config.encoder
-            raise ValueError(f"encoder={name!r} needs data that has `rows`, such as text.from_file gives")
-        model.encoder.prepare(torch.as_tensor(data.rows), progress=progress)
-    return run.go(progress)
+        with team.main_first():
+            model.encoder.prepare(trainchecks.rows(data, model.config.encoder), progress and team.main)
+    team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given
+    return run.go(progress and team.main)
 
 
 class _Run:
     """One training run: model and optimiser in flight."""
 
-    def __init__(self, model, data, config: TrainConfig, out: Path | None):
-        self.model, self.data, self.config, self.out = model, data, config, out
-        self.history = History()
+    def __init__(self, model, data, config: TrainConfig, out: Path | None, held_out=None, team=None):
+        self.model, self.data, self.out, self.held_out = model, data, out, held_out
+        self.team = team or parallel.Team(model.device)
+        # one piece cannot be shared out
+        self.config = config if config.accumulate > 1 else replace(config, accumulate=self.team.size)
+        self.history, self.board, self.bar = History(), None, None
         learned = model.latents is not None and not getattr(model.encoder, "frozen", False)
+        if model.config.latent == "discrete":
+            model.encoder.late = config.late_codes
         self.step, self.stage = 0, 1 if learned and config.stage1 > 0 else 2
         self.g_data = checks.generator(config.seed)
         self.g_noise = checks.generator(config.seed + 1_000_003, model.device)
@@ -87,6 +100,8 @@ class _Run:
             if self.out is None:
                 raise ValueError("resume=True needs `out`, the folder of the run to go on with, or resume=history")
             state = TrainState.read(self.out / "training")
+        if self.config.accumulate == self.team.size:  # not asked for otherwise: as the stopped run had it
+            self.config = replace(self.config, accumulate=state.options["accumulate"])
         if state.options != asdict(self.config):
             differ = [k for k, v in asdict(self.config).items() if state.options.get(k) != v]
             raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
@@ -95,24 +110,30 @@ class _Run:
     def go(self, progress: bool) -> History:
         """Steps until done or stopped; the model ends with EMA weights, the run's state kept for resuming."""
         c, started = self.config, time.perf_counter()
-        with _stop_after_step() as stop, _bar(c.steps, self.step, progress) as bar:
+        if c.tensorboard and self.team.main:
+            self.board = open_board(self.out / "tensorboard", self.step)
+        with (
+            stop_after_step(forwarded=self.team.size > 1) as stop,
+            bar(c.steps, self.step, progress) as self.bar,
+            computing(self.model, c.precision, c.compile, self._say),
+        ):
             try:
-                while self.step < c.steps and not stop.is_set():
+                while self.step < c.steps and not self.team.any(stop.is_set()):
                     if self.stage == 1 and self._encoder_done():
                         self._freeze_encoder()
                     terms = self._one_step()
                     self.step += 1
                     self.window.append(terms)
-                    if self.step % c.log_every == 0 or self.step == c.steps:
-                        self._log(started)
-                        bar.set_postfix_str(f"stage {self.stage}  " + _short(self.history))
-                    bar.update(1)
+                    self._log(started)
+                    self.bar.update(1)
                     if self.out and self.step % c.save_every == 0 and self.step < c.steps:
                         self._save()
             finally:
                 self.history.interrupted = self.step < c.steps
                 self.history.state = snapshot(self)
                 self._use_ema()
+                if self.board:
+                    self.board.close()
                 if self.out:
                     self._save(self.history.state)
         return self.history
@@ -137,15 +158,15 @@ class _Run:
         if self.model.encoder is not None:
             self.model.encoder.train(self.stage == 1)
         few_step = c.few_step1 if self.stage == 1 else c.few_step2
-        loss = self.model.loss(self.data.sample(c.batch, self.g_data), self.g_noise, self.stage, few_step)
-        for name, value in loss.terms.items():
-            if not torch.isfinite(value):
+        x = self.data.sample(c.batch, self.g_data)
+        self.optimiser.zero_grad(set_to_none=True)
+        terms = pieces.backward(self.model, x, self.g_noise, self.stage, few_step, c.accumulate, self.team)
+        for name, value in terms.items():
+            if name != "loss" and not torch.isfinite(value):
                 raise TrainingError(
                     f"step {self.step + 1}: the {name} loss is {float(value)}; stopped, the weights of step "
                     f"{self.step} are kept. Try a smaller lr (now {c.lr:g}) or clip (now {c.clip:g})"
                 )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.params, c.clip)
         if not torch.isfinite(norm):
             raise TrainingError(
@@ -156,7 +177,7 @@ class _Run:
         decay = min(c.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(self.ema, self.params, 1 - decay)
-        return {"loss": float(loss.total.detach()), **{k: float(v) for k, v in loss.terms.items()}}
+        return {k: float(v) for k, v in terms.items()}
 
     # -- the two stages ----------------------------------------------------------------------------------------
     def _encoder_done(self) -> bool:
@@ -167,6 +188,7 @@ class _Run:
         if self.step < first or ((self.step - first) % 20 and self.step < last):
             return False
         share = z_response(self.model, self.data.sample(256, checks.generator(self.config.seed + 7)))
+        share = self.team.agree(share)
         if share > RESPONSE:
             self.history.events.append((self.step, f"encoder frozen; shuffling z costs {share:.1%} of the token loss"))
             return True
@@ -183,17 +205,45 @@ class _Run:
             for p, e in zip(self.params, self.ema, strict=True):
                 if id(p) in own:
                     p.copy_(e)
-        g = checks.generator(self.config.seed + 11)
-        self.model.encoder.settle([self.data.sample(256, g).to(self.model.device) for _ in range(16)])
+        g, batches = checks.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
+        self.model.encoder.settle([self.data.sample(256, g).to(self.model.device) for _ in range(batches)])
+        self.team.share([*self.model.encoder.parameters(), *self.model.encoder.buffers()])
         self.stage = 2
 
     # -- bookkeeping -------------------------------------------------------------------------------------------------
     def _log(self, started: float) -> None:
+        """A row of the history and a preview, where they are due."""
+        c = self.config
+        validate = c.validate_every and self.step % c.validate_every == 0
+        look = c.preview_every and self.step % c.preview_every == 0
+        bound = {}
+        if (validate or look) and self.team.main:
+            with watch.averaged(self.model, self.params, self.ema):
+                bound = watch.held_out_bound(self.model, self.held_out, c.seed) if validate else {}
+                if look:
+                    texts = watch.preview(self.model, c.seed)
+                    self.history.previews.append((self.step, texts))
+                    self._write(f"step {self.step}: " + "\n    ".join(texts))
+        if not (validate or self.step % c.log_every == 0 or self.step == c.steps):
+            return
         names = self.window[-1]
         mean = {k: sum(w[k] for w in self.window if k in w) / sum(k in w for w in self.window) for k in names}
-        row = {"step": self.step, "stage": self.stage, "lr": self.config.lr_at(self.step - 1), **mean}
+        row = {"step": self.step, "stage": self.stage, "lr": c.lr_at(self.step - 1), **mean, **bound}
         self.history.rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
         self.window = []
+        if self.board:
+            self.board.add(row)
+        self.bar.set_postfix_str(f"stage {self.stage}  " + _short(self.history))
+
+    def _write(self, text: str) -> None:
+        if not self.bar.disable:  # as quiet as the bar
+            self.bar.write(text)
+
+    def _say(self, text: str) -> None:
+        """An event worth keeping, once."""
+        if text not in [known for _, known in self.history.events]:
+            self.history.events.append((self.step, text))
+            self._write(text)
 
     @torch.no_grad()
     def _use_ema(self) -> None:
@@ -202,47 +252,17 @@ class _Run:
         self.model.eval()
 
     def _save(self, state=None) -> None:
-        """The run's state, then the EMA model; each whole or not at all."""
+        """The run's state, then the EMA model, then the history for other programs; each whole or not at all."""
+        if not self.team.main:
+            return
         state = state or snapshot(self)
         state.write(self.out / "training")
-        kept = [p.detach().clone() for p in self.params]
-        self._use_ema()
-        try:
+        with watch.averaged(self.model, self.params, self.ema):  # also on a full disk the run's own weights come back
             self.model.save(self.out, history=self.history.to_dict(), training=asdict(self.config))
-        finally:  # also on a full disk: the averages must not be taken for the weights of the run
-            with torch.no_grad():
-                for p, k in zip(self.params, kept, strict=True):
-                    p.copy_(k)
+        self.history.save(self.out / "history.csv")
 
 
 def _short(history: History) -> str:
     last = history.rows[-1]
-    return "  ".join(f"{k} {last[k]:.2f}" for k in history.terms() if k in last)
-
-
-def _bar(total: int, done: int, show: bool):
-    """tqdm: a widget in Jupyter, text in a terminal; shows time left."""
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, initial=done, disable=not show, desc="training", unit="step", dynamic_ncols=True)
-
-
-@contextmanager
-def _stop_after_step():
-    """SIGINT (Ctrl-C, kernel stop) asks for a stop after the current step; a second one interrupts at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(signum, frame):
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+    bounds = [f"held out {v:.2f}" for v in history.column("held_out") if v == v]  # nan: none in that row
+    return "  ".join([f"{k} {last[k]:.2f}" for k in history.terms() if k in last] + bounds[-1:])

@@ -28,15 +28,27 @@ class TrainConfig:
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.99  # decay of the weights used for sampling; ramps up over the first steps
     stage1: float = 0.3  # share of steps that train the encoder; extended while the tokens do not respond to z
+    late_codes: bool = False  # discrete latents: not quantised in stage 1; k-means of them then gives the codebook
     few_step1: float = 0.5  # share of token times moved to the start of sampling in stage 1, and ...
     few_step2: float = 0.25  # ... in stage 2 (see objective.training_loss)
     log_every: int = 20  # steps per row of the history
     save_every: int = 500  # steps between checkpoints, when `out` is given
+    precision: str = "float32"  # of the transformer blocks: float32 | bf16 (autocast; weights and losses stay float32)
+    compile: bool = False  # torch.compile the transformer blocks of the denoiser
+    accumulate: int = 1  # pieces in which a batch is worked on, one after another or by several processes
+    validate_every: int = 0  # steps between bounds on `held_out`; 0: never
+    preview_every: int = 0  # steps between a few samples; 0: never
+    tensorboard: bool = False  # write the history for TensorBoard too, into the folder tensorboard of `out`
 
     def __post_init__(self):
-        for name in ("steps", "batch", "log_every", "save_every"):
+        for name in ("steps", "batch", "log_every", "save_every", "accumulate"):
             checks.integer(name, getattr(self, name), minimum=1)
-        checks.integer("seed", self.seed, minimum=0), checks.integer("warmup", self.warmup, minimum=0)
+        for name in ("seed", "warmup", "validate_every", "preview_every"):
+            checks.integer(name, getattr(self, name), minimum=0)
+        if self.precision not in ("float32", "bf16"):
+            raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch must be a multiple of accumulate={self.accumulate}, got {self.batch}")
         for name in ("stage1", "few_step1", "few_step2", "ema"):
             checks.number(name, getattr(self, name), 0.0, 1.0)
         for name in ("lr", "clip"):

@@ -3,6 +3,7 @@
 | meaning | functions |
 |---|---|
 | `curves`: numbers against steps, budgets, noise times | `training`, `frontier`, `bound_rates` |
+| `compared`: several systems at the same total budget | `comparison` |
 | `grids`: sequences as pictures | `bits`, `unmasking` |
 | `latent`: latents, codes | `latent_trajectories`, `latent_spread`, `codebook_use`, `plane` |
 | `still`: a whole run at one step | `frame`, `png` |
@@ -12,6 +13,7 @@
 
 from __future__ import annotations
 
+from .compared import comparison
 from .curves import bound_rates, frontier, training
 from .grids import bits, unmasking
 from .latent import codebook_use, latent_spread, latent_trajectories, plane
@@ -43,6 +45,7 @@ __all__ = [
     "bits",
     "bound_rates",
     "codebook_use",
+    "comparison",
     "frame",
     "frontier",
     "ink_on",

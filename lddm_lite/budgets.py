@@ -1,0 +1,63 @@
+"""How a total number of network calls (NFE), the price to compare at, is divided between the two channels."""
+
+from __future__ import annotations
+
+from . import checks
+from .paths import Path
+
+__all__ = ["USUAL", "split"]
+
+USUAL = (1, 2, 4, 8, 16, 32, 64, 128)  # the field's totals (METHOD 9)
+MOST_LATENT_STEPS = 16  # of continuous latents, by default
+
+
+def split(model, nfe: int, latent_share: float | None = None, latent_steps: int | None = None):
+    """(token_steps, latent_steps, path) with which `model.sample` makes exactly `nfe` network calls on its own path.
+
+    - no latents: all calls move the tokens.
+    - joint (lead 0): every call moves both channels.
+    - sequential: the calls add up. Latents get `latent_steps`, or the share `latent_share` of the calls, rounded, but
+      at least one, and so do the tokens. By default half of the calls, at most 16 for continuous latents and one per
+      slot for discrete ones. In a single call both channels move at once: the path is then the joint one.
+    - leads in between: calls that move both are counted once, and the latent steps may differ from those asked for
+      where nothing else gives `nfe`.
+
+    `latent_share`, `latent_steps` have no meaning for the first two. ValueError for an `nfe` below 1, both of them
+    given, a share outside [0, 1], and latent steps that leave the tokens none.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> split(LatentDiffusion.preset("co-seq", tasks.Binsaw(length=16)), 64)
+    (48, 16, Path(lead=0.5))
+    """
+    nfe = checks.integer("nfe", nfe, minimum=1)
+    if latent_share is not None and latent_steps is not None:
+        raise ValueError(f"give latent_share or latent_steps, not both; got {latent_share!r} and {latent_steps!r}")
+    if latent_share is not None:
+        checks.number("latent_share", latent_share, 0.0, 1.0)
+    if latent_steps is not None:
+        checks.integer("latent_steps", latent_steps, minimum=1)
+    if model.latents is None:
+        return nfe, 0, model.path
+    if model.path.lead == 0:
+        return nfe, nfe, model.path
+    if latent_steps is not None:
+        if latent_steps >= nfe:
+            raise ValueError(f"latent_steps must be below nfe={nfe}: tokens need a call too; got {latent_steps}")
+        wanted = latent_steps
+    elif nfe == 1:
+        return 1, 1, Path.joint()
+    elif latent_share is not None:
+        wanted = min(nfe - 1, max(1, round(latent_share * nfe)))
+    else:
+        most = MOST_LATENT_STEPS if model.config.latent == "continuous" else model.config.slots
+        wanted = min(most, max(1, nfe // 2))
+    return _near(model.path, nfe, wanted)
+
+
+def _near(path: Path, nfe: int, wanted: int):
+    """The budgets of `nfe` calls in all whose latent steps are nearest to `wanted`, more rather than fewer."""
+    for latent_steps in sorted(range(1, nfe), key=lambda k: (abs(k - wanted), -k)):
+        for token_steps in range(nfe - latent_steps, nfe + 1):  # all calls apart, ..., each latent call moves both
+            if path.nfe(token_steps, latent_steps) == nfe:
+                return token_steps, latent_steps, path
+    raise ValueError(f"nfe={nfe} calls cannot be divided on {path}")

@@ -1,0 +1,122 @@
+"""`python -m lddm_lite compare`: its options, and what it does with them. Nothing heavy is imported until it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["EPILOG", "options", "run"]
+
+JUDGE = "smollm2"
+EPILOG = """The budget is the total number of network calls (NFE), latent steps included. mdlm and joint systems move
+the tokens in each call; sequential ones give the latents half of the calls, at most 16 (continuous) or one
+per slot (discrete), unless --latent-share or --latent-steps says otherwise.
+
+Text is scored by Gen PPL, the perplexity that a judge finds in it, always beside the entropy of its tokens and
+what as many real sentences have; tasks by their exact scores, beside the best possible without latents.
+DIR gets report.json and report.png; while it runs, report.partial.json holds the rows so far.
+
+examples:
+  python -m lddm_lite compare runs/mdlm runs/seq --text held_out.txt --out runs/compared
+  python -m lddm_lite compare binsaw-mdlm binsaw-co-seq binsaw-di-seq --nfe 2,8,32 --out runs/compared
+  python -m lddm_lite compare runs/c --text held_out.txt --judge none --latent-steps 4 --out runs/compared"""
+
+
+def options(p: argparse.ArgumentParser, totals) -> None:
+    """Add the options of `compare` to a parser; `totals` reads "1,2,4".
+
+    >>> p = argparse.ArgumentParser()
+    >>> options(p, str)
+    >>> p.parse_args(["runs/a", "runs/b", "--out", "x"]).models
+    ['runs/a', 'runs/b']
+    """
+    p.add_argument("models", metavar="MODEL", nargs="+", help="folders written by train, or shipped checkpoints")
+    p.add_argument("--out", required=True, metavar="DIR", help="folder for report.json and report.png")
+    p.add_argument("--nfe", type=totals, metavar="K,...",
+                   help="network calls in all (default: 1,2,4,8,16,32,64,128; for tasks up to their length)")
+    p.add_argument("-n", "--n", type=int, metavar="N", default=256, help="samples per row (default: 256)")
+    p.add_argument("--text", metavar="FILE", help="models of text: real sentences they have not seen, one a line")
+    p.add_argument("--judge", metavar="NAME", default=JUDGE,
+                   help="of Gen PPL: smollm2 (a package, offline), gpt2-large (the field's choice, from the hub), auto "
+                   f"(that, or smollm2 without a network), a folder, or none (default: {JUDGE})")  # fmt: skip
+    p.add_argument("--latent-share", type=float, metavar="X", help="sequential: share of the calls for the latents")
+    p.add_argument("--latent-steps", type=int, metavar="K", help="sequential: that many, whatever the total")
+    p.add_argument("--seed", type=int, metavar="N", default=0, help="the same seed gives the same result (default: 0)")
+    p.add_argument("--no-health", action="store_true", help="leave out what the latents are good for")
+    p.add_argument("--no-exact", action="store_true", help="tasks: leave out the exact limit")
+
+
+def run(args, device: str) -> int:
+    """Compare, print the table, write the report; the exit status is 0. ValueError for models that do not fit together,
+    text that is missing or too short, and a judge that is not installed, with the command that installs it.
+
+    >>> run(args, "cpu")  # doctest: +SKIP
+    0
+    """
+    from . import report
+    from .diskfiles import write_json
+    from .reporttable import table
+
+    models = _models(args.models, device)
+    data = _data(models, args)
+    judge = None if hasattr(data, "score") else _judge(args.judge, device)
+    partial = Path(args.out) / "report.partial.json"
+    chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "order", "temperature", "top_p", "seed")}
+    try:
+        found = report.compare(
+            models, data, args.nfe, args.n, judge, **chosen, health=not args.no_health, exact=not args.no_exact,
+            progress=sys.stderr.isatty(), save=lambda rows: write_json(partial, rows),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if partial.exists():
+            print(f"the rows so far are in {partial}", file=sys.stderr)
+        raise
+    print(table(found))
+    files = report.write(found, args.out)
+    partial.unlink(missing_ok=True)
+    print(f"\nsaved in {files[0]} and {files[1].name}")
+    return 0
+
+
+def _models(names: list[str], device: str) -> dict:
+    """{short name: model}: the system where only one model has it, else the folder's name, else the whole path."""
+    from .model import load
+
+    if len(set(names)) < len(names):
+        raise ValueError(f"each model once, please; got {', '.join(names)}")
+    models = [load(name).to(device) for name in names]
+    for short in (lambda name, model: model.name, lambda name, model: Path(name).resolve().name):
+        labels = [short(name, model) for name, model in zip(names, models, strict=True)]
+        if len(set(labels)) == len(labels):
+            return dict(zip(labels, models, strict=True))
+    return dict(zip(names, models, strict=True))
+
+
+def _data(models: dict, args):
+    """What all models are scored on: the task of the first, or the text in its tokens."""
+    from . import tasks, text
+
+    kinds = {name: "text" if "text" in m.data else f"task {m.data.get('task')!r}" for name, m in models.items()}
+    if len(set(kinds.values())) > 1:
+        found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
+        raise ValueError(f"models of different data cannot be compared: {found}")
+    first = next(iter(models.values()))
+    if "text" not in first.data:
+        if args.text:
+            raise ValueError(f"--text: the models were trained on the {next(iter(kinds.values()))}, not on text")
+        return tasks.make(**first.data)
+    if not args.text:
+        raise ValueError("models of text are compared with real sentences: give some they have not seen, --text FILE")
+    return text.from_file(args.text, codec=text.from_spec(first.data))
+
+
+def _judge(name: str, device: str):
+    if name == "none":
+        return None
+    from .judge import USUAL, Judge
+
+    try:
+        return Judge(USUAL if name == "gpt2-large" else name, device)
+    except ImportError as e:
+        raise ValueError(f"--judge {name}: {e}; or leave Gen PPL out with --judge none") from None

@@ -1,0 +1,120 @@
+"""Several systems at the same total number of network calls: quality, and beside it what keeps quality honest."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+
+from .style import COLOURS, GROUPS, MARKERS, axes, look
+
+__all__ = ["comparison"]
+
+_LINES = ["-", "--", "-.", ":"]  # of models that share a system
+_PANELS = {  # column -> (label of the axis, its scale)
+    "gen_ppl": ("Gen PPL", "log"),
+    "entropy": ("token entropy (nats)", "linear"),
+    "distinct_2": ("distinct pairs (share)", "linear"),
+    "coherent": ("coherent samples (share)", "linear"),
+    "excess": ("excess (nats per sequence)", "symlog"),
+}
+
+
+def comparison(report: dict, ax=None):
+    """Two panels of a report of `report.compare` (also as read from JSON) against the total NFE, with bars of two
+    standard errors: Gen PPL and token entropy for text (entropy and distinct pairs where no judge was), with a line for
+    as many real sentences; coherence and excess nats for tasks, with the exact factorised limit dashed.
+
+    `ax`: two Axes to draw into. Returns both. ValueError for a report without rows, or other than two Axes.
+
+    >>> rows = [{"model": "mdlm", "system": "mdlm", "nfe": 1, "entropy": 5.0, "distinct_2": 0.9}]
+    >>> comparison({"kind": "text", "rows": rows, "real": {"entropy": 5.5, "distinct_2": 0.95}})[0].get_ylabel()
+    'token entropy (nats)'
+    """
+    rows = report.get("rows") or []
+    if not rows:
+        raise ValueError("report has no rows: nothing was compared")
+    if report["kind"] == "task":
+        names = ["coherent", "excess"]
+    else:
+        names = ["gen_ppl", "entropy"] if any("gen_ppl" in row for row in rows) else ["entropy", "distinct_2"]
+    with look():
+        if ax is None:
+            figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.0), layout="constrained")
+        else:
+            panels = list(ax)
+            if len(panels) != 2:
+                raise ValueError(f"ax must be two Axes, got {len(panels)}")
+            figure = panels[0].figure
+        for panel, name in zip(panels, names, strict=True):
+            _panel(axes(panel, (4.8, 4.0)), rows, name, report.get("real") or {}, report["kind"] == "text")
+        handles, labels = panels[0].get_legend_handles_labels()
+        lines = -(-len(labels) // 4)
+        if ax is None:
+            figure.legend(handles, labels, loc="outside upper center", ncols=min(4, -(-len(labels) // lines)))
+        else:
+            panels[0].legend(handles, labels)
+        return panels[0], panels[1]
+
+
+def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
+    label, scale = _PANELS[name]
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    seen: dict[str, int] = {}
+    for k, model in enumerate(models):
+        own = sorted((r for r in rows if r["model"] == model and r.get(name) is not None), key=lambda r: r["nfe"])
+        system = next(r["system"] for r in rows if r["model"] == model)
+        nth = seen[system] = seen.get(system, -1) + 1
+        exact = model == "exact"
+        bars = [2 * (r.get(f"{name}_se") or 0.0) for r in own]
+        # a bar that reaches 0 would have no foot on a logarithmic axis
+        down = [min(e, 0.9 * r[name]) if scale == "log" else e for e, r in zip(bars, own, strict=True)]
+        ax.errorbar(
+            [r["nfe"] for r in own],
+            [r[name] for r in own],
+            [down, bars],
+            label="exact factorised limit" if exact else _short(model),
+            color=COLOURS.get(system, GROUPS[k % len(GROUPS)]) if nth == 0 else GROUPS[(k + 3) % len(GROUPS)],
+            marker=MARKERS.get(system, "X*<>hp"[k % 6]),
+            ls="--" if exact else _LINES[nth % 4],
+            ms=6.5,
+            mec="white",
+            mew=0.6,
+            lw=1.8,
+            capsize=2,
+        )
+    if text and real.get(name) is not None:
+        ax.axhline(real[name], color="#777777", lw=1.4, ls=":", label="real sentences")
+    _calls(ax, sorted({row["nfe"] for row in rows}))
+    ax.set_ylabel(label)
+    if scale == "log":
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    elif scale == "symlog":
+        ax.set_yscale("symlog", linthresh=1, linscale=0.8)
+        ax.margins(y=0.08)
+        marks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+        ax.yaxis.set_major_locator(FixedLocator([*(-v for v in marks[:0:-1]), *marks]))
+        ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        ax.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
+    if name == "coherent":
+        ax.set_ylim(-0.04, 1.04)
+
+
+def _calls(ax, totals: list[int]) -> None:
+    """The axis of network calls: powers of two, so many that their labels do not touch."""
+    ax.set_xscale("log", base=2)
+    low, high = math.floor(math.log2(totals[0])), math.ceil(math.log2(totals[-1]))
+    step = -(-(high - low + 1) // 9)
+    ax.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(low, high + 1, step)]))
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.minorticks_off()
+    ax.set_xlabel("network calls in all (NFE)")
+
+
+def _short(name: str, most: int = 28) -> str:
+    """A model's name for a legend, its end kept: folders differ there. A "$" is no formula."""
+    return ("…" + name[1 - most :] if len(name) > most else name).replace("$", r"\$").removeprefix("_")

@@ -1,0 +1,250 @@
+"""Systems side by side at the same total number of network calls: one table, one JSON file, one figure.
+
+Gen PPL never stands without the token entropy beside it, and beside both stands what as many real sentences have.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path as File
+
+import torch
+
+from . import budgets, checks, evaluate
+from .estimate import Estimate
+from .judge import perplexity_of
+from .metrics import unigram_entropy
+from .textmetrics import distinct_n, latent_health, repetition
+
+__all__ = ["compare", "held_out", "write"]
+
+FORMAT, VERSION = "lddm-lite comparison", 1
+LOGITS = 1 << 27  # float32 logits of one network call: 512 MiB
+BOUND, DRAWS, GROUPS = 1024, 4, 32  # of the held-out bound: sequences, noise draws of each, groups for its error
+HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health of latents; judging takes longest
+
+
+def compare(
+    models: dict,
+    data,
+    nfe=None,
+    n: int = 256,
+    judge=None,
+    latent_share: float | None = None,
+    latent_steps: int | None = None,
+    order: str = "ancestral",
+    temperature: float = 1.0,
+    top_p: float | None = None,
+    seed: int = 0,
+    health: bool = True,
+    exact: bool = True,
+    progress: bool = False,
+    save=None,
+) -> dict:
+    """Sample `n` sequences from each of `models` {name: model} at each total `nfe`, and score them. JSON-able.
+
+    `data`: a task, or held-out text (`TextData`, `TokenStore`) in the models' own tokens. `nfe`: totals, by default
+    powers of two up to 128, for tasks up to their length. `judge`: a `judge.Judge`, or None for no Gen PPL.
+    `latent_share`, `latent_steps`: how the calls are divided (`budgets.split`); totals that `latent_steps` leaves no
+    token step are `skipped`. `order`, `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the
+    latents; `exact=False`: without the exact limit of a task. `save(report)` is called after each row.
+
+    The report: `rows`, one for each model and total, {model, system, lead, token_steps, latent_steps, nfe, seconds},
+    and for text `entropy` of the tokens in nats, `distinct_1`, `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl`
+    with `gen_ppl_se`; where an mdlm is among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and
+    `entropy_diff` over it; for tasks their scores. `real`: the same of as many held-out sentences, or the entropy of
+    the task. `models`: {name: {system, parameters, bound, health}}; see `held_out`, `evaluate.health`, `latent_health`.
+
+    ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`, no row at all.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> found = compare({"co-seq": LatentDiffusion.preset("co-seq", task, width=16)}, task, (1, 4), n=16, health=False)
+    >>> [(row["model"], row["token_steps"], row["latent_steps"]) for row in found["rows"]]
+    [('co-seq', 1, 1), ('exact', 1, 0), ('co-seq', 2, 2), ('exact', 4, 0)]
+    """
+    task, n = hasattr(data, "score"), checks.integer("n", n, minimum=2)
+    totals = _totals(nfe, data, task)
+    _check(models, data)
+    plans, skipped = _plans(models, totals, latent_share, latent_steps)
+    held = data.sample(BOUND, seed) if task else _sentences(data, min(len(data), max(n, BOUND)), seed)
+    if len(held) < n and not task:
+        raise ValueError(f"n={n} needs as many real sentences to compare with; the text has {len(held)} that fit")
+    options = {"order": order, "temperature": temperature, "top_p": top_p}
+    out = {
+        "format": FORMAT, "version": VERSION, "finished": False,
+        "kind": "task" if task else "text", "data": repr(data), "n": n, "seed": seed, "nfe": totals,
+        "judge": None if judge is None or task else judge.name,
+        "options": {**options, "latent_share": latent_share, "latent_steps": latent_steps},
+        "models": {}, "real": {"entropy": data.entropy()} if task else _text_scores(data, held[:n], judge),
+        "rows": [], "skipped": skipped,
+    }  # fmt: skip
+    save = save or (lambda report: None)
+    with _bar(len(plans) + len(models), progress) as bar:
+        for name, model, plan in plans:
+            row, trace, seconds = evaluate.run(model, n, *plan, seed, batch=_batch(model), **options)
+            scores = evaluate.score_samples(data, trace.tokens, seed) if task else _text_scores(
+                data, torch.as_tensor(trace.tokens).long(), judge
+            )
+            out["rows"].append({"model": name, **row, **scores, "seconds": seconds})
+            save(_plain(out)), bar.update()
+        for name, model in models.items():
+            size = sum(p.numel() for p in model.parameters())
+            about = {"system": model.name, "parameters": size, "bound": held_out(model, held[:BOUND], seed)}
+            if health and task:
+                about["health"] = evaluate.health(model, data, min(n, HEALTH["task"]), seed)
+            elif health:
+                few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * _batch(model)))
+                about["health"] = latent_health(model, data, (1, 4), few, judge, seed)
+            out["models"][name] = about
+            save(_plain(out)), bar.update()
+    if task and exact and "exact" not in models and (fits := [k for k in totals if k <= data.length]):
+        # the order `confidence` does not draw from the law that the limit is about
+        rows = evaluate.exact_limit(data, fits, n, seed, order="even" if order == "confidence" else order)
+        out["rows"] += [{"model": "exact", **row} for row in rows]
+    out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
+    _beside_mdlm(out["rows"])
+    return _plain({**out, "finished": True})
+
+
+def held_out(model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:
+    """The bound (M9) of `model` on sequences x [B, L], on its own path: `total` nats per token and its terms `tokens`,
+    `latents`, `prior`, `perplexity`, their exponential, and nats `per_sequence`, each ± s.e.
+
+    Errors by random groups: the bound is taken apart on up to 32 groups of sequences, whose times and noises are
+    independent (`draws` of them for each sequence), and the ratio's error is that of `perplexity_of`. All is given the
+    lengths of the sequences.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> found = held_out(LatentDiffusion.preset("mdlm", task, width=16), task.sample(256))  # untrained: about 2
+    >>> 1.8 < found["perplexity"].value < 2.2, found["latents"].value
+    (True, 0.0)
+    """
+    sums: dict[str, list[float]] = {"tokens": [], "latents": [], "prior": [], "total": []}
+    parts = torch.as_tensor(x).tensor_split(min(GROUPS, len(x)))
+    for k, rows in enumerate(parts):
+        bound = model.nelbo(rows, draws=draws, seed=seed + k, batch=_batch(model))
+        for name, values in sums.items():
+            values.append(getattr(bound, name).value * len(rows))
+    valid = [int(model.valid(rows).sum()) for rows in parts]
+    per = {name: perplexity_of(torch.tensor(v), torch.tensor(valid)) for name, v in sums.items()}
+    out: dict = {name: p.nats for name, p in per.items()}
+    whole = perplexity_of(torch.tensor(sums["total"]), torch.tensor([len(rows) for rows in parts]))
+    return out | {"perplexity": per["total"].value, "per_sequence": whole.nats, "sequences": len(x)}
+
+
+def write(report: dict, out) -> tuple[File, File]:
+    """(report.json, report.png) in folder `out`, each written whole or not at all.
+
+    >>> write(compare(models, data), "out")  # doctest: +SKIP
+    (PosixPath('out/report.json'), PosixPath('out/report.png'))
+    """
+    import matplotlib.pyplot as plt
+
+    from . import plots
+    from .diskfiles import replacing, write_json
+
+    files = File(out) / "report.json", File(out) / "report.png"
+    write_json(files[0], report)
+    figure = plots.comparison(report)[0].figure
+    picture = plots.png(figure)
+    plt.close(figure)
+    with replacing(files[1]) as f:
+        f.write(picture)
+    return files
+
+
+# -- what is compared, and with what ------------------------------------------------------------------------------
+def _totals(nfe, data, task: bool) -> list[int]:
+    if nfe is None:
+        return [k for k in evaluate.BUDGETS if not task or k <= data.length]
+    totals = sorted({checks.integer("nfe", k, minimum=1) for k in ([nfe] if isinstance(nfe, int) else nfe)})
+    if not totals:
+        raise ValueError("nfe must hold at least one total of network calls, got none")
+    return totals
+
+
+def _check(models: dict, data) -> None:
+    if not isinstance(models, dict) or not models:
+        raise ValueError(f"models must be a dictionary of at least one model by name, got {models!r}"[:200])
+    for name, model in models.items():
+        if list(model.labels) != list(data.labels) or model.config.length != data.length:
+            raise ValueError(
+                f"models[{name!r}] has other tokens than the data, or another length, so that entropies and bounds "
+                f"could not be compared: {model.config.vocab} tokens, length {model.config.length}; the data have "
+                f"{data.vocab}, {data.length}"
+            )
+
+
+def _plans(models: dict, totals: list[int], latent_share, latent_steps):
+    """([(name, model, (token_steps, latent_steps, path))], what is left out and why)."""
+    plans, skipped = [], []
+    for total in totals:
+        for name, model in models.items():
+            try:
+                plans.append((name, model, budgets.split(model, total, latent_share, latent_steps)))
+            except ValueError as e:
+                if latent_steps is None or latent_share is not None or latent_steps < 1:
+                    raise
+                skipped.append({"model": name, "nfe": total, "why": str(e)})
+    if not plans:
+        raise ValueError(f"nothing is left to compare: {skipped[-1]['why']}")
+    return plans, skipped
+
+
+def _sentences(data, n: int, seed: int) -> torch.Tensor:
+    """n different sentences of a text [n, L]."""
+    at = torch.randperm(len(data), generator=checks.generator(seed))[:n]
+    return data.batch(at.numpy()) if hasattr(data, "batch") else data.rows[at].long()
+
+
+def _batch(model) -> int:
+    """Sequences at once, so that the logits of a network call fit into memory."""
+    return max(1, min(512, LOGITS // (model.config.length * model.config.vocab)))
+
+
+# -- scores -------------------------------------------------------------------------------------------------------
+def _text_scores(data, x: torch.Tensor, judge) -> dict:
+    """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
+    rows = [[v for v in row if v != data.pad_id] for row in x.tolist()]
+    texts = [data.decode(row) for row in x]
+    spoken = [t for t in texts if t.strip()]
+    length = Estimate.of(torch.tensor([float(len(row)) for row in rows]))
+    out = {
+        "entropy": unigram_entropy(x, data.vocab, data.pad_id),
+        "distinct_1": distinct_n(rows, 1),
+        "distinct_2": distinct_n(rows, 2),
+        "repetition": repetition(rows, 2),
+        "length": length.value,
+        "empty": len(texts) - len(spoken),
+    }
+    if judge is not None:
+        found = judge.perplexity(spoken, progress=False).value if spoken else Estimate(math.nan, math.nan)
+        out |= {"gen_ppl": found.value, "gen_ppl_se": found.stderr}
+    return out
+
+
+def _beside_mdlm(rows: list[dict]) -> None:
+    """Adds what each row gains over the first mdlm at the same total. Errors as of independent samples."""
+    name = next((row["model"] for row in rows if row["system"] == "mdlm"), None)
+    base = {row["nfe"]: row for row in rows if row["model"] == name}
+    for row in rows:
+        other = base.get(row["nfe"])
+        if other is None or row is other or "entropy" not in row:
+            continue
+        row["entropy_diff"] = row["entropy"] - other["entropy"]
+        if "gen_ppl" in row:
+            row["ppl_ratio"] = ratio = row["gen_ppl"] / other["gen_ppl"]
+            row["ppl_ratio_se"] = ratio * math.hypot(*(r["gen_ppl_se"] / r["gen_ppl"] for r in (row, other)))
+
+
+def _plain(report: dict) -> dict:
+    return json.loads(evaluate.as_json(report))
+
+
+def _bar(total: int, show: bool):
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, disable=not show, desc="compare", unit="row", leave=False, dynamic_ncols=True)

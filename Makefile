@@ -110,7 +110,7 @@ checkpoints: install  ## train and score again the models that ship in data/chec
 	$(call CHECKPOINT,binsaw-co-joint,--task binsaw --system co-joint --dim 2 --steps 3000 --few-step2 0.5 --ema 0.999)
 	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --codes 16 --dim 4 --steps 10000 --few-step2 0.5 --ema 0.999 --stage1 0.12 --own-share 0.9 --off-path-share 0.05)
 	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --steps 3000)
-	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --stage1 0.4 --steps 5000)
+	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --late-codes --stage1 0.3 --few-step1 1.0 --few-step2 0.5 --ema 0.999 --own-share 0.8 --steps 10000)
 
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.rategrid --out lddm_lite/widgets/static/binsaw_rates.json

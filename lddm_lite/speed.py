@@ -154,7 +154,7 @@ def step_flops(model, batch: int) -> int:
     encoder and latent-only passes are not added.
 
     >>> step_flops(build("mdlm", Rows(8, 5, n=1), width=16, blocks=1, heads=1), batch=1)
-    162816
+    163584
     """
     c, net = model.config, model.denoiser
     slots = 0 if c.latent == "none" else c.slots

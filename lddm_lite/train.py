@@ -102,8 +102,9 @@ class _Run:
             state = TrainState.read(self.out / "training")
         if self.config.accumulate == self.team.size:  # not asked for otherwise: as the stopped run had it
             self.config = replace(self.config, accumulate=state.options["accumulate"])
-        if state.options != asdict(self.config):
-            differ = [k for k, v in asdict(self.config).items() if state.options.get(k) != v]
+        stopped = {**asdict(TrainConfig()), **state.options}  # which may be older than an option
+        if stopped != asdict(self.config):
+            differ = [k for k, v in asdict(self.config).items() if stopped.get(k) != v]
             raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
         restore(self, state)
 

@@ -21,6 +21,7 @@ _PARTS = {
     "TrainConfig": "train",
     "TrainingError": "train",
     "along_path": "boundcurve",
+    "compare": "report",
     "budget": "train",
     "fit": "train",
     "load": "model",
@@ -29,6 +30,10 @@ _PARTS = {
     "text": None,
     "tasks": None,
     "metrics": None,
+    "textmetrics": None,
+    "judge": None,
+    "report": None,
+    "dryrun": None,
     "plots": None,
     "widgets": None,
 }

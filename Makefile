@@ -90,6 +90,7 @@ test-browser: install  ## the tests in JupyterLab and Chromium; pictures of fail
 
 lint: install  ## ruff over code and notebooks
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet notebooks/*.ipynb || { $(BIN)/ruff format --diff notebooks/*.ipynb; exit 1; }
 
 # Without `install`, for it must also help where that fails.
 doctor:  ## what is installed, what is missing, and the command that mends it
@@ -115,8 +116,8 @@ checkpoints: install  ## train and score again the models that ship in data/chec
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.rategrid --out lddm_lite/widgets/static/binsaw_rates.json
 
-notebooks: install  ## run the notebooks in full and keep their outputs
-	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/refresh.py
+notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs
+	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/build.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
 	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis .browser

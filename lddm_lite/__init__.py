@@ -26,6 +26,7 @@ _PARTS = {
     "fit": "train",
     "load": "model",
     "rate_grid": "rategrid",
+    "selfcheck": "selfcheck",
     "evaluate": None,
     "text": None,
     "tasks": None,

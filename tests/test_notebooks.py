@@ -1,5 +1,7 @@
-"""Every notebook runs top to bottom from a fresh kernel, at LDDM_FAST size, and what is committed is fit to be read."""
+"""The course: every notebook runs from a fresh kernel at LDDM_FAST size, students' hold no solution, solutions pass
+their own checks, and what is committed comes from its source and is fit to be read."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,27 +11,126 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
-from refresh import run  # noqa: E402
+import build  # noqa: E402
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOURCES = build.sources()
+BUILT = [(s, i) for s in SOURCES for i, nb in enumerate(build.build(s)) if nb is not None]
+FOLDERS = (ROOT / "notebooks", ROOT / "notebooks/solutions")
+COMMITTED = [FOLDERS[i] / f"{s.stem}.ipynb" for s, i in BUILT]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_runs(path, monkeypatch):
+def name(value):
+    return f"solutions-{value[0].stem}" if value[1] else value[0].stem
+
+
+def text_of(nb) -> str:
+    return "\n".join(c.source for c in nb.cells)
+
+
+@pytest.mark.parametrize("which", BUILT, ids=name)
+def test_runs(which, monkeypatch):
+    """With every self-check passed in the solutions, and none of them tried by the student."""
+    source, part = which
     monkeypatch.setenv("LDDM_FAST", "1")
-    nb = run(path)
-    said = [o["text"] for c in nb.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
-    assert not [text for text in said if "Traceback" in text]
+    if part:
+        monkeypatch.setenv("LDDM_STRICT", "1")
+    nb = build.run(build.build(source)[part], FOLDERS[0])
+    outputs = [o for c in nb.cells for o in c.get("outputs", [])]
+    assert not [o["text"] for o in outputs if o.get("name") == "stderr" and "Traceback" in o["text"]]
+    said = "".join(o["text"] for o in outputs if o.get("name") == "stdout")
+    assert "✗ Exercise" not in said
+    if part == 0:
+        assert "✓ Exercise" not in said, "an untouched exercise must not count as solved"
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_committed_is_what_the_source_says(path):
+    """Or `make notebooks` was forgotten. Ids, too, so that a diff shows what changed."""
+    student, solutions = build.build(ROOT / f"notebooks/source/{path.stem}.py")
+    built = solutions if path.parent.name == "solutions" else student
+    nb = nbformat.read(path, as_version=4)
+    nbformat.validate(nb)
+    assert [(c.id, c.cell_type, c.source) for c in nb.cells] == [(c.id, c.cell_type, c.source) for c in built.cells]
+
+
+def test_nothing_else_lies_there():
+    found = {p for folder in FOLDERS for p in folder.glob("*.ipynb")}
+    assert found == set(COMMITTED)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda s: s.stem)
+def test_students_hold_no_solution(source):
+    """No line of a solution, unless the student's own cells had it anyway: `return` and the like are no secret."""
+    student, solutions = build.build(source)
+    if solutions is None:
+        pytest.skip("no solutions")
+    import jupytext
+
+    cells = jupytext.read(source, fmt="py:percent").cells
+    secret = "\n".join(c.source for c in cells if "solution" in build.tags(c))
+    committed = nbformat.read(FOLDERS[0] / f"{source.stem}.ipynb", as_version=4)
+    for nb in (student, committed):
+        lines = {line.strip() for line in text_of(nb).splitlines()}
+        open_ = {line.strip() for c in cells if "solution" not in build.tags(c) for line in c.source.splitlines()}
+        given = [line for line in map(str.strip, secret.splitlines()) if len(line) > 12 and line not in open_]
+        assert given and not set(given) & lines
+        assert not [c for c in nb.cells if "solution" in build.tags(c)]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_committed_outputs(path):
     """Figures are there for readers on the web; nothing names a machine; no warnings; GitHub can show it."""
     nb = nbformat.read(path, as_version=4)
     assert path.stat().st_size < 1_000_000
-    assert "widgets" not in nb.metadata, "widget state makes GitHub refuse the notebook; clear it before committing"
+    assert "widgets" not in nb.metadata, "widget state makes GitHub refuse the notebook"
+    for cell in nb.cells:
+        if "figure" in build.tags(cell):
+            assert any("image/png" in o.get("data", {}) or "text/html" in o.get("data", {}) for o in cell.outputs), (
+                f"{cell.id} has no picture: run it in full"
+            )
     outputs = [o for c in nb.cells for o in c.get("outputs", [])]
-    assert sum("image/png" in o.get("data", {}) for o in outputs) >= 4, "run it in full and commit the figures"
     assert not [o for o in outputs if o.output_type == "error"]
     text = "".join(str(o.get("text", "")) + str(o.get("data", {}).get("text/plain", "")) for o in outputs)
     assert not re.search(r"/home/|/tmp/|/root/|/Users/|[A-Z]:\\\\|Warning", text)
+
+
+# --- the builder --------------------------------------------------------------------------------------------------
+
+SOURCE = '''# %% [markdown]
+# # A title
+
+# %% tags=["setup"]
+a = 1
+
+# %%
+b = 2
+
+# %% [markdown] tags=["exercises"]
+# ## Exercises
+
+# %% tags=["exercise"]
+answer = ...
+
+# %% tags=["solution"]
+answer = a + 41
+
+# %% tags=["check"]
+print(answer)
+'''
+
+
+def test_one_source_two_notebooks(tmp_path):
+    (tmp_path / "09_x.py").write_text(SOURCE)
+    student, solutions = build.build(tmp_path / "09_x.py")
+    tail = ["## Exercises", "answer = ...", "print(answer)"]
+    assert [c.source for c in student.cells] == ["# A title", "a = 1", "b = 2", *tail]
+    assert [c.source for c in solutions.cells][1:] == ["a = 1", tail[0], "answer = a + 41", tail[2]]
+    assert solutions.cells[0].source.startswith("# Solutions: A title")
+    done = build.clean(build.run(solutions, tmp_path))
+    assert done.cells[-1].outputs[0]["text"] == "42\n" and "execution" not in json.dumps(done.metadata)
+
+
+def test_solutions_without_a_heading_for_the_exercises_are_refused(tmp_path):
+    (tmp_path / "09_x.py").write_text(SOURCE.replace(' tags=["exercises"]', ""))
+    with pytest.raises(ValueError, match="09_x.py: it has solutions, and no cell tagged exercises"):
+        build.build(tmp_path / "09_x.py")

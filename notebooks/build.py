@@ -1,0 +1,142 @@
+"""Make the notebooks from notebooks/source: `make notebooks` builds and runs them all; name some to build only those.
+
+A source is a Python file in cells (`# %%`, jupytext's percent format). Tags of a cell tell what becomes of it:
+
+    setup       in the student's notebook and, first, in the solutions
+    exercises   the heading of the exercises: from here on, all cells are in both
+    exercise    the code that a student starts from; the solutions hold the `solution` that follows instead
+    solution    code or text that no student's notebook holds
+    figure      its committed output must hold a picture
+
+The student's notebook goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import os
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+WIDGET = "application/vnd.jupyter.widget-view+json"
+KERNEL = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def sources() -> list[Path]:
+    return sorted((HERE / "source").glob("*.py"))
+
+
+def tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def build(source: Path):
+    """The student's notebook and the solutions of a source, without outputs; None for solutions that it lacks."""
+    import jupytext
+
+    cells = jupytext.read(source, fmt="py:percent").cells
+    student = [c for c in cells if "solution" not in tags(c)]
+    if len(student) == len(cells):
+        return _notebook(student), None
+    begin = next((i for i, c in enumerate(cells) if "exercises" in tags(c)), None)
+    if begin is None:
+        raise ValueError(f"{source.name}: it has solutions, and no cell tagged exercises before them")
+    title = cells[0].source.lstrip("# ").splitlines()[0]
+    about = f"# Solutions: {title}\n\nTo [`{source.stem}.ipynb`](../{source.stem}.ipynb). Try first, then read."
+    setup = [c for c in cells[:begin] if "setup" in tags(c)]
+    kept = [c for c in cells[begin:] if "exercise" not in tags(c)]
+    return _notebook(student), _notebook([nbformat.v4.new_markdown_cell(about), *setup, *kept])
+
+
+def _notebook(cells):
+    made = []
+    for i, cell in enumerate(cells):
+        new = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
+        metadata = {"tags": tags(cell)} if tags(cell) else {}
+        made.append(new(cell.source, id=f"cell-{i:02d}", metadata=metadata))
+    return nbformat.v4.new_notebook(cells=made, metadata=KERNEL)
+
+
+def run(nb, folder: Path, seconds: int = 900):
+    """Execute and return a notebook. Fails on an exception inside a widget callback too, which nbclient lets pass."""
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    for attempt in (1, 2):  # widget notebooks have been seen to hang while starting; once more is enough
+        nb = nbformat.from_dict(nb)
+        where = {"metadata": {"path": str(folder)}}
+        client = NotebookClient(nb, timeout=seconds, kernel_name="python3", resources=where)
+        try:
+            client.execute()
+            break
+        except (CellTimeoutError, DeadKernelError):
+            if attempt == 2:
+                raise
+    state = nb.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
+    inside = [o for w in state.values() for o in w["state"].get("outputs", []) if o.get("output_type") == "error"]
+    if inside:
+        raise RuntimeError(f"errors inside widget callbacks: {inside}")
+    return nb
+
+
+def clean(nb):
+    """Leave what a page without a kernel shows: no widget state (GitHub refuses it), no progress bars, no timings."""
+    nb.metadata = nbformat.from_dict(KERNEL)
+    for cell in nb.cells:
+        cell.metadata.pop("execution", None)
+        kept = []
+        for out in cell.get("outputs", []):
+            if out.get("name") == "stderr":
+                continue
+            if WIDGET in out.get("data", {}):
+                del out["data"][WIDGET]
+                if "text/html" not in out["data"]:
+                    continue
+            if "image/png" in out.get("data", {}):
+                out["data"]["image/png"] = smaller(out["data"]["image/png"])
+            kept.append(out)
+        if cell.cell_type == "code":
+            cell.outputs = kept
+    return nb
+
+
+def smaller(png: str) -> str:
+    """A figure in 256 colours, base64 in and out: a third of the bytes, and no eye sees the difference."""
+    out = io.BytesIO()
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(out, "png", optimize=True, dpi=picture.info["dpi"])
+    return base64.b64encode(out.getvalue()).decode() if out.tell() < len(png) * 3 / 4 else png
+
+
+def main(arguments=None) -> None:
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("names", nargs="*", help="such as 01_masked_diffusion (default: all)")
+    chosen = p.parse_args(arguments).names
+    known = {s.stem: s for s in sources()}
+    for name in chosen or known:
+        if name not in known:
+            p.error(f"no {name!r}; there are {', '.join(known)}")
+    for name in chosen or known:
+        for nb, folder in zip(build(known[name]), (HERE, HERE / "solutions"), strict=True):
+            if nb is None:
+                continue
+            print(folder.name, name, flush=True)
+            folder.mkdir(exist_ok=True)
+            if folder != HERE:
+                os.environ["LDDM_STRICT"] = "1"  # a solution that fails its own check is none
+            done = clean(run(nb, folder))
+            os.environ.pop("LDDM_STRICT", None)
+            nbformat.write(done, folder / f"{name}.ipynb")
+
+
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,7 @@ class Config:
     width: int = 64  # transformer width of both streams
     blocks: int = 3
     heads: int = 4
+    network: str = "plain"  # or text: rotary attention, and a start that learns many words and their neighbours sooner
     encoder: str = "learned"  # learned, or a frozen text encoder: minilm, a folder, a name on the hub
     encoder_blocks: int = 2
     log_snr_max: float = 6.0  # noise floor of the latents, at t_z=0 (M5)
@@ -48,7 +49,9 @@ class Config:
     off_path_share: float = 0.1  # ... with t_x, t_z independent (which infilling needs); the rest on random leads
 
     def __post_init__(self):
-        for name, low in dict(length=1, vocab=2, slots=1, dim=2, codes=2, width=8, blocks=1, heads=1).items():
+        # a learned encoder puts its slots on a sphere, which on a line would be two points; an exact model may have any
+        dim = 1 if self.system == "exact" else 2
+        for name, low in dict(length=1, vocab=2, slots=1, dim=dim, codes=2, width=8, blocks=1, heads=1).items():
             integer(name, getattr(self, name), minimum=low)
         integer("encoder_blocks", self.encoder_blocks, minimum=1)
         number("lead", self.lead, 0.0, 0.5)
@@ -56,6 +59,10 @@ class Config:
         number("off_path_share", self.off_path_share, 0.0, 1.0 - self.own_share)
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
+        if self.network not in ("plain", "text"):
+            raise ValueError(f"network must be plain or text, got {self.network!r}")
+        if self.network == "text" and self.width // self.heads % 2:
+            raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
         if self.latent not in ("none", "continuous", "discrete"):
             raise ValueError(f"latent must be none, continuous or discrete, got {self.latent!r}")
         if self.encoder != "learned" and self.latent != "continuous":

@@ -20,6 +20,7 @@ from .config import Config
 __all__ = ["Denoiser", "Prediction", "Trunk", "sinusoid"]
 
 _NEVER = -1e9  # a logit no finite network output can lift
+SMALL = 0.15  # scale of token embeddings and positions at the start, in networks for text
 
 
 @dataclass
@@ -41,9 +42,10 @@ def sinusoid(at: torch.Tensor, width: int, longest: float = 10_000.0) -> torch.T
 
 
 class Half(nn.Module):
-    """One stream's share of a block. Gates start at zero, so that a block starts as the identity."""
+    """One stream's share of a block. Gates start at zero, so that a block starts as the identity; without `timed` and
+    with `opened`, at one."""
 
-    def __init__(self, width: int, heads: int, timed: bool):
+    def __init__(self, width: int, heads: int, timed: bool, opened: bool = False):
         super().__init__()
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
@@ -51,6 +53,9 @@ class Half(nn.Module):
         self.modulation = nn.Linear(width, 6 * width) if timed else nn.Parameter(torch.zeros(6 * width))
         if timed:
             nn.init.zeros_(self.modulation.weight), nn.init.zeros_(self.modulation.bias)
+        elif opened:  # as plain numbers they would need a thousand steps to open; made from times, they open at once
+            with torch.no_grad():
+                self.modulation.view(6, width)[[2, 5]] = 1.0
 
     def begin(self, h: torch.Tensor, cond):
         """qkv [B, n, 3 width] of h [B, n, width], and six adaLN parameters [B, 1, width]; [width] without `cond`."""
@@ -76,21 +81,44 @@ def _modulated(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> tor
     return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
 
 
-def _attention(qkv: torch.Tensor, heads: int) -> torch.Tensor:
-    """Attention of n positions to each other, from [B, n, 3 width] to [B, n, width]."""
-    q, k, v = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1))  # [B, heads, n, width/heads]
+def _attention(qkv: torch.Tensor, heads: int, turn=None) -> torch.Tensor:
+    """Attention of n positions to each other, from [B, n, 3 width] to [B, n, width]. `turn`: see `rotation`."""
+    q, k, v = qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # [B, heads, n, width/heads] each
+    if turn is not None:
+        q, k = _rotated(q, turn), _rotated(k, turn)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def rotation(slots: int, length: int, dim: int, like: torch.Tensor, longest: float = 10_000.0):
+    """cos and sin [slots + length, dim/2] of the angles by which rotary attention turns queries and keys of `dim`
+    coordinates: products then depend on distances between positions (Su et al. 2021, arXiv 2104.09864). Latent slots,
+    which come first, have no position and are not turned.
+
+    >>> cos, sin = rotation(1, 3, 4, torch.zeros(1))
+    >>> cos.shape, sin[:2].abs().max()
+    (torch.Size([4, 2]), tensor(0.))
+    """
+    at = torch.arange(length, device=like.device, dtype=torch.float32)
+    half = torch.arange(dim // 2, device=like.device)
+    angle = F.pad(at.unsqueeze(1) * torch.exp(-math.log(longest) * half / len(half)), (0, 0, slots, 0))
+    return angle.cos().to(like), angle.sin().to(like)
+
+
+def _rotated(t: torch.Tensor, turn) -> torch.Tensor:
+    """t [B, heads, n, d], pair by pair of its halves turned by `turn`."""
+    (cos, sin), (a, b) = turn, t.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(t.dtype)
 
 
 class Trunk(nn.Module):
     """`blocks` two-stream transformer blocks. Either stream may be absent (None) in a call: the other then attends to
     itself alone, which is what makes latent-only steps cheap."""
 
-    def __init__(self, width: int, blocks: int, heads: int, latent: bool, timed: bool):
+    def __init__(self, width: int, blocks: int, heads: int, latent: bool, timed: bool, text: bool = False):
         super().__init__()
-        self.heads = heads
-        self.token = nn.ModuleList(Half(width, heads, timed) for _ in range(blocks))
-        self.latent = nn.ModuleList(Half(width, heads, timed) for _ in range(blocks) if latent)
+        self.heads, self.rotary = heads, text
+        self.token = nn.ModuleList(Half(width, heads, timed, text) for _ in range(blocks))
+        self.latent = nn.ModuleList(Half(width, heads, timed, text) for _ in range(blocks) if latent)
 
     def forward(self, h, y, cond=None, tokens=True, latents: bool = True):
         """h [B, L, W] or None, y [B, m, W] or None, cond [B, W] or None -> updated (h, y).
@@ -98,17 +126,21 @@ class Trunk(nn.Module):
         What nobody reads is not computed: in the last block nothing but attention mixes positions, so it is finished
         only where asked. `tokens`: True for all positions; a bool mask [B, L], which makes h [N, W], a row per
         position in row-major order; or False, which makes h None. `latents`: False makes y None."""
+        turn = None
+        if self.rotary and h is not None:
+            slots = 0 if y is None else y.shape[1]
+            turn = rotation(slots, h.shape[1], h.shape[2] // self.heads, h)
         for k, (half, other) in enumerate(zip_longest(self.token, self.latent)):
             last = k + 1 == len(self.token)
             if y is None:
                 qkv, m = half.begin(h, cond)
-                at_h = _attention(qkv, self.heads)
+                at_h = _attention(qkv, self.heads, turn)
             elif h is None:
                 own, n = other.begin(y, cond)
                 at_y = _attention(own, self.heads)
             else:
                 (qkv, m), (own, n) = half.begin(h, cond), other.begin(y, cond)
-                both = _attention(torch.cat([own, qkv], 1), self.heads)  # [B, m+L, W]
+                both = _attention(torch.cat([own, qkv], 1), self.heads, turn)  # [B, m+L, W]
                 at_y, at_h = both.split([y.shape[1], h.shape[1]], 1)
             if y is not None:
                 y = other.finish(y, n, at_y) if latents or not last else None
@@ -116,6 +148,16 @@ class Trunk(nn.Module):
                 where = tokens if last and isinstance(tokens, torch.Tensor) else None
                 h = half.finish(h, m, at_h, where) if tokens is not False or not last else None
         return h, y
+
+
+@torch.no_grad()
+def start_small(net) -> None:
+    """Scale the token embeddings and positions of a `net` for text; those of others stay at unit scale.
+
+    At 0.001 a step, embeddings of unit scale stay for thousands of steps what chance made them. Positions shrink alike,
+    since METHOD 5 wants the two at one scale."""
+    if net.config.network == "text":
+        net.embed.weight.mul_(SMALL), net.positions.mul_(SMALL)
 
 
 class Denoiser(nn.Module):
@@ -136,8 +178,10 @@ class Denoiser(nn.Module):
         c = self.config = config
         self.embed = nn.Embedding(c.vocab + 1, c.width)  # the last row is the mask
         self.register_buffer("positions", sinusoid(torch.arange(c.length), c.width), persistent=False)
+        start_small(self)
         self.timed = c.latent == "continuous"
-        self.trunk = Trunk(c.width, c.blocks, c.heads, latent=c.latent != "none", timed=self.timed)
+        text = c.network == "text"
+        self.trunk = Trunk(c.width, c.blocks, c.heads, latent=c.latent != "none", timed=self.timed, text=text)
         self.head = nn.Linear(c.width, c.vocab)
         nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
         never = torch.zeros(c.vocab)

@@ -12,7 +12,7 @@ from torch import nn
 
 from .checks import generator, rand
 from .config import Config
-from .denoiser import Trunk, sinusoid
+from .denoiser import Trunk, sinusoid, start_small
 
 __all__ = ["ContinuousEncoder", "DiscreteEncoder", "make_encoder"]
 
@@ -33,8 +33,9 @@ class ContinuousEncoder(nn.Module):
         c = self.config = config
         self.embed = nn.Embedding(c.vocab, c.width)
         self.register_buffer("positions", sinusoid(torch.arange(c.length), c.width), persistent=False)
+        start_small(self)
         self.queries = nn.Parameter(torch.randn(c.slots, c.width))
-        self.trunk = Trunk(c.width, c.encoder_blocks, c.heads, latent=True, timed=False)
+        self.trunk = Trunk(c.width, c.encoder_blocks, c.heads, latent=True, timed=False, text=c.network == "text")
         self.head = nn.Linear(c.width, c.dim)  # not zero-initialised: nothing could then move the latents apart
         self.centre = nn.BatchNorm1d(c.slots * c.dim, affine=False, momentum=0.05)
 

@@ -16,6 +16,7 @@ HELP = {  # one line per field of Config and TrainConfig; a test sees to it that
     "width": "transformer width of both streams",
     "blocks": "transformer blocks",
     "heads": "attention heads; they divide the width",
+    "network": "plain, or text: rotary attention, small embeddings, open gates at the start; --size has text",
     "encoder": "what makes the latents of a text: learned, or a frozen encoder: minilm, a folder, a name on the hub",
     "encoder_blocks": "transformer blocks of the encoder",
     "log_snr_max": "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor",

@@ -26,7 +26,7 @@ _PARTS = {
     "fit": "train",
     "load": "model",
     "rate_grid": "rategrid",
-    "selfcheck": "selfcheck",
+    "selfcheck": "selfchecks",
     "evaluate": None,
     "text": None,
     "tasks": None,

@@ -11,8 +11,11 @@ USUAL = (1, 2, 4, 8, 16, 32, 64, 128)  # the field's totals (METHOD 9)
 MOST_LATENT_STEPS = 16  # of continuous latents, by default
 
 
-def split(model, nfe: int, latent_share: float | None = None, latent_steps: int | None = None):
-    """(token_steps, latent_steps, path) with which `model.sample` makes exactly `nfe` network calls on its own path.
+def split(
+    model, nfe: int, latent_share: float | None = None, latent_steps: int | None = None, path: Path | None = None
+):
+    """(token_steps, latent_steps, path) with which `model.sample` makes exactly `nfe` network calls on `path`, by
+    default the model's own.
 
     - no latents: all calls move the tokens.
     - joint (lead 0): every call moves both channels.
@@ -36,10 +39,11 @@ def split(model, nfe: int, latent_share: float | None = None, latent_steps: int 
         checks.number("latent_share", latent_share, 0.0, 1.0)
     if latent_steps is not None:
         checks.integer("latent_steps", latent_steps, minimum=1)
+    path = path or model.path
     if model.latents is None:
-        return nfe, 0, model.path
-    if model.path.lead == 0:
-        return nfe, nfe, model.path
+        return nfe, 0, path
+    if path.lead == 0:
+        return nfe, nfe, path
     if latent_steps is not None:
         if latent_steps >= nfe:
             raise ValueError(f"latent_steps must be below nfe={nfe}: tokens need a call too; got {latent_steps}")
@@ -51,7 +55,7 @@ def split(model, nfe: int, latent_share: float | None = None, latent_steps: int 
     else:
         most = MOST_LATENT_STEPS if model.config.latent == "continuous" else model.config.slots
         wanted = min(most, max(1, nfe // 2))
-    return _near(model.path, nfe, wanted)
+    return _near(path, nfe, wanted)
 
 
 def _near(path: Path, nfe: int, wanted: int):

@@ -40,8 +40,9 @@ def computing(model, precision: str = "float32", compile: bool = False, say=prin
     torch.float32
     """
     check_precision(precision, model.device)
-    denoiser, kind = model.denoiser, model.device.type
-    blocks = [denoiser.trunk, getattr(model.encoder, "trunk", None)]
+    kind = model.device.type
+    trunk = getattr(model.denoiser, "trunk", None)  # a denoiser of your own may have none
+    blocks = [trunk, getattr(model.encoder, "trunk", None)]
     changed, tf32 = [], None
     try:
         if precision == "bf16" and kind == "cuda":  # what is not in the blocks: heads, and ways in
@@ -49,7 +50,7 @@ def computing(model, precision: str = "float32", compile: bool = False, say=prin
             torch.set_float32_matmul_precision("high")
         for module in filter(None, blocks):
             forward = module.forward
-            if compile and module is denoiser.trunk:
+            if compile and module is trunk:
                 forward = _compiled(forward, say)
             if precision == "bf16":
                 forward = _bf16(forward, kind)

@@ -36,6 +36,15 @@ def test_leads_in_between_spend_exactly_as_much(lead):
             assert path.lead == (lead if nfe > 1 else 0)
 
 
+@pytest.mark.parametrize("lead", [0.0, 0.1, 0.4, 0.5])
+def test_another_path_than_the_models_own(lead):
+    for system in ("co-seq", "di-joint"):
+        model = MODELS[system]
+        token_steps, latent_steps, path = budgets.split(model, 9, path=Path(lead))
+        assert path == Path(lead) and model.sample(2, token_steps, latent_steps, path).nfe == 9
+        assert budgets.split(model, 9, path=model.path) == budgets.split(model, 9)
+
+
 def test_the_usual_divisions():
     def usual(system):
         return [budgets.split(MODELS[system], nfe)[:2] for nfe in (1, 2, 4, 8, 16, 64)]

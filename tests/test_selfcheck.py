@@ -1,10 +1,13 @@
 """Self-checks say what is wrong with an answer."""
 
+import pkgutil
+
 import numpy as np
 import pytest
 import torch
 
-from lddm_lite.selfcheck import selfcheck
+import lddm_lite as ld
+from lddm_lite.selfchecks import selfcheck
 
 WANT = torch.tensor([0.5, 1.5, -2.0])
 
@@ -48,3 +51,10 @@ def test_strict(monkeypatch):
 def test_bad_tolerance():
     with pytest.raises(ValueError, match="tol must be above 0"):
         selfcheck(1, 1.0, 1.0, tol=0)
+
+
+def test_no_name_of_the_front_is_hidden_by_a_module():
+    """Importing a submodule binds it to its name in the package: a function so named would work only once."""
+    assert ld.selfcheck is selfcheck and ld.selfcheck is selfcheck
+    functions = {name for name, part in ld._PARTS.items() if part is not None}
+    assert not functions & {m.name for m in pkgutil.iter_modules(ld.__path__)}

@@ -50,7 +50,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-min test-browser lint doctor checkpoints rates notebooks clean
+.PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints rates notebooks clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ quick: install
 
 test-slow: install  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -m slow $(TESTS)
+
+test-course: install  ## run every notebook and all solutions, shrunk (LDDM_FAST=1)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m course $(or $(TESTS),tests/test_notebooks.py)
 
 test-min:  ## the quick tests on the lowest versions that pyproject.toml allows (own environment)
 	$(MAKE) quick VENV=.venv-min CONSTRAINTS=constraints-min.txt

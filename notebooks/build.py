@@ -102,6 +102,9 @@ def clean(nb):
                     continue
             if "image/png" in out.get("data", {}):
                 out["data"]["image/png"] = smaller(out["data"]["image/png"])
+            if kept and out.output_type == "stream" == kept[-1].output_type:  # a progress bar had come between
+                kept[-1].text += out.text
+                continue
             kept.append(out)
         if cell.cell_type == "code":
             cell.outputs = kept

@@ -38,7 +38,8 @@ def nelbo(
     """Estimate the bound of `model` on sequences x [B, L] along `path` (default: the model's own).
 
     Without `token_steps` the continuous-time line integral (M9); with it, a bound on what the sampler that takes those
-    steps loses (M12), loose once latents are involved: only their tokens are looked at in the end. `draws` independent noise draws per sequence are averaged before the standard error is taken.
+    steps loses (M12), loose once latents are involved: only their tokens are looked at in the end.
+    `draws` independent noise draws per sequence are averaged before the standard error is taken.
     """
     was_training = model.training
     model.eval()

@@ -7,7 +7,7 @@ import math
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
-from .style import COLOURS, GROUPS, MARKERS, axes, look
+from .style import COLOURS, GROUPS, MARKERS, OTHERS, axes, look
 
 __all__ = ["comparison"]
 
@@ -75,7 +75,7 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
             [r[name] for r in own],
             [down, bars],
             label="exact factorised limit" if exact else _short(model),
-            color=COLOURS.get(system, GROUPS[k % len(GROUPS)]) if nth == 0 else GROUPS[(k + 3) % len(GROUPS)],
+            color=COLOURS.get(system, OTHERS[k % len(OTHERS)]) if nth == 0 else GROUPS[(k + 3) % len(GROUPS)],
             marker=MARKERS.get(system, "X*<>hp"[k % 6]),
             ls="--" if exact else _LINES[nth % 4],
             ms=6.5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from .style import COLOURS, GROUPS, MARKERS, TERMS, axes, look
+from .style import COLOURS, GROUPS, MARKERS, OTHERS, TERMS, axes, look
 
 __all__ = ["bound_rates", "frontier", "training"]
 
@@ -65,7 +65,7 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
                 [r[key] for r in own],
                 [2 * r.get(f"{key}_se", 0.0) for r in own],
                 label="exact factorised limit" if system == "exact" else system,
-                color=COLOURS.get(system, GROUPS[k % len(GROUPS)]),
+                color=COLOURS.get(system, OTHERS[k % len(OTHERS)]),
                 marker=MARKERS.get(system, "X*<>hp"[k % 6]),
                 ls="--" if system == "exact" else "-",
                 ms=6.5,

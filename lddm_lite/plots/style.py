@@ -23,6 +23,7 @@ __all__ = [
     "GROUPS",
     "MARKERS",
     "MASKED",
+    "OTHERS",
     "REVEAL",
     "TERMS",
     "axes",
@@ -43,6 +44,7 @@ COLOURS = {
     "co-joint": "#5aaee6",
     "di-joint": "#dea6dc",
 }
+OTHERS = ["#cc79a7", "#7a5c00", "#e69f00", "#8a8a8a"]  # systems of one's own
 MARKERS = {"exact": "s", "mdlm": "D", "co-seq": "o", "co-joint": "v", "di-seq": "^", "di-joint": "P"}
 TERMS = {"tokens": "#004f8c", "latents": "#d9650a", "commit": "#0b7f5f", "prior": "#9a9a9a"}  # of the bound, of a loss
 BIT_COLOURS = ["#f2e9d8", "#12355b", "#a9b4bf"]  # 0, 1, masked

@@ -103,8 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[:k] + bytes([body[k] ^ 0x55]) + body[k + 1 :]
         stop = int(at) if what in ("cut", "stall") else len(body)
         for i in range(0, stop, 1 << 14):
-            self.wfile.write(part := body[i : min(stop, i + (1 << 14))])
-            s.sent += len(part)
+            part = body[i : min(stop, i + (1 << 14))]
+            s.sent += len(part)  # first, since a reader that has it all may look before this thread runs again
+            self.wfile.write(part)
         if what == "stall":
             self.wfile.flush()
             s.go_on.wait(20)

@@ -98,6 +98,14 @@ def test_committed_outputs(path):
     assert not re.search(r"/home/|/tmp/|/root/|/Users/|[A-Z]:\\\\|Warning", text)
 
 
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_links_lead_somewhere(path):
+    text = text_of(nbformat.read(path, as_version=4))
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    local = [link for link in links if not re.match(r"https?://", link)]
+    assert all((path.parent / link).exists() for link in local), local
+
+
 # --- the builder --------------------------------------------------------------------------------------------------
 
 SOURCE = '''# %% [markdown]

@@ -7,19 +7,82 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | Python, a little probability; no diffusion background | about 5 minutes | about 4 minutes | 1 GB |
+# | Python, a little probability; no diffusion background | about 4 minutes | not measured | 1 GB |
+#
+# | symbol | meaning |
+# |---|---|
+# | $x$, $L$ | a sequence of $L$ tokens; here bits |
+# | $z$ | the latent: a few numbers that carry what the tokens share |
+# | $t_x, t_z$ | noise times of tokens and latent: 1 is pure noise, 0 clean |
+# | $p^*$, $H$ | the true law of the data, and its entropy |
+# | excess | $\mathbb E_\text{model}[-\log p^*(x)] - H$: how much less likely samples are than data |
+# | NFE | network calls that a sample costs |
 #
 # Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>. All losses are in **nats per sequence**.
 
-# %%
-import matplotlib.pyplot as plt
+# %% tags=["setup"]
+import math
+
 import torch
 
 import lddm_lite as ld
+from lddm_lite.budgets import split
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
-print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {'GPU' if torch.cuda.is_available() else 'CPU'}")
+
+# %% [markdown]
+# ## Is everything here?
+
+# %%
+from lddm_lite import doctor
+
+checks = doctor.report()
+for check in checks:
+    if check.state != "ok":
+        print(f"{check.name}: {check.state}. {check.detail} {check.mend}")
+device = next(check.detail for check in checks if check.name == "device")
+print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {device}")
+
+# %% [markdown]
+# Nothing but the last line: all is well. Otherwise each line ends with the command that mends it. Much is still possible without the
+# optional ones.
+#
+# ## The course
+#
+# | notebook | by the end you can | computing on 2 CPU cores |
+# |---|---|---|
+# | `00_start_here` | say what the method is for, and see it work | about 4 minutes |
+# | [`01_masked_diffusion`](01_masked_diffusion.ipynb) | write a masked diffusion model in 60 lines, and say what it cannot do | about 4 minutes |
+# | [`02_elbo`](02_elbo.ipynb) | derive every term of the bound, and why the order of denoising matters only in few steps | about 2 minutes |
+# | `03_factorization_task` | train and compare the five systems against the exact limit | to come |
+# | [`04_latents`](04_latents.ipynb) | make a latent informative: collapse and blow-up, caused and cured | about 4 minutes |
+# | `05_language` | train on text, and judge what comes out | to come |
+# | [`06_scrub`](06_scrub.ipynb) | explore trained models: systems, orders, infilling, walks, paths | about 1 minute |
+# | `07_scale_and_extend` | train on several GPUs; add a path, a channel, a task, an encoder | to come |
+#
+# `01` to `04` build on one another; `06` can be read at any time and trains nothing. Each ends with exercises that check themselves; `solutions/`
+# has the answers.
+#
+# ## First look
+#
+# Before any theory: two trained models, 64 sequences of 128 bits each, for the same five network calls. On top one sequence, below it all of them,
+# a row each. Drag the slider, press Play, or use <kbd>←</kbd> <kbd>→</kbd>.
+
+# %% tags=["setup"]
+big_task = ld.tasks.Binsaw()  # 128 bits
+big = ld.load("binsaw-co-seq")
+
+# %%
+shown = big.sample(64, token_steps=1, latent_steps=4, seed=0)
+beside = ld.load("binsaw-mdlm").sample(64, token_steps=shown.nfe, seed=0)
+ld.widgets.Scrubber([shown, beside], model=[big, None], task=big_task, names=["co-seq", "mdlm"], samples=32)
+
+# %% [markdown]
+# **What to see.** Right, the usual way: a fifth of the bits at each call. The first of them cannot know of each other, and the bands stay ragged.
+# Left, for four calls no bit at all; instead the dots in the plane, one latent for each sequence, find their places on a ring. Then a single call draws
+# all 128 bits, and the bands are as clean as in data. The rest of this notebook explains why, from the data on, with smaller models that you
+# train yourself.
 
 # %% [markdown]
 # ## 1. Data with one shared secret
@@ -29,8 +92,12 @@ print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {'GPU' if torch.c
 #
 # A single sequence looks like noise. Sort many by their shift, and the shared structure appears as diagonal bands.
 
-# %%
+# %% tags=["setup"]
 task = ld.tasks.Binsaw(length=32)
+
+# %% tags=["figure"]
+import matplotlib.pyplot as plt
+
 x = task.sample(256, seed=0)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
@@ -50,9 +117,10 @@ print(f"entropy H = {task.entropy()} nats; 32 fair coins would have {32 * torch.
 # > **Predict, then run.** We give the sampler the *exact* predictor, so nothing can be learned better. What will its samples look
 # > like after 1 step? After 32?
 
-# %%
+# %% tags=["setup"]
 best = ld.LatentDiffusion.exact(task)
 
+# %% tags=["figure"]
 fig, axes = plt.subplots(1, 4, figsize=(11, 2.8), layout="constrained")
 for ax, steps in zip(axes, (1, 2, 4, 32)):
     bits = best.sample(256, token_steps=steps, seed=0).tokens
@@ -69,6 +137,8 @@ for ax, steps in zip(axes, (1, 2, 4, 32)):
 #
 # `mdlm` is the baseline. `co-seq` adds a **latent** $z$, here a point in the plane, with a Gaussian diffusion of its own. An encoder
 # learns to put into $z$ what the bits share; the sampler first denoises $z$ in 16 cheap steps and then draws the bits *given* $z$.
+# (`few_step1=0.9`: while the encoder learns, nine of ten sequences are shown fully masked. There only $z$ can tell the bits anything, so the
+# encoder learns to soon; notebook 04 is about encoders that do not.)
 
 # %%
 mdlm = ld.LatentDiffusion.preset("mdlm", task, seed=0)
@@ -76,9 +146,9 @@ mdlm_history = ld.fit(mdlm, task, steps=ld.budget(1000), seed=0)
 
 # %%
 coseq = ld.LatentDiffusion.preset("co-seq", task, dim=2, seed=0)
-coseq_history = ld.fit(coseq, task, steps=ld.budget(1500), seed=0)
+coseq_history = ld.fit(coseq, task, steps=ld.budget(1500), few_step1=0.9, seed=0)
 
-# %%
+# %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", sharey=True)
 mdlm_history.plot(left).set_title("mdlm")
 coseq_history.plot(right).set_title("co-seq")
@@ -115,7 +185,7 @@ fewer = ld.evaluate.frontier(coseq, task, (1, 2, 4), latent_steps=4, n=ld.budget
 rows += [dict(r, system="co-seq, 4 latent steps") for r in fewer]
 print(ld.evaluate.as_text(rows))
 
-# %%
+# %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained", sharey=True)
 ld.plots.frontier(rows, ax=left)
 ld.plots.frontier([r for r in rows if "latent" not in r["system"]], ax=right, x="token_steps")
@@ -127,7 +197,7 @@ right.set_ylabel("");
 # excess slightly below zero is no miracle: it says that samples are a little more typical than data, which is why the table also
 # compares the hidden shifts (`mode_tv`, beside what fresh data show) and the sliced Wasserstein distance.
 
-# %%
+# %% tags=["figure"]
 fig, axes = plt.subplots(1, 3, figsize=(10.5, 3), layout="constrained")
 runs = {
     "data": held_out[:256],
@@ -142,7 +212,7 @@ for ax, (name, bits) in zip(axes, runs.items()):
 #
 # Nobody told the encoder about the shift. Colour encoded sequences by it, and draw how sampling moves from noise to a resolved latent:
 
-# %%
+# %% tags=["figure"]
 with torch.no_grad():
     cloud = coseq.encode(held_out[:800])
 trace = coseq.sample(64, token_steps=2, latent_steps=16, seed=1)
@@ -154,7 +224,7 @@ ld.plots.latent_trajectories(trace, cloud=cloud, hue=task.find_shift(held_out[:8
 #
 # ## 6. Scrub
 #
-# Drag the slider, press Play, or use <kbd>←</kbd> <kbd>→</kbd>. Left `co-seq`, right `mdlm`, in step by network calls. On top one sample,
+# Now your own models. Left `co-seq`, right `mdlm`, in step by network calls. On top one sample,
 # each bit coloured by the step that revealed it (point at one to see how sure the model was); below all 64, a row each, sorted by their
 # shift. The dots in the plane are the latents of the samples, moving towards the ring of encoded data.
 #
@@ -174,11 +244,9 @@ ld.widgets.Scrubber([trace, baseline], model=[coseq, None], task=task, names=["c
 # ## 7. The real size
 #
 # The paper's task has $L=128$. There the exact limit is 44 nats at one step. Training takes longer (minutes to half an hour on one core), so
-# trained models ship with the project:
+# trained models ship with the project, among them the two of the first look:
 
-# %%
-big_task = ld.tasks.Binsaw()
-big = ld.load("binsaw-co-seq")
+# %% tags=["figure"]
 few = big.sample(256, token_steps=1, latent_steps=16, seed=0)
 limit = ld.LatentDiffusion.exact(big_task).sample(256, token_steps=1, seed=0)
 
@@ -194,13 +262,123 @@ for ax, t, name in zip(axes, (limit, few), ("best possible masked diffusion", "c
 # - Positions revealed together are drawn independently; few-step masked diffusion therefore loses joint structure, however well trained.
 # - A latent that carries the shared information makes the bits nearly independent *given* it: one token step suffices.
 # - The bound does not show the difference; few-step samples do.
-#
+
+# %% [markdown] tags=["exercises"]
 # ## Exercises
 #
-# 1. *Pencil.* With one step, bits are drawn from their marginals. What is each marginal of Binsaw, and hence the entropy of the samples? Compare
-#    with the excess in the table.
-# 2. *Experiment.* Sample `coseq` with `path=ld.Path(0.0)` (tokens and latent together) and `ld.Path(0.25)` at the same budgets. Which is best at few
-#    steps, and why must the latent lead?
-# 3. *Code.* Shuffle the latent: sample with `latent_steps=1` instead of 16. What happens to the excess, what to `mode_tv`?
-# 4. *Experiment.* Train on a text of yours: in a terminal, `python -m lddm_lite train --text FILE.txt --system co-seq --out runs/text`, then
-#    `python -m lddm_lite infill runs/text "the [MASK] said ."`.
+# **1. Pencil.** With a single step each of the 32 bits is drawn from its own marginal. What is that marginal (look at the sorted picture from the side), and so
+# (a) the entropy of the samples in nats? (b) By how many nats does it exceed $H$? That is the *total correlation* of the bits, which a single factorised
+# step throws away.
+
+# %% tags=["exercise"]
+entropies = ...  # [a, b]
+
+# %% tags=["solution"]
+entropies = [32 * math.log(2), 32 * math.log(2) - task.entropy().value]
+
+# %% [markdown] tags=["solution"]
+# Averaged over all shifts every position is 1 half of the time, so the samples are fair coins: $32\ln 2$ nats. The excess in the table is another number: it asks
+# how unlikely coin flips are under the true law, a divergence the other way round, which is larger here.
+
+# %% tags=["check"]
+one_step = best.nelbo(task.sample(64, seed=9), token_steps=1).total.value  # (M4) with one step: all marginals
+ld.selfcheck(
+    "1",
+    entropies,
+    [one_step, one_step - task.entropy().value],
+    tol=1e-3,
+    mistakes={
+        "these are bits; a nat is 1/ln 2 bits": [32, 32 - task.entropy().value / math.log(2)],
+        "(b) is H itself; wanted is how far (a) lies above it": [one_step, task.entropy().value],
+        "(b) has the wrong sign": [one_step, task.entropy().value - one_step],
+    },
+);
+
+# %% [markdown]
+# **2. Code.** Write the score of all tables above yourself: `excess(bits)`, the mean of $-\log p^*(x)$ over sequences [n, L], minus $H$. You have
+# `task.log_prob(bits)`, a value for each sequence, and `task.entropy().value`.
+
+# %% tags=["exercise"]
+def excess(bits):
+    return ...
+
+
+# %% tags=["solution"]
+def excess(bits):
+    return float(-task.log_prob(bits).mean()) - task.entropy().value
+
+
+# %% tags=["check"]
+two_steps = best.sample(512, token_steps=2, seed=4).tokens
+true = task.score(two_steps)["excess"]
+entropy = task.entropy().value
+ld.selfcheck(
+    "2",
+    excess(torch.as_tensor(two_steps).long()),
+    true,
+    mistakes={
+        "H is not taken off": true + entropy,
+        "H is added; take it off": true + 2 * entropy,
+        "log p* has lost its minus sign": -true - 2 * entropy,
+        "this is a sum over sequences; take the mean": (true + entropy) * 512 - entropy,
+    },
+);
+
+# %% [markdown]
+# **3. Experiment.** The path is chosen when sampling. Let `big` spend eight calls with the latent leading by 0 (together with the bits), by ¼, and by ½ (all
+# the way): `big.sample(128, *split(big, 8, path=ld.Path(lead)))`, scored by `big_task.score`. Which lead has the lowest excess, and why must the latent lead?
+
+# %% tags=["exercise"]
+best_lead = ...
+
+# %% tags=["solution"]
+found = {}
+for lead in (0.0, 0.25, 0.5):
+    found[lead] = big_task.score(big.sample(128, *split(big, 8, path=ld.Path(lead)), seed=0).tokens)
+    print(f"lead {lead:g}: excess {found[lead]['excess']:.1f} ± {found[lead]['excess_se']:.1f} nats")
+best_lead = min(found, key=lambda lead: found[lead]["excess"])
+
+# %% [markdown] tags=["solution"]
+# Bits that are drawn while the latent is still noise are drawn nearly independently, and a bit, once visible, never changes. The latent helps only those that come
+# after it.
+
+# %% tags=["check"]
+measured = {}
+for lead in () if best_lead is ... else (0.0, 0.25, 0.5):  # again, with other random numbers
+    again = big.sample(128, *split(big, 8, path=ld.Path(lead)), seed=100)
+    measured[lead] = big_task.score(again.tokens)["excess"]
+ld.selfcheck(
+    "3",
+    best_lead,
+    min(measured, key=measured.get, default=math.nan),
+    mistakes={
+        "there bits and latent are drawn together, and the first bits know nothing": 0.0,
+        "there the first bits still come before the latent is clear": 0.25,
+    },
+);
+
+# %% [markdown]
+# **4. Experiment.** Break the latent: sample 512 sequences from `big` with one token step and `latent_steps=1` instead of 16. What is the excess? Compare with the
+# two pictures of section 7, and explain.
+
+# %% tags=["exercise"]
+broken = ...  # nats
+
+# %% tags=["solution"]
+scores = big_task.score(big.sample(512, token_steps=1, latent_steps=1, seed=0).tokens)
+broken = scores["excess"]
+print(f"excess {broken:.1f} ± {scores['excess_se']:.1f} nats")
+
+# %% [markdown] tags=["solution"]
+# From pure noise the best guess of $z$ is the middle of the ring, where no data are. One step goes there, the token half has never seen such a latent, and what it draws is
+# not much better than the best masked diffusion's single step. Denoising a continuous latent takes several calls; they are cheap, since no bit is drawn.
+
+# %% tags=["check"]
+known = math.nan
+if broken is not ...:
+    known = big_task.score(big.sample(512, token_steps=1, latent_steps=1, seed=100).tokens)["excess"]
+ld.selfcheck("4", broken, known, tol=0.1, unit="nats");  # two standard errors are about 3 %
+
+# %% [markdown]
+# **5. Open.** Train on a text of yours, one sentence a line. In a terminal: `python -m lddm_lite train --text FILE.txt --system co-seq --out runs/text`, then
+# `python -m lddm_lite infill runs/text "the [MASK] said ."`

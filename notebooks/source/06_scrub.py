@@ -1,0 +1,789 @@
+# %% [markdown]
+# # Scrub: a playground over trained models
+#
+# **After this notebook you can** put systems side by side at the same number of network calls, say what an order of unmasking
+# costs in entropy, fill gaps and tell why a model fails at it, walk through a latent space, sample along any path, read a run
+# as arrays, and keep a run as a file, a page or a film. Nothing is trained here: seven small models ship with the project.
+#
+# | you need | time on 2 CPU cores | time on a GPU | memory |
+# |---|---|---|---|
+# | `00_start_here`; `01` to `03` help | about 1 minute | not measured | 1 GB |
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | NFE | `trace.nfe` | network calls of a run, the price at which systems are compared |
+# | $t_x, t_z$ | `trace.knots` | noise times of tokens and latents: 1 is pure noise, 0 clean |
+# | $\delta$ | `ld.Path(lead)` | how far the latents run ahead of the tokens (M10): 0 together, ½ all the way |
+# | $z$ | `trace.latents` | the latents: a point on a circle (`co-…` on Binsaw) or one code out of $K$ (`di-…`) |
+# | excess | `task.score(x)["excess"]` | $\mathbb E_\text{model}[-\log p^*(x)] - H(p^*)$, nats per sequence |
+# | entropy | `unigram_entropy` | of the frequencies of tokens in samples, nats |
+#
+# In every scrubber: drag the slider, press Play, or use <kbd>←</kbd> <kbd>→</kbd>. It needs no kernel, and works in a saved notebook.
+
+# %% tags=["setup"]
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+import lddm_lite as ld
+from lddm_lite.budgets import split
+from lddm_lite.decode import decode
+
+torch.set_num_threads(1)  # small tensors: one thread is the fastest
+# %config InlineBackend.figure_formats = ["retina"]
+
+binsaw, newswire = ld.tasks.Binsaw(), ld.tasks.ToyNewswire()
+shipped = ["binsaw-mdlm", "binsaw-co-seq", "binsaw-co-joint", "binsaw-di-seq", "binsaw-di-joint"]
+models = {name: ld.load(name) for name in [*shipped, "newswire-mdlm", "newswire-di-seq"]}
+limits = {task.name: ld.LatentDiffusion.exact(task) for task in (binsaw, newswire)}  # without latents
+
+# %% [markdown]
+# ## 1. What is on the shelf
+
+# %%
+print(f"{'':16} {'latents':24} {'lead':>4}  parameters")
+for name, model in models.items():
+    c = model.config
+    kinds = {"none": "none", "continuous": f"{c.slots} × {c.dim} numbers", "discrete": f"{c.slots} code of {c.codes}"}
+    lead = "–" if c.latent == "none" else f"{model.path.lead:g}"
+    print(f"{name:16} {kinds[c.latent]:24} {lead:>4}  {sum(p.numel() for p in model.parameters()):>10,}")
+
+# %% [markdown]
+# `limits` holds two more that are not trained: the Bayes-optimal predictor of each task in the same sampler. It is the best that any
+# masked diffusion *without* latents can be.
+#
+# ## 2. Four systems, four calls each
+#
+# `split(model, nfe)` divides a total: without latents all calls move the tokens; on the joint path each call moves both; on the
+# sequential path some go to the latents, the others to the tokens.
+#
+# > **Predict, then run.** Four calls each, on 128 bits. Which system shows its first bits last? In which pictures are the bands clean?
+#
+# (Four runs stand two by two. <kbd>Ctrl</kbd>+<kbd>B</kbd> hides JupyterLab's side bar.)
+
+# %%
+four = {name: models[f"binsaw-{name}"] for name in ("mdlm", "co-seq", "co-joint", "di-seq")}
+runs = {name: model.sample(64, *split(model, 4), seed=0) for name, model in four.items()}
+for name, run in runs.items():
+    print(f"{name:9} NFE {run.nfe}; (t_x, t_z) after the first call: {run.knots[1]}")
+ld.widgets.Scrubber(list(runs.values()), model=list(four.values()), task=binsaw, names=list(runs), samples=16)
+
+# %% [markdown]
+# **What to see.** `co-seq` keeps all bits masked for two calls while its points find the ring, `di-seq` for one call, in which it picks a
+# code; then both uncover the bands. `mdlm` and `co-joint` show bits from the first call on. Those were drawn before anything was known
+# about the shift, so their rows stay speckled. In `co-joint` look at the plane: the points still move when half of the bits are fixed.
+#
+# In numbers, for all five, at three totals:
+
+# %%
+totals, rows = (2, 4, 8), []
+for name in tqdm(shipped):
+    for nfe in totals:
+        row, run, _ = ld.evaluate.run(models[name], ld.budget(128, 64), *split(models[name], nfe), seed=0)
+        rows.append({**row, **binsaw.score(run.tokens)})
+rows += ld.evaluate.exact_limit(binsaw, totals, n=ld.budget(512, 64))
+
+# %% tags=["figure"]
+fig, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
+ld.plots.frontier(rows, ax=ax).set_title("Binsaw, 128 bits: bars are two standard errors");
+
+# %% [markdown]
+# **What to see.** At four and eight calls both sequential systems lie below the dashed limit, which no masked diffusion can cross. At
+# two calls `di-seq` is there already, and `co-seq` is *worse* than the limit: one call cannot denoise a continuous latent (exercise 7), and
+# 128 bits are then drawn from a latent that means nothing. The joint systems stay with `mdlm`, at or above the limit: a half-formed latent is
+# little help to bits that are drawn now. Notebook 03 asks whether that holds for other training runs.
+#
+# ## 3. The same, to be read
+#
+# In the toy newswire the words of a sentence must agree: a river with its city, a currency with its bank. Four calls each:
+
+# %%
+readers = {
+    "best without latents": limits["newswire"],
+    "mdlm": models["newswire-mdlm"],
+    "di-seq": models["newswire-di-seq"],
+}
+texts = {name: model.generate_text(ld.budget(256, 64), *split(model, 4), seed=0) for name, model in readers.items()}
+for name, run in texts.items():
+    share = newswire.coherent(run.tokens).double().mean()
+    print(f"{name}: {share:.0%} coherent\n    {run.text(0)}\n    {newswire.explain(run.tokens[:1])[0][:180]}\n")
+
+# %%
+two = ["best without latents", "di-seq"]
+ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=24)
+
+# %% [markdown]
+# **What to see.** Step through a few sentences (the number at the top of the scrubber). The perfect predictor starts several stories at once
+# and cannot take a word back. `di-seq` chooses one code in its first call, the code fixes the story, and three calls write it. Point at a word
+# to see how sure the model was.
+#
+# **Be fair.** `newswire-mdlm` is small and was trained briefly; it has not learned this task well at *any* number of steps. Fair
+# comparisons are those with the exact predictor.
+#
+# ## 4. The order of unmasking
+#
+# `order=` says which masked positions a step reveals (`lddm_lite/order.py`):
+#
+# | order | how many | which |
+# |---|---|---|
+# | `ancestral` | each masked one with probability $(t-s)/t$ (M2): a varying number | by chance |
+# | `even` | exactly the scheduled number | by chance |
+# | `confidence` | exactly the scheduled number | those whose drawn token is most probable |
+#
+# > **Predict, then run.** The *exact* predictor writes 16 words in 16 steps. Which orders give true sentences? Which keeps all of the stories?
+
+# %%
+from lddm_lite.metrics import unigram_entropy
+
+orders = {}
+print(f"{'':12} excess  coherent  entropy  mode TV")
+for order in ("ancestral", "even", "confidence"):
+    run = orders[order] = limits["newswire"].generate_text(ld.budget(512, 64), token_steps=16, order=order, seed=0)
+    s, words = newswire.score(run.tokens), torch.as_tensor(run.tokens).long()
+    entropy = unigram_entropy(words, newswire.vocab)
+    print(f"{order:12} {s['excess']:6.2f}  {s['coherent']:8.1%}  {entropy:7.3f}  {s['mode_tv']:7.3f}")
+fresh = unigram_entropy(newswire.sample(len(words), seed=1), newswire.vocab)
+print(f"{'true data':12} {0:6.2f}  {s['coherent_fresh']:8.1%}  {fresh:7.3f}  {s['mode_tv_fresh']:7.3f}")
+
+# %% tags=["figure"]
+fig, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
+for ax, (order, run) in zip(axes, orders.items()):
+    ld.plots.unmasking(run, ax=ax, rows=24).set_title(order)
+    ax.set(xlabel="position (word)", ylabel="sentence" if ax is axes[0] else "")
+
+# %% [markdown]
+# **What to see.** `ancestral` spoils sentences although the predictor is perfect and there is a step for each word: now and then a
+# step reveals two words at once, and none the next time. `even` gives one word a step, and the true law. `confidence` gives true sentences too, but
+# of *fewer kinds*: its entropy is lower, its stories (mode TV) are off the true shares. In the picture its columns have a colour: the end of the
+# sentence comes first, where full stop and filler are easiest to guess, so all sentences of one length are decided before their topic.
+# A sampler that looks better by likelihood alone may just be saying less. Always look at entropy too.
+
+# %%
+two = ["even", "confidence"]
+ld.widgets.Scrubber([orders[name] for name in two], names=two, samples=24, title="one perfect predictor, two orders")
+
+# %% [markdown]
+# A `prompt` stays and the rest is written behind it; [MASK] in it is a gap:
+
+# %%
+begin = "the bank of [MASK] in"
+for order in orders:
+    told = limits["newswire"].generate_text(3, token_steps=16, prompt=begin, order=order, seed=2)
+    print(f"{order}:", *told.texts(), sep="\n    ")
+
+# %% [markdown]
+# ## 5. Filling in
+#
+# `model.infill(x)` keeps what is given. Give 32 of 128 bits, sample the others, and ask the exact law: $-\log p^*(\text{filled}\mid\text{given})$. True
+# continuations set the scale.
+#
+# > **Predict, then run.** A sequential model draws its latent *first*. Does the latent know what was given?
+
+# %%
+truth = binsaw.sample(ld.budget(64, 32), seed=11)
+given = truth.clone()
+given[:, 32:] = binsaw.mask_id
+log_given = binsaw.log_prob(given)  # the marginal of the visible bits
+
+
+def nats(x):
+    """-log p*(filled | given), mean and standard error."""
+    v = log_given - binsaw.log_prob(torch.as_tensor(x).long())
+    return f"{v.mean():6.2f} ± {v.std() / len(v) ** 0.5:.2f}"
+
+
+print(f"{'true data':16} {nats(truth)}")
+for name, model in {"best": limits["binsaw"], **{name: models[name] for name in shipped}}.items():
+    run = model.infill(given, 1, *split(model, 8), seed=0)
+    print(f"{name:16} {nats(run.tokens)}   NFE {run.nfe}")
+
+# %% [markdown]
+# **What to see.** All but one are near the truth; `di-seq` loses several nats. It draws its one code in one call, and on its path that call
+# comes while all tokens are masked. So that is what its latent half was mostly trained on, and visible bits tell it little. Text shows the same
+# failure, and shows it cruelly:
+
+# %%
+flood = "the tiber rose by two metres in [MASK] on [MASK] , [MASK] said ."
+diseq = models["newswire-di-seq"]
+for name, model in (("best without latents", limits["newswire"]), ("di-seq", diseq)):
+    run = model.infill(flood, n=ld.budget(256, 64), token_steps=3, order="even")
+    said = map(newswire.decode, run.tokens[:3])
+    print(f"{name}: {newswire.coherent(run.tokens).double().mean():.0%} coherent", *said, sep="\n    ")
+
+# %% [markdown]
+# The same model that writes true sentences from nothing cannot finish one: it picks its code without reading. Its parts know better.
+# The latent half gives a prior $p(k)$ over codes; the token half says $p(x^i \mid k)$ for each word, all at once. Given $k$ the words are nearly
+# independent, which is what the code was learned for, so Bayes' rule reads the prompt:
+#
+# $$p(k \mid \text{given}) \;\propto\; p(k) \prod_{i\ \text{given}} p(x^i \mid k).$$
+#
+# One call with a row for each of the 512 codes, then the tokens as usual, at $t_z = 0$. No training:
+
+
+# %% tags=["setup"]
+@torch.no_grad()
+def code_posterior(model, given):
+    """log p(k | given words) up to a constant [K], for a model with one code; `given` [L] with masks."""
+    codes, length = model.config.codes, len(given)
+    everything_masked = torch.full((codes, length), model.tokens.mask_id)
+    where = everything_masked == model.tokens.mask_id
+    one_each = torch.arange(codes).unsqueeze(1)  # [K, 1]
+    start = torch.full((1, 1), model.latents.mask_id)
+    prior = model.predict(None, start, torch.ones(1)).latents.flatten()  # [K], log p(k)
+    said = model.predict(everything_masked, one_each, torch.zeros(codes), where, need_latents=False).tokens
+    said = said.reshape(codes, length, -1)  # [K, L, V], log p(x_i | k)
+    visible = (given != model.tokens.mask_id).nonzero().flatten()
+    return prior + said[:, visible, given[visible]].sum(1)
+
+
+@torch.no_grad()
+def fill(model, given, log_posterior, n, token_steps=3, seed=0):
+    """n completions [n, L]: a code from the posterior, then token steps at t_z = 0 (M2)."""
+    g = torch.Generator().manual_seed(seed)
+    z = torch.multinomial(log_posterior.softmax(0), n, replacement=True, generator=g).unsqueeze(1)
+    x = given.repeat(n, 1)
+    for k in range(token_steps, 0, -1):
+        where = model.tokens.to_reveal(x, k / token_steps, (k - 1) / token_steps, g)
+        said = model.predict(x, z, torch.zeros(n), where, need_latents=False).tokens
+        x = model.tokens.reverse_step(x, said, where, g)
+    return x
+
+
+# %%
+for typed in (flood, "the [MASK] rose [MASK] on monday as [MASK] revised its [MASK] forecast ."):
+    ids = newswire.encode(typed)
+    log_posterior = code_posterior(diseq, ids)
+    w = log_posterior.softmax(0)
+    filled = fill(diseq, ids, log_posterior, n=ld.budget(256, 64))
+    likely = math.exp(float(torch.special.entr(w).sum()))
+    print(f"{likely:.1f} codes are likely, {newswire.coherent(filled).double().mean():.0%} coherent:")
+    for row in filled[:3]:
+        print("   ", newswire.decode(row))
+
+# %% [markdown]
+# **What to see.** From hardly any to nearly all, with the same weights. The second prompt leaves the country open, and several codes stay
+# likely. A latent that can be counted can be conditioned exactly; for a continuous one this sum would be an integral.
+#
+# Now by hand. Type, choose, Run; Stop ends a run at its next call. (This one needs a running kernel.)
+
+# %%
+ld.widgets.Infill({"newswire-best": limits["newswire"], **models}, flood, token_steps=6, n=4)
+
+# %% [markdown]
+# ## 6. Walks through latents
+#
+# The latent of `binsaw-co-seq` is a point on a circle of radius $\sqrt 2$ (unit norm times $\sqrt d$, METHOD 5). Walk once around it, decode
+# each point in one step, taking the most probable bits:
+
+# %% tags=["setup"]
+def around(n):
+    """n latents [n, 1, 2], evenly around the circle."""
+    angle = 2 * math.pi * torch.arange(n) / n
+    return math.sqrt(2) * torch.stack([angle.cos(), angle.sin()], -1).unsqueeze(1)
+
+
+# %% tags=["figure"]
+coseq = models["binsaw-co-seq"]
+bits = decode(coseq, around(180))
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+ld.plots.bits(bits, ax=left, title="most probable bits, once around the circle")
+left.set(ylabel="angle of z (degrees)", yticks=[0, 45, 90, 135, 179], yticklabels=["0", "90", "180", "270", "358"])
+right.plot(np.arange(180) * 2, binsaw.find_shift(bits) / binsaw.period, ".", ms=4, color=ld.plots.COLOURS["co-seq"])
+right.set(xlabel="angle of z (degrees)", xticks=range(0, 361, 90), ylabel="hidden shift s (of its period)")
+right.set_title("what the angle means")
+right.spines[["top", "right"]].set_visible(False)
+
+# %% [markdown]
+# **What to see.** The bands wind through the picture and meet at its edges: once around the circle, the hidden shift goes once through its period, in
+# whichever direction training happened to choose. Nobody told the encoder; a circle of shifts fits on a circle.
+#
+# On the map: hover to read a sequence, click two to walk between them along the circle; Play walks for you.
+
+# %%
+x = binsaw.sample(250, seed=1)
+ld.widgets.LatentExplorer(coseq, x, hue=binsaw.find_shift(x) / binsaw.period)
+
+# %% [markdown]
+# A discrete latent has no "between": a walk passes the codes that lie nearest to the arc from one code to the other, and there may be none.
+
+# %%
+from lddm_lite.decode import walk
+
+x = newswire.sample(300, seed=1)
+codes = diseq.encode(x)
+used = codes.unique()
+for start, end in ((0, 1), (2, 3)):
+    way = walk(diseq, codes[start], codes[end], steps=9, among=used)
+    for k, row in zip(way.flatten().tolist(), decode(diseq, way)):
+        print(f"code {k:3}  {newswire.decode(row)}")
+    print()
+print(f"{len(used)} of {diseq.config.codes} codes occur in {len(x)} sentences")
+
+# %%
+from lddm_lite.latentmap import LatentMap
+
+topics = [newswire.topics[int(newswire.topic_of[k])] for k in newswire.posterior(x).argmax(-1)]
+flat = LatentMap.fit(codes, codebook=diseq.encoder.codebook, method="pca")  # "umap" looks better and takes longer
+ld.widgets.LatentExplorer(diseq, x, hue=topics, map=flat)
+
+# %% [markdown]
+# **What to see.** Each code writes one kind of sentence, and a walk jumps from story to story rather than blending them. Compare with the ring above,
+# where every step of a walk changes a few bits.
+#
+# ## 7. Any lead
+#
+# The path is chosen when sampling: `path=ld.Path(lead)` (M10). All four latent models met other paths in training, some of the time. So ask
+# `co-joint`, whose own path is the diagonal, to let its latents lead:
+#
+# > **Predict, then run.** Eight calls. Is a model best on the path that it was mostly trained for?
+
+# %%
+leads, paid = (0.0, 0.2, 0.4, 0.5), []
+for name in tqdm(("binsaw-co-seq", "binsaw-co-joint")):
+    for lead in leads:
+        plan = split(models[name], 8, path=ld.Path(lead))
+        row, run, _ = ld.evaluate.run(models[name], ld.budget(128, 64), *plan, seed=0)
+        paid.append({**row, **binsaw.score(run.tokens)})
+for row in paid[: len(leads)]:
+    print("lead {lead:3}: {token_steps} token steps + {latent_steps} latent steps in {nfe} calls".format(**row))
+
+# %% tags=["figure"]
+fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+for system in ("co-seq", "co-joint"):
+    own = [row for row in paid if row["system"] == system]
+    style = dict(color=ld.plots.COLOURS[system], marker=ld.plots.MARKERS[system], capsize=3, label=system)
+    ax.errorbar([r["lead"] for r in own], [r["excess"] for r in own], [2 * r["excess_se"] for r in own], **style)
+ax.axhline(0, color="#bbbbbb", lw=0.8)
+ax.set(xlabel="lead δ (0 joint, ½ sequential)", ylabel="excess (nats per sequence)")
+ax.set_title("eight calls; bars are two standard errors")
+ax.spines[["top", "right"]].set_visible(False)
+ax.legend(frameon=False);
+
+# %% [markdown]
+# **What to see.** Both are best where the latents lead by 0.4 or ½, `co-joint` too: it beats itself on the path that it was mostly trained for.
+# The network was not the trouble; the path was (M12). A small lead is no good: bits still commit early, and since fewer knots of the two
+# channels coincide, each channel gets fewer steps for the same NFE (see the table).
+
+# %%
+joint, along = models["binsaw-co-joint"], {}
+for lead in (0.0, 0.5):
+    along[f"lead {lead:g}"] = joint.sample(64, *split(joint, 8, path=ld.Path(lead)), seed=0)
+title = "co-joint on two paths"
+ld.widgets.Scrubber(list(along.values()), model=joint, task=binsaw, names=list(along), samples=16, title=title)
+
+# %% [markdown]
+# ## 8. The playground
+#
+# A panel of plain `ipywidgets` over all of it. Choose two models of one task, a total of calls, the latents' share of them, lead, order and seed;
+# the line below says what the calls will buy before you spend them. **Sample** opens a new scrubber. Read the code, and change it. (It needs a running
+# kernel.)
+
+
+# %%
+import ipywidgets as W
+
+
+class Playground(W.VBox):
+    """Controls, a line that says what they mean, and the scrubber of the last run."""
+
+    def __init__(self, models, first, second, n=64):
+        self.models, self.n, self.scrubber = models, n, None
+        look = dict(style={"description_width": "90px"}, layout=W.Layout(width="340px"))
+        self.first = W.Dropdown(options=list(models), value=first, description="model", **look)
+        self.second = W.Dropdown(description="beside it", **look)
+        self.nfe = W.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=8, description="calls (NFE)", **look)
+        self.share = W.IntSlider(50, min=0, max=100, step=5, description="% for latents", **look)
+        self.lead = W.SelectionSlider(options=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5], description="lead", **look)
+        self.order = W.Dropdown(options=["ancestral", "even", "confidence"], description="order", **look)
+        self.seed = W.BoundedIntText(0, min=0, max=2**31 - 1, description="seed", **look)
+        self.button = W.Button(description="Sample", button_style="primary", layout=W.Layout(margin="2px 2px 2px 96px"))
+        self.plan, self.found = W.HTML(), W.HTML()
+        self.place = W.Box(layout=W.Layout(display="block", width="100%", overflow="visible"))
+        controls = [self.first, self.second, self.nfe, self.lead, self.share, self.order, self.seed, self.button]
+        rows = W.Box(controls, layout=W.Layout(flex_flow="row wrap"))
+        super().__init__([rows, self.plan, self.found, self.place])
+        self.first.observe(self.choose, "value")
+        for control in controls[1:-1]:
+            control.observe(self.announce, "value")
+        self.button.on_click(self.sample)
+        self.choose(second=second)
+
+    def task(self):
+        return binsaw if self.first.value.startswith("binsaw") else newswire
+
+    def choose(self, _=None, second="nothing"):
+        """Another first model: its own path, and the other models of its task to put beside it."""
+        kind = self.first.value.split("-")[0]
+        self.second.options = ["nothing", *[k for k in self.models if k.startswith(kind) and k != self.first.value]]
+        self.second.value = second
+        self.lead.value = self.models[self.first.value].path.lead
+        self.announce()
+
+    def plans(self):
+        """{name: (token steps, latent steps, path)}; lead and share are those of the first model."""
+        own = dict(latent_share=self.share.value / 100, path=ld.Path(self.lead.value))
+        plans = {self.first.value: split(self.models[self.first.value], self.nfe.value, **own)}
+        if self.second.value != "nothing":
+            plans[self.second.value] = split(self.models[self.second.value], self.nfe.value)
+        return plans
+
+    def announce(self, _=None):
+        """Say what the calls will buy; nothing is sampled yet."""
+        latents = self.models[self.first.value].latents is not None
+        self.lead.disabled, self.share.disabled = not latents, not latents or self.lead.value == 0
+        says = []
+        for name, (token_steps, latent_steps, path) in self.plans().items():
+            latent = f" + {latent_steps} latent" if latent_steps else ""
+            lead = f", lead {path.lead:g}" if latent_steps else ""
+            steps = f"{token_steps} token{latent} steps{lead}"
+            says.append(f"<b>{name}</b>: {self.nfe.value} calls, {steps}")
+        self.plan.value = "Next: " + "; ".join(says)
+
+    def sample(self, _=None):
+        """What the button does: a run of each model, and a new scrubber in place of the old one."""
+        self.button.disabled, self.button.description = True, "sampling …"
+        plans, task = self.plans(), self.task()
+        chosen = [self.models[name] for name in plans]
+        options = dict(seed=self.seed.value, order=self.order.value)
+        runs = [model.sample(self.n, *plan, **options) for model, plan in zip(chosen, plans.values())]
+        scores = [task.score(run.tokens) for run in runs]
+        self.found.value = f"Shown (order {self.order.value}): " + "; ".join(
+            f"<b>{name}</b>: NFE {run.nfe}, excess {s['excess']:.1f} ± {s['excess_se']:.1f} nats, {s['coherent']:.0%} coherent"
+            for name, run, s in zip(plans, runs, scores)
+        )
+        old, self.scrubber = self.scrubber, ld.widgets.Scrubber(runs, model=chosen, task=task, names=list(plans))
+        self.place.children = [self.scrubber]
+        if old is not None:
+            old.close()
+        self.button.disabled, self.button.description = False, "Sample"
+
+# %%
+everything = {**models, "binsaw-best": limits["binsaw"], "newswire-best": limits["newswire"]}
+panel = Playground(everything, "binsaw-co-seq", "binsaw-mdlm")
+panel.sample()
+panel
+
+# %% [markdown]
+# Try: `binsaw-co-seq` with 10 % and with 90 % of the calls for the latents; `newswire-best` with each order at 16 calls; `binsaw-di-joint` at lead 0 and at ½;
+# any Binsaw model with order `confidence`, whose excess is far *below* zero, and then look at its bands.
+#
+# ## 9. A run is arrays; keep it
+#
+# A `Trace` holds the whole run: a visible token never changes, so final tokens and the step at which each was revealed say everything.
+
+# %%
+run = runs["co-seq"]
+for name in ("tokens", "reveal_step", "confidence", "latents", "alternatives"):
+    print(f"{name:13} {str(getattr(run, name).shape):18} {getattr(run, name).dtype}")
+print("knots (t_x, t_z):", *[f"({a:.2f}, {b:.2f})" for a, b in run.knots])
+print("after 3 of 4 calls:", run.text(0, step=3)[:64], "…")
+
+# %%
+import tempfile
+from pathlib import Path as File
+
+folder = File(tempfile.mkdtemp())
+run.save(folder / "run.json")  # arrays, exactly
+again = ld.Trace.load(folder / "run.json")
+assert (again.tokens == run.tokens).all() and (again.latents == run.latents).all()
+
+page = ld.widgets.Scrubber([run, runs["mdlm"]], model=[coseq, None], task=binsaw, names=["co-seq", "mdlm"])
+page.to_html(folder / "run.html")  # one file; opens in any browser with no network
+page.animate(folder / "run.gif", fps=2)  # .mp4 where ffmpeg is installed
+for file in sorted(folder.iterdir()):
+    print(f"{file.name:9} {file.stat().st_size / 1000:5.0f} kB")
+
+# %% [markdown]
+# ## Summary
+#
+# - At equal calls the sequential systems pass the limit of all masked diffusions, once the latent has enough calls to be resolved: one for a code,
+#   several for a point.
+# - The order of unmasking changes the law that is sampled. `even` is right in the limit; `confidence` buys likelihood with entropy and modes.
+# - A latent drawn without reading the prompt ruins infilling; where the latents can be counted, Bayes' rule over codes mends it without training.
+# - The path is a choice made at sampling time, and letting the latents lead helps even the model that was trained to go jointly.
+# - Few-step likelihood, entropy and modes belong together. One alone can be had cheaply.
+
+# %% [markdown] tags=["exercises"]
+# ## Exercises
+#
+# **1. Pencil.** How many network calls make these three runs: (a) lead ½, 4 token steps, 16 latent steps; (b) lead 0, 8 token steps, 4 latent steps;
+# (c) lead ¼, 3 token steps, 3 latent steps? On a path with lead $\delta$ the tokens arrive at their $k$-th knot at $u=(1-\delta)(1-k/T)$, the latents at
+# $u=\delta+(1-\delta)(1-k/M)$ (M10). Knots with the same $u$ share a call.
+
+# %% tags=["exercise"]
+calls = ...  # [a, b, c]
+
+# %% tags=["solution"]
+calls = [20, 8, 4]
+
+# %% [markdown] tags=["solution"]
+# (a) Nothing coincides: 4 + 16. (b) All latent knots $u = 0, ¼, ½, ¾$ are among the token knots: 8. (c) Tokens arrive at $u = ½, ¼, 0$, latents at
+# $¾, ½, ¼$: four different values, where a joint path would have three and a sequential one six.
+
+# %% tags=["check"]
+plans = [(0.5, 4, 16), (0.0, 8, 4), (0.25, 3, 3)]
+ld.selfcheck(
+    "1",
+    calls,
+    [ld.Path(lead).nfe(tokens, latents) for lead, tokens, latents in plans],
+    mistakes={
+        "all steps are added; knots at the same u share a call": [20, 12, 6],
+        "(c) is not the joint path: not all of its knots coincide": [20, 8, 3],
+        "(c) is not the sequential path: some of its knots coincide": [20, 8, 6],
+    },
+);
+
+# %% [markdown]
+# **2. Code.** What share of its tokens does a run reveal at each step? Return an array [S] for steps 1 … S of all sequences together. Tokens that were given
+# (`reveal_step` 0) do not count.
+
+# %% tags=["exercise"]
+def revealed_share(trace):
+    return ...
+
+
+# %% tags=["solution"]
+def revealed_share(trace):
+    when = trace.reveal_step[trace.reveal_step > 0]
+    return np.bincount(when, minlength=trace.steps + 1)[1:] / len(when)
+
+
+# %% tags=["check"]
+typed = "the bank of [MASK] in [MASK] [MASK] rates to [MASK] percent and the [MASK] [MASK] ."
+sample = limits["newswire"].infill(typed, n=32, token_steps=6, seed=3)
+masked = np.array([(sample.tokens_at(k) == sample.mask_id).sum() for k in range(sample.steps + 1)])
+want = -np.diff(masked) / masked[0]
+ld.selfcheck(
+    "2",
+    revealed_share(sample),
+    want,
+    mistakes={
+        "it is cumulative; wanted is the share of each single step": want.cumsum(),
+        "these are counts; divide by the number of tokens that were not given": -np.diff(masked),
+        "tokens that were given count in the denominator": -np.diff(masked) / sample.tokens.size,
+    },
+);
+
+# %% [markdown]
+# **3. Pencil and code.** In `gap` below three slots must agree: river, city and agency (positions 1, 7 and 11) must be of one row of the grammar. Write
+# `agreement(trace)`: the share of sentences in which they are. With one step, even a perfect predictor does no better than chance. How good is that
+# (`by_chance`), for six rows that are equally likely?
+
+# %% tags=["setup"]
+gap = "the [MASK] rose by two metres in [MASK] on [MASK] , [MASK] said ."
+rivers = ld.tasks.newswire.load_grammar()["topics"]["floods"]["rows"]  # [river, city, country, agency] of each row
+steps_1_and_6 = [
+    ld.LatentDiffusion.exact(newswire).infill(gap, n=2048, token_steps=k, order="even", seed=0) for k in (1, 6)
+]
+
+# %% tags=["exercise"]
+by_chance = ...
+
+
+def agreement(trace):
+    return ...
+
+
+# %% tags=["solution"]
+by_chance = 1 / 36
+
+
+def agreement(trace):
+    allowed = {(river, city, agency) for river, city, _, agency in rivers}
+    rows = [[trace.labels[v] for v in row[[1, 7, 11]]] for row in trace.tokens]
+    return sum(tuple(row) in allowed for row in rows) / len(rows)
+
+
+print(f"by chance {by_chance:.3f}, found", *[f"{agreement(run):.3f}" for run in steps_1_and_6])
+
+# %% [markdown] tags=["solution"]
+# In one step the three words are drawn independently: whatever the river, the city fits with probability 1/6 and so does the agency, 1/36 together.
+
+# %% tags=["check"]
+want = []
+for run in steps_1_and_6:
+    seen = torch.as_tensor(run.tokens).long()
+    seen[:, 9] = newswire.mask_id  # the day is free
+    want.append(float(newswire.coherent(seen).double().mean()))
+got = [agreement(run) for run in steps_1_and_6]
+cities = {river: city for river, city, _, _ in rivers}
+pair = [np.mean([cities.get(r.labels[a]) == r.labels[b] for a, b in r.tokens[:, [1, 7]]]) for r in steps_1_and_6]
+mistakes = {"that is the city alone; the agency must fit too": 1 / 6, "the river itself may be any": 1 / 216}
+ld.selfcheck("3, by chance", by_chance, 1 / len(rivers) ** 2, mistakes=mistakes)
+ld.selfcheck(
+    "3, agreement",
+    ... if got[0] is ... else got,
+    want,
+    tol=2e-3,  # a typo of the law itself may stand in one sentence or two
+    mistakes={"only river and city are compared; the agency must agree too": pair},
+);
+
+# %% [markdown]
+# **4. Code.** How sure is the model when it reveals? Write `mean_confidence(trace)`: the mean of `confidence` over the tokens revealed at each
+# step, an array [S]; `nan` where a step reveals none. Then plot it for the two runs in `pair_of_orders`. The curve of `confidence` has two valleys: print
+# the words of one sentence in the order of their steps, with their probabilities. What is decided in each valley?
+
+# %% tags=["setup"]
+pair_of_orders = {
+    order: ld.LatentDiffusion.exact(newswire).sample(256, 16, order=order, seed=0) for order in ("even", "confidence")
+}
+
+# %% tags=["exercise"]
+def mean_confidence(trace):
+    return ...
+
+
+# %% tags=["solution"]
+def mean_confidence(trace):
+    out = np.full(trace.steps, np.nan)
+    for k in range(1, trace.steps + 1):
+        here = trace.reveal_step == k
+        if here.any():
+            out[k - 1] = trace.confidence[here].mean()
+    return out
+
+
+fig, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+for (order, run), line in zip(pair_of_orders.items(), ("-", "--")):
+    ax.plot(range(1, run.steps + 1), mean_confidence(run), line, marker="o", ms=4, label=order)
+ax.set(xlabel="step", ylabel="mean probability of what is drawn", ylim=(0, 1.05))
+ax.legend(frameon=False, loc="lower center")
+
+run = pair_of_orders["confidence"]
+for i in run.reveal_step[0].argsort():
+    print(f"{run.reveal_step[0, i]:2}  {run.confidence[0, i]:.2f}  {run.labels[run.tokens[0, i]]}")
+
+# %% [markdown] tags=["solution"]
+# First the end of the sentence, which is easy to guess. The first valley is the choice of the **template**: then its fixed words follow with probability
+# 1. The second is the choice of the **row** (one in six), after which everything that must agree with it is certain. Free words, such as the day, are told
+# by nothing; the last of them stands at the very end. `even` meets all of these in random order, so that its curve only rises: the more is known, the surer.
+
+# %% tags=["check"]
+run = pair_of_orders["confidence"]
+flat_when, flat_sure = run.reveal_step.ravel(), run.confidence.ravel().astype(float)
+want = np.bincount(flat_when, weights=flat_sure, minlength=17)[1:] / np.bincount(flat_when, minlength=17)[1:]
+ld.selfcheck(
+    "4",
+    mean_confidence(run),
+    want,
+    mistakes={
+        "the steps are shifted by one: step 1 is the first that reveals": np.roll(want, 1),
+        "this is the mean over all tokens that are visible by then": np.array(
+            [flat_sure[flat_when <= k].mean() for k in range(1, 17)]
+        ),
+    },
+);
+
+# %% [markdown]
+# **5. Code, harder.** `winding(s)`: how many times does a closed sequence of phases $s$ in $[0, 1)$ go round? Each step, the last one back to the first too,
+# is the short way, between −½ and ½. Then use it on the decoded circle of section 6. Why must the answer be 1 or −1 for a good encoder, and
+# not 0 or 2?
+
+# %% tags=["exercise"]
+def winding(s):
+    return ...
+
+
+# %% tags=["solution"]
+def winding(s):
+    s = torch.as_tensor(s).double()
+    step = s.roll(-1) - s
+    return float((step - step.round()).sum())
+
+
+shift = binsaw.find_shift(decode(models["binsaw-co-seq"], around(180))) / binsaw.period
+print("around the latent circle:", round(winding(shift)))
+
+# %% [markdown] tags=["solution"]
+# With 0 some shifts would share a latent and others have none; with 2 each latent would have to stand for two shifts. Only ±1 gives each shift a place of its own,
+# and the token loss pays for that. The sign is free: mirrored latents are as good.
+
+# %% tags=["check"]
+phase = (0.3 - 3 * np.arange(50) / 50 + 0.05 * np.sin(np.arange(50))) % 1
+turns = np.unwrap(2 * np.pi * np.append(phase, phase[0]))
+ld.selfcheck(
+    "5",
+    winding(phase),
+    (turns[-1] - turns[0]) / (2 * np.pi),
+    mistakes={
+        "steps are not taken the short way: bring each into [-½, ½)": float(np.sum(np.roll(phase, -1) - phase)),
+        "the last step, from the end back to the start, is missing": (turns[-2] - turns[0]) / (2 * np.pi),
+        "all steps count as forward; going back must be negative": float(np.sum((np.roll(phase, -1) - phase) % 1)),
+    },
+);
+
+# %% [markdown]
+# **6. Experiment.** `binsaw-di-joint` was trained mostly on the joint path. Which of the leads 0, 0.1, 0.2, 0.3, 0.4, 0.5 gives it the lowest excess at
+# eight calls? Use `split(model, 8, path=ld.Path(lead))` and 128 samples; the standard error tells whether that is enough.
+
+# %% tags=["exercise"]
+best_lead = ...
+
+# %% tags=["solution"]
+found = {}
+for lead in tqdm((0.0, 0.1, 0.2, 0.3, 0.4, 0.5)):
+    run = models["binsaw-di-joint"].sample(128, *split(models["binsaw-di-joint"], 8, path=ld.Path(lead)), seed=0)
+    found[lead] = binsaw.score(run.tokens)
+    print(f"lead {lead:g}: excess {found[lead]['excess']:5.2f} ± {found[lead]['excess_se']:.2f}")
+best_lead = min(found, key=lambda lead: found[lead]["excess"])
+
+# %% [markdown] tags=["solution"]
+# A code is either masked or known, so a latent that leads "a little" is masked until one call resolves it, and all bits revealed before are drawn blind. Only
+# lead ½ puts that call before the first bit. For a Gaussian latent, which becomes clear by degrees, a lead of 0.4 is nearly as good (section 7).
+
+# %% tags=["check"]
+measured = {}
+for lead in () if best_lead is ... else (0.0, 0.3, 0.4, 0.5):  # again, with other random numbers
+    plan = split(models["binsaw-di-joint"], 8, path=ld.Path(lead))
+    measured[lead] = binsaw.score(models["binsaw-di-joint"].sample(128, *plan, seed=100).tokens)["excess"]
+ld.selfcheck(
+    "6",
+    best_lead,
+    min(measured, key=measured.get, default=math.nan),
+    mistakes={
+        "that is its own path, on which code and bits are drawn together; measure the others too": 0.0,
+        "that is close in lead, yet bits are drawn before the code is known; compare with larger leads": 0.4,
+    },
+);
+
+# %% [markdown]
+# **7. Experiment.** `binsaw-co-seq` has 16 calls. What is the smallest number of latent steps out of 1, 2, 4, 8 with which its excess is below 1.5 nats? Use
+# `split(model, 16, latent_steps=…)` and 256 samples. And why is one latent step enough for `di-seq`?
+
+# %% tags=["exercise"]
+latent_steps = ...
+
+# %% tags=["solution"]
+for latent_steps in (1, 2, 4, 8):
+    plan = split(models["binsaw-co-seq"], 16, latent_steps=latent_steps)
+    s = binsaw.score(models["binsaw-co-seq"].sample(256, *plan, seed=0).tokens)
+    print(f"{latent_steps} latent steps: excess {s['excess']:5.2f} ± {s['excess_se']:.2f}")
+    if s["excess"] < 1.5:
+        break
+
+# %% [markdown] tags=["solution"]
+# `di-seq` has one code. A single masked position is revealed by a draw from its whole distribution, which is exact: there is nothing else that it could disagree
+# with. A Gaussian step instead draws from *one* Gaussian around the mean prediction; from pure noise that mean is the centre of the ring, where no data are.
+
+# %% tags=["check"]
+enough = math.nan
+for k in () if latent_steps is ... else (4, 2):  # again, with other random numbers
+    (row,) = ld.evaluate.frontier(models["binsaw-co-seq"], binsaw, [16 - k], latent_steps=k, n=256, seed=100)
+    enough = k if row["excess"] < 1.5 else enough
+ld.selfcheck(
+    "7",
+    latent_steps,
+    enough,
+    mistakes={
+        "more than needed; try fewer": 8,
+        "close, but 2 steps still cost more than 1.5 nats; take more samples": 2,
+        "with a single step the latent means nothing; look at the excess": 1,
+    },
+);
+
+# %% [markdown]
+# **8. Open.** Find two runs, with the panel or without, that have nearly the same excess and yet differ in something that a reader should know
+# (entropy, modes, kinds of mistakes). Put both in a scrubber, give it a `title` that says what to look at, write it `to_html`, and send it to somebody.

@@ -50,7 +50,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints rates notebooks clean
+.PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints rates notebooks slides clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
@@ -121,6 +121,9 @@ rates: install  ## measure again the grid of rates that the path explorer shows 
 
 notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/build.py
+
+slides: install  ## pages for a lecture, from the notebooks as they lie there: slides/*.slides.html
+	$(BIN)/python notebooks/slides.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
 	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis .browser

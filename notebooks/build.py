@@ -8,6 +8,7 @@ A source is a Python file in cells (`# %%`, jupytext's percent format). Tags of 
     solution    code or text that no student's notebook holds
     figure      its committed output must hold a picture
 
+After the title each gets the cell COLAB, which fetches the course where a notebook was opened alone.
 The student's notebook goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
 """
 
@@ -28,6 +29,17 @@ KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+COLAB = """# On Google Colab: fetch the course. Anywhere else this does nothing.
+import os
+import sys
+
+if "google.colab" in sys.modules and not os.path.isdir("/content/lddm-lite"):
+    address = os.environ.get("LDDM_REPOSITORY") or input("Address of the repository (https://...): ")
+    !git clone --quiet --depth 1 {address} /content/lddm-lite
+    %pip install --quiet -e /content/lddm-lite
+    sys.path.insert(0, "/content/lddm-lite")  # this kernel was started before the installation
+    %cd -q /content/lddm-lite/notebooks
+    sys.modules["google.colab"].output.enable_custom_widget_manager()"""
 
 
 def sources() -> list[Path]:
@@ -62,6 +74,7 @@ def _notebook(cells):
         new = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
         metadata = {"tags": tags(cell)} if tags(cell) else {}
         made.append(new(cell.source, id=f"cell-{i:02d}", metadata=metadata))
+    made.insert(1, nbformat.v4.new_code_cell(COLAB, id="colab", metadata={"tags": ["colab"]}))
     return nbformat.v4.new_notebook(cells=made, metadata=KERNEL)
 
 

@@ -1,4 +1,4 @@
-"""The teaching guide points to sections and exercises that exist, and its examination question has the stated answer."""
+"""The teaching guide points to sections and exercises that exist, and its examination question has its answer."""
 
 import math
 import re

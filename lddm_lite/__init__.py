@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 _PARTS = {
     "GaussianChannel": "channels",
     "MaskedChannel": "channels",
+    "Curve": "paths",
     "Path": "paths",
+    "Prediction": "denoiser",
     "Trace": "trace",
     "Config": "config",
     "LatentDiffusion": "model",
@@ -35,6 +37,7 @@ _PARTS = {
     "judge": None,
     "report": None,
     "dryrun": None,
+    "parts": None,
     "plots": None,
     "widgets": None,
 }

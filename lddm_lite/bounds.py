@@ -8,7 +8,8 @@ import torch
 
 from . import checks
 from .estimate import Estimate
-from .objective import antithetic, path_rates
+from .objective import antithetic, curve_rates, path_rates
+from .paths import Curve
 
 __all__ = ["Nelbo", "nelbo"]
 
@@ -35,7 +36,7 @@ class Nelbo:
 def nelbo(
     model, x, path=None, token_steps=None, latent_steps=None, draws: int = 1, seed: int = 0, batch: int = 512
 ) -> Nelbo:
-    """Estimate the bound of `model` on sequences x [B, L] along `path` (default: the model's own).
+    """Estimate the bound of `model` on sequences x [B, L] along `path`, a Path or a Curve (default: the model's own).
 
     Without `token_steps` the continuous-time line integral (M9); with it, a bound on what the sampler that takes those
     steps loses (M12), loose once latents are involved: only their tokens are looked at in the end.
@@ -53,7 +54,9 @@ def nelbo(
     for rows in x.split(batch):
         for _ in range(draws):
             z0 = model.encode(rows, g)
-            if token_steps is None:
+            if token_steps is None and isinstance(path, Curve):
+                a, b = curve_rates(model, rows, z0, path, antithetic(len(rows), g, rows), g)
+            elif token_steps is None:
                 gap = torch.full((len(rows),), path.gap, device=x.device)
                 a, b = path_rates(model, rows, z0, gap, antithetic(len(rows), g, rows), g)
             else:

@@ -18,7 +18,7 @@ def split(
     default the model's own.
 
     - no latents: all calls move the tokens.
-    - joint (lead 0): every call moves both channels.
+    - joint (lead 0) or a Curve: every call moves both channels.
     - sequential: the calls add up. Latents get `latent_steps`, or the share `latent_share` of the calls, rounded, but
       at least one, and so do the tokens. By default half of the calls, at most 16 for continuous latents and one per
       slot for discrete ones. In a single call both channels move at once: the path is then the joint one.
@@ -42,7 +42,7 @@ def split(
     path = path or model.path
     if model.latents is None:
         return nfe, 0, path
-    if path.lead == 0:
+    if path.shared:
         return nfe, nfe, path
     if latent_steps is not None:
         if latent_steps >= nfe:

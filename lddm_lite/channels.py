@@ -1,7 +1,8 @@
 """The two noised channels: masked (tokens, discrete latents) and Gaussian (continuous latents).
 
 Both have the same five methods: `prior`, `corrupt`, `reverse_step`, `rate`, `step_cost`. A time t is 0 for clean and 1
-for pure noise; all rates and costs are in nats per sequence, shape [B]. A new kind of noise is one more such class.
+for pure noise; all rates and costs are in nats per sequence, shape [B]. Another schedule or scale of Gaussian noise is
+a subclass, given to a model as its `channel` (see `parts`).
 """
 
 from __future__ import annotations
@@ -121,6 +122,10 @@ class GaussianChannel:
         """The log signal-to-noise ratio at time t, decreasing in t."""
         return self.log_snr_max + (self.log_snr_min - self.log_snr_max) * t
 
+    def speed(self, t: torch.Tensor):
+        """-d log-SNR/dt at time t > 0: a number, or a tensor like t. To be overridden together with `log_snr`."""
+        return self.log_snr_max - self.log_snr_min
+
     def coefficients(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(a_t, sigma_t) of (M5): a^2 = sigmoid(log-SNR), sigma^2 = sigmoid(-log-SNR)."""
         lam = self.log_snr(t)
@@ -154,7 +159,7 @@ class GaussianChannel:
 
     def rate(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
         """(M7): (1/2)(-dSNR/dt) |z_0 - z_hat|^2, nats [B]. `z_t` is unused; it keeps the channels' methods alike."""
-        slope = (self.log_snr_max - self.log_snr_min) * self.log_snr(t).exp()
+        slope = self.speed(t) * self.log_snr(t).exp()  # -dSNR/dt
         return 0.5 * slope * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
     def step_cost(self, z0, z_t, z_hat, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
@@ -165,7 +170,7 @@ class GaussianChannel:
     def training_loss(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
         """(M7) reweighted for training: SNR replaced by sigmoid(log-SNR), so that the finest scale, whose weight is
         e^6, does not drown the rest (METHOD 5). [B]; not a bound."""
-        weight = 0.5 * (self.log_snr_max - self.log_snr_min) * self.log_snr(t).sigmoid()
+        weight = 0.5 * self.speed(t) * self.log_snr(t).sigmoid()
         return weight * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
     def prior_kl(self, z0: torch.Tensor) -> torch.Tensor:
@@ -174,6 +179,6 @@ class GaussianChannel:
         >>> float(GaussianChannel().prior_kl(torch.ones(1, 1, 4))[0]) < 0.01
         True
         """
-        a2 = 1 / (1 + math.exp(-self.log_snr_min))
+        a2 = 1 / (1 + math.exp(-self.log_snr_min))  # at t=1, where any schedule has arrived at log_snr_min
         per_coordinate = 0.5 * (a2 * z0.pow(2) + (1 - a2) - 1 - math.log(1 - a2))
         return per_coordinate.flatten(1).sum(1)

@@ -173,7 +173,7 @@ class Denoiser(nn.Module):
             [0.5000, 0.5000]], grad_fn=<ExpBackward0>)
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, channel: GaussianChannel | None = None):
         super().__init__()
         c = self.config = config
         self.embed = nn.Embedding(c.vocab + 1, c.width)  # the last row is the mask
@@ -197,7 +197,7 @@ class Denoiser(nn.Module):
             self.latent_head = nn.Linear(c.width, c.dim if self.timed else c.codes)
             nn.init.zeros_(self.latent_head.weight), nn.init.zeros_(self.latent_head.bias)
         if self.timed:
-            self.gauss = GaussianChannel(c.log_snr_max, c.log_snr_min)
+            self.gauss = channel or GaussianChannel(c.log_snr_max, c.log_snr_min)
             self.time = nn.Sequential(nn.Linear(c.width, c.width), nn.SiLU(), nn.Linear(c.width, c.width), nn.SiLU())
         if c.latent == "discrete":
             self.mask_vector = nn.Parameter(torch.randn(c.dim))

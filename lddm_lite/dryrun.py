@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from . import checks, trainchecks
+from . import checks, parts, trainchecks
 from .computing import computing
 from .train import _Run
 from .trainconfig import TrainConfig
@@ -87,7 +87,7 @@ def estimate(model, data, config: TrainConfig | None = None, processes: int = 1)
     params = [p for p in model.parameters() if p.requires_grad]
     size = sum(p.numel() * p.element_size() for p in params)
     buffers = sum(b.numel() * b.element_size() for b in model.buffers())
-    stages = (1, 2) if model.latents is not None and not frozen and config.stage1 > 0 else (2,)
+    stages = (1, 2) if parts.learned(model.encoder) and config.stage1 > 0 else (2,)
     piece = config.batch // config.accumulate
     activations = max(_activations(model, data, config, stage, piece) for stage in stages)
     each = [_seconds(model, data, config, stage, piece, config.accumulate // processes) for stage in stages]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path as File
 
 import torch
 from torch import nn
 
-from . import bounds, checkpoint, checks, exact, generate, objective, sampler
-from .channels import GaussianChannel, MaskedChannel
+from . import bounds, checkpoint, checks, exact, generate, objective, parts, sampler
+from .channels import MaskedChannel
 from .config import Config
 from .denoiser import Denoiser, Prediction
 from .encoders import make_encoder
-from .paths import Knot, Path
+from .paths import Curve, Knot, Path
 from .trace import Trace
 
 __all__ = ["LatentDiffusion", "load"]
@@ -30,9 +29,7 @@ class LatentDiffusion(nn.Module):
     5
     """
 
-    def __init__(
-        self, config: Config, denoiser: nn.Module, encoder: nn.Module | None, labels, data: dict | None = None
-    ):
+    def __init__(self, config: Config, denoiser: nn.Module, encoder, labels, data: dict | None = None, channel=None):
         super().__init__()
         self.config, self.denoiser, self.encoder = config, denoiser, encoder
         self.labels = list(labels)
@@ -40,34 +37,48 @@ class LatentDiffusion(nn.Module):
         self.path = Path(config.lead)
         self.name = config.system
         self.tokens = MaskedChannel(config.vocab)
-        self.latents = {
-            "none": lambda: None,
-            "continuous": lambda: GaussianChannel(config.log_snr_max, config.log_snr_min),
-            "discrete": lambda: MaskedChannel(config.codes),
-        }[config.latent]()
+        self.latents = parts.usual_channel(config) if channel is None else channel
 
     # -- making one -------------------------------------------------------------------------------------------
     @classmethod
-    def preset(cls, system: str, data, seed: int = 0, **changes) -> LatentDiffusion:
+    def preset(
+        cls, system: str, data, seed: int = 0, denoiser=None, encoder=None, channel=None, **changes
+    ) -> LatentDiffusion:
         """A fresh model of one of the five systems (mdlm, co-joint, co-seq, di-joint, di-seq) for `data`, which has
         `length`, `vocab`, `labels`, `spec()` and maybe `pad_id`: any task or text. `changes` are fields of `Config`.
-        The same seed gives the same weights."""
+        The same seed gives the same weights.
+
+        `denoiser`, `encoder`, `channel` (of the latents): parts of your own, or what makes them of a `Config`; see
+        `lddm_lite.parts` for what is asked of each. ValueError names a part that does not fit. `encoder` may also be a
+        name, as in `Config`.
+        """
         changes.setdefault("pad_id", getattr(data, "pad_id", None))
+        if isinstance(encoder, str):
+            changes["encoder"], encoder = encoder, None
         config = Config.preset(system, data.length, data.vocab, **changes)
-        return cls.from_config(config, data.labels, data.spec(), seed)
+        own = dict(denoiser=denoiser, encoder=encoder, channel=channel)
+        return cls.from_config(config, data.labels, data.spec(), seed, **own)
 
     @classmethod
-    def from_config(cls, config: Config, labels, data: dict | None = None, seed: int = 0) -> LatentDiffusion:
-        """A fresh model from a `Config`."""
+    def from_config(cls, config: Config, labels, data: dict | None = None, seed: int = 0, **own) -> LatentDiffusion:
+        """A fresh model from a `Config`, with parts of your `own` as in `preset`."""
+        own = {name: part for name, part in own.items() if part is not None}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(checks.integer("seed", seed, minimum=0))
-            return cls(config, Denoiser(config), make_encoder(config, labels), labels, data)
+            own = {name: parts.made(name, part, config) for name, part in own.items()}
+            channel = own.get("channel", parts.usual_channel(config))
+            denoiser = own["denoiser"] if "denoiser" in own else Denoiser(config, channel)
+            encoder = own["encoder"] if "encoder" in own else make_encoder(config, labels)
+        model = cls(config, denoiser, encoder, labels, data, channel)
+        parts.check(model, own)
+        return model
 
     @classmethod
-    def exact(cls, task, encoder=None, lead: float = 0.5) -> LatentDiffusion:
+    def exact(cls, task, encoder=None, lead: float = 0.5, channel=None) -> LatentDiffusion:
         """The best possible model for `task`: Bayes-optimal predictors in the same sampler and bound.
 
         `encoder`: None (no latents), an encoder module (tiny tasks: all sequences are enumerated), or 'shift' (Binsaw).
+        `channel`: noise of its latents, as for `preset`.
 
         >>> from lddm_lite.tasks import Binsaw
         >>> LatentDiffusion.exact(Binsaw(length=16)).sample(2, token_steps=4).nfe
@@ -80,7 +91,9 @@ class LatentDiffusion(nn.Module):
             encoder,
             task.labels,
             task.spec(),
+            channel,
         )
+        parts.check(model, {} if channel is None else {"channel": channel})
         denoiser.channel = model.latents
         return model.eval()  # in train mode the encoder would no longer give the latents that the denoiser was told
 
@@ -129,13 +142,13 @@ class LatentDiffusion(nn.Module):
         x0 = self.check_tokens("x0", x0)
         return objective.training_loss(self, x0, checks.generator(g, self.device), stage, few_step)
 
-    def nelbo(self, x, path: Path | None = None, **options) -> bounds.Nelbo:
+    def nelbo(self, x, path: Path | Curve | None = None, **options) -> bounds.Nelbo:
         """Bound on -log p(x), nats per sequence, each term with its standard error (see `bounds.nelbo`)."""
         return bounds.nelbo(self, x, path, **options)
 
-    def knots(self, path: Path, token_steps: int, latent_steps: int | None = None) -> list[Knot]:
+    def knots(self, path: Path | Curve, token_steps: int, latent_steps: int | None = None) -> list[Knot]:
         """Knots of `path` for these budgets. Default latent budget: none without latents; as many as token steps on
-        the joint path; else 16 for continuous latents and one per slot for discrete ones."""
+        the joint path and a Curve; else 16 for continuous latents and one per slot for discrete ones."""
         if self.latents is None:
             if latent_steps:
                 raise ValueError(
@@ -144,7 +157,7 @@ class LatentDiffusion(nn.Module):
             latent_steps = 0
         elif latent_steps is None:
             usual = 16 if self.config.latent == "continuous" else self.config.slots
-            latent_steps = token_steps if path.lead == 0 else usual
+            latent_steps = token_steps if path.shared else usual
         elif latent_steps == 0:
             raise ValueError("latent_steps must be >= 1 for a model with latents, got 0")
         return path.knots(token_steps, latent_steps)
@@ -154,7 +167,7 @@ class LatentDiffusion(nn.Module):
         n: int,
         token_steps: int = 8,
         latent_steps: int | None = None,
-        path: Path | None = None,
+        path: Path | Curve | None = None,
         seed: int = 0,
         **options,
     ) -> Trace:
@@ -169,7 +182,7 @@ class LatentDiffusion(nn.Module):
         n: int = 1,
         token_steps: int = 8,
         latent_steps: int | None = None,
-        path: Path | None = None,
+        path: Path | Curve | None = None,
         seed: int = 0,
         prompt: str = "",
         **options,
@@ -194,7 +207,7 @@ class LatentDiffusion(nn.Module):
         n: int = 1,
         token_steps: int = 8,
         latent_steps: int | None = None,
-        path: Path | None = None,
+        path: Path | Curve | None = None,
         seed: int = 0,
         **options,
     ) -> Trace:
@@ -212,37 +225,34 @@ class LatentDiffusion(nn.Module):
 
     # -- files -----------------------------------------------------------------------------------------------------
     def save(self, folder, **meta) -> File:
-        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`: more JSON to keep."""
+        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`: more JSON to keep. Of
+        parts of your own the weights are written and the classes' names, not their code: `load` wants them again."""
         about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
+        own = parts.own(self)
+        about |= {"parts": own} if own else {}
         return checkpoint.write(folder, self.state_dict(), about)
 
     @classmethod
-    def load(cls, folder) -> LatentDiffusion:
-        """The model saved in `folder`, ready to sample. CheckpointError says what is wrong with a broken one."""
+    def load(cls, folder, **own) -> LatentDiffusion:
+        """The model saved in `folder`, ready to sample. `own`: the parts of its own that it was made with, as given to
+        `preset`. CheckpointError says what is wrong with a broken one, and which parts are missing."""
         tensors, meta = checkpoint.read(folder)
-        if not isinstance(meta.get("config"), dict) or not {"labels", "data"} <= set(meta):
-            raise checkpoint.CheckpointError(f"{folder} holds no model but {meta.get('kind', 'something else')!r}")
-        unknown = set(meta["config"]) - {f.name for f in fields(Config)}
-        if unknown:
-            raise checkpoint.CheckpointError(f"{folder}/config.json has unknown options {sorted(unknown)}")
+        config = parts.wanted(folder, meta, own)
         try:
-            model = cls.from_config(Config(**meta["config"]), meta["labels"], meta["data"])
+            model = cls.from_config(config, meta["labels"], meta["data"], **own)
         except (TypeError, ValueError) as e:
-            raise checkpoint.CheckpointError(f"{folder}/config.json does not describe a model: {e}") from None
-        try:
-            model.load_state_dict(tensors)
-        except RuntimeError as e:
-            raise checkpoint.CheckpointError(f"{folder}: the weights do not fit its config: {e}") from None
-        return model.eval()
+            what = "the parts given do not fit it" if own else "config.json does not describe a model"
+            raise checkpoint.CheckpointError(f"{folder}: {what}: {e}") from None
+        return parts.fill(model, tensors, meta, folder).eval()
 
 
-def load(name) -> LatentDiffusion:
-    """A saved model: a folder, or the name of a checkpoint that ships in data/checkpoints. CheckpointError lists the
-    names when there is none."""
+def load(name, **own) -> LatentDiffusion:
+    """A saved model: a folder, or the name of a checkpoint that ships in data/checkpoints. `own`: see
+    `LatentDiffusion.load`. CheckpointError lists the names when there is none."""
     shipped = File(__file__).resolve().parent.parent / "data" / "checkpoints"
     if not File(name).exists() and (shipped / str(name)).is_dir():
-        return LatentDiffusion.load(shipped / str(name))
+        return LatentDiffusion.load(shipped / str(name), **own)
     if not File(name).exists():
         names = sorted(p.name for p in shipped.glob("*") if (p / "config.json").is_file())
         raise checkpoint.CheckpointError(f"no checkpoint {str(name)!r}; shipped ones: {', '.join(names) or 'none'}")
-    return LatentDiffusion.load(name)
+    return LatentDiffusion.load(name, **own)

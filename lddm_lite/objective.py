@@ -8,7 +8,7 @@ import torch
 
 from .checks import rand
 
-__all__ = ["Loss", "antithetic", "path_rates", "training_loss"]
+__all__ = ["Loss", "antithetic", "curve_rates", "path_rates", "training_loss"]
 
 LATENT_DRAWS = 4  # latent-only passes skip the token stream and cost little: several are taken per sequence
 
@@ -63,6 +63,24 @@ def path_rates(model, x0, z0, gap, t_x, g, t_off=None, training: bool = False):
         rate = _latent_rate(model, training)(z0, z_t, out.latents, torch.where(moving, t_z, torch.ones_like(t_z)))
         latents = latents + rate.to(tokens) * moving
     return tokens, latents
+
+
+def curve_rates(model, x0, z0, curve, u, g):
+    """One-draw estimates of both integrals of (M9) along a `Curve` at parameters u [B]: (tokens [B], latents [B]), the
+    second None without latents. Unbiased for uniform u."""
+    (t_x, t_z), (dx, dz) = curve.at(u), curve.slope(u)
+    valid = model.valid(x0)
+    x_t = model.tokens.corrupt(x0, t_x, g, keep=~valid)
+    z_t = None if z0 is None else model.latents.corrupt(z0, t_z, g)
+    out = model.predict(x_t, z_t, None if z0 is None else t_z, x_t == model.tokens.mask_id)
+
+    def part(channel, clean, noised, said, t, slope):
+        # where a channel rests its rate counts nothing; a time of 1 keeps it finite
+        rate = channel.rate(clean, noised, said, torch.where((slope > 0) & (t > 0), t, torch.ones_like(t)))
+        return rate * slope.to(rate) * ((slope > 0) & (t > 0))
+
+    tokens = part(model.tokens, x0, x_t, out.tokens, t_x, dx)
+    return tokens, None if z0 is None else part(model.latents, z0, z_t, out.latents, t_z, dz).to(tokens)
 
 
 def _latents_alone(model, z0, gap, lengths, g, training: bool) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from .checks import integer, number
 
-__all__ = ["Knot", "Path"]
+__all__ = ["Curve", "Knot", "Path"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,19 @@ class Path:
     def gap(self) -> float:
         """t_x - t_z where both channels move."""
         return self.lead / (1 - self.lead)
+
+    @property
+    def shared(self) -> bool:
+        """Does every step move both channels, when both have the same number of steps?"""
+        return self.lead == 0
+
+    def corners(self) -> list[Knot]:
+        """The ends of the straight pieces of this path, from pure noise to clean.
+
+        >>> Path.sequential().corners()[1:3]
+        [Knot(t_x=1, t_z=0.0), Knot(t_x=1.0, t_z=0)]
+        """
+        return [Knot(1, 1), Knot(1, 1 - self.gap), Knot(self.gap, 0), Knot(0, 0)]
 
     def at(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(M10): times (t_x, t_z) at path parameters u in [0, 1].
@@ -94,4 +107,76 @@ class Path:
         >>> Path.sequential().nfe(2, 16)
         18
         """
+        return len(self.knots(token_steps, latent_steps)) - 1
+
+
+class Curve:
+    """Any other path: `at` takes parameters u [n] (float64) in [0, 1] to times (t_x [n], t_z [n]), neither of which may
+    fall, from (0, 0) at u=0 to (1, 1) at u=1. It serves wherever a `Path` is taken by `sample`, `nelbo`, `RateGrid`.
+
+    The curve is kept as `pieces` straight ones, so that everything about it is exact. A sampler's knots are evenly
+    spaced in u, and each step moves both channels: how fast u runs along the curve decides where the steps are short.
+    ValueError for a curve that falls or ends elsewhere.
+
+    >>> bent = Curve(lambda u: (u, u**2))
+    >>> bent.knots(2, 2)
+    [Knot(t_x=1.0, t_z=1.0), Knot(t_x=0.5, t_z=0.25), Knot(t_x=0.0, t_z=0.0)]
+    """
+
+    shared = True
+
+    def __init__(self, at, pieces: int = 256):
+        self.pieces = integer("pieces", pieces, minimum=1)
+        u = torch.linspace(0, 1, pieces + 1, dtype=torch.float64)
+        self.times = torch.stack([torch.as_tensor(t).double().expand(pieces + 1) for t in at(u)])  # [2, pieces + 1]
+        ends = self.times[:, [0, -1]]
+        if not torch.allclose(ends, torch.tensor([[0.0, 1.0]]).double().expand(2, -1), atol=1e-6):
+            raise ValueError(f"at must lead from (0, 0) to (1, 1), got {ends[:, 0].tolist()} to {ends[:, 1].tolist()}")
+        if not bool((self.times.diff() >= -1e-9).all()):  # nan compares False, too
+            raise ValueError("at must not fall: both times grow with u, or rest")
+        self.times = self.times.cummax(1).values.clamp(0, 1)
+        self.times[:, 0], self.times[:, -1] = 0, 1
+
+    @property
+    def lead(self) -> float:
+        """That of the `Path` which encloses as much with the axis t_z = 0; 0 for one that runs above the diagonal."""
+        z, dx = self.times[1], self.times[0].diff()
+        area = float(((z[1:] + z[:-1]) / 2 * dx).sum())  # under t_z as a function of t_x; a Path's is (1 - gap)^2 / 2
+        gap = max(0.0, 1 - (2 * area) ** 0.5)
+        return gap / (1 + gap)
+
+    def at(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Times (t_x, t_z) at path parameters u in [0, 1]."""
+        place = (u.double() * self.pieces).clamp(0, self.pieces)
+        i = place.long().clamp_max(self.pieces - 1)
+        times = self.times.to(u.device)
+        t = torch.lerp(times[:, i], times[:, i + 1], place - i)
+        return t[0].to(u), t[1].to(u)
+
+    def slope(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(dt_x/du, dt_z/du) at path parameters u."""
+        i = (u.double() * self.pieces).long().clamp(0, self.pieces - 1)
+        rise = self.times.diff().to(u.device)[:, i] * self.pieces
+        return rise[0].to(u), rise[1].to(u)
+
+    def corners(self) -> list[Knot]:
+        """The ends of the straight pieces, from pure noise to clean."""
+        return [Knot(*t) for t in self.times.flip(1).T.tolist()]
+
+    def knots(self, token_steps: int, latent_steps: int = 0) -> list[Knot]:
+        """As `Path.knots`, evenly spaced in u. ValueError unless `latent_steps` is `token_steps`, or 0 for a model
+        without latents: then t_z is 0 throughout, and the curve is a schedule of the tokens. Steps in which nothing
+        moves are left out."""
+        integer("token_steps", token_steps, minimum=1)
+        if integer("latent_steps", latent_steps, minimum=0) not in (0, token_steps):
+            raise ValueError(
+                f"latent_steps must be token_steps={token_steps} on a Curve, each step of which moves both channels; "
+                f"got {latent_steps}"
+            )
+        x, z = self.at(torch.linspace(1, 0, token_steps + 1, dtype=torch.float64))
+        knots = [Knot(a, b if latent_steps else 0.0) for a, b in zip(x.tolist(), z.tolist(), strict=True)]
+        return knots[:1] + [b for a, b in zip(knots, knots[1:], strict=False) if a != b]
+
+    def nfe(self, token_steps: int, latent_steps: int = 0) -> int:
+        """Network calls of a sampler with these budgets."""
         return len(self.knots(token_steps, latent_steps)) - 1

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from . import checks
-from .channels import draw_categorical
+from .channels import GaussianChannel, draw_categorical
 from .estimate import Estimate
 from .paths import Path
 from .rates import BEND_X, BEND_Z, PathCost, RateGrid, nodes
@@ -37,7 +37,7 @@ def rate_grid(model, x, points: int = 33, draws: int = 1, seed: int = 0, progres
     the prediction itself (for tokens the prediction's entropy; for latents |z_0|^2 - |z_hat|^2): the same mean, much
     less noise. Given k of L masked tokens the rate does not depend on t_x; so it is measured for counts k, and times
     are their binomial mixtures: exact at t=0 (one token masked) and t=1 (all). `draws`: noise draws per sequence.
-    ValueError for a model without latents, one with padding, or fewer than 16 sequences.
+    ValueError for a model without latents, one with padding or another schedule of them, or fewer than 16 sequences.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=4)
@@ -53,6 +53,8 @@ def rate_grid(model, x, points: int = 33, draws: int = 1, seed: int = 0, progres
     if len(x) < GROUPS:
         raise ValueError(f"x must hold at least {GROUPS} sequences, got {len(x)}")
     gaussian = model.config.latent == "continuous"
+    if gaussian and type(model.latents).log_snr is not GaussianChannel.log_snr:
+        raise ValueError(f"model must have the usual schedule, its log-SNR linear in t; got {model.latents!r}")
     token_axis = _counts(model.config.length, points, BEND_X)
     latent_axis = _even(points) if gaussian else _counts(model.config.slots, points, BEND_Z)
     was_training = model.training

@@ -14,7 +14,7 @@ import torch
 from .channels import GaussianChannel
 from .checks import integer
 from .estimate import Estimate
-from .paths import Knot, Path
+from .paths import Curve, Knot, Path
 
 __all__ = ["PathCost", "RateGrid", "nodes"]
 
@@ -145,7 +145,7 @@ class RateGrid:
         starts = np.cumsum([0] + [p.shape[1] for p in pieces[:-1]])
         return np.stack([np.add.reduceat(rho_x * dx, starts), np.add.reduceat(rho_z * dz, starts)], 1)
 
-    def steps(self, path: Path, token_steps: int, latent_steps: int) -> dict[str, np.ndarray]:
+    def steps(self, path: Path | Curve, token_steps: int, latent_steps: int) -> dict[str, np.ndarray]:
         """Step by step what a sampler's walk over the knots of `path` costs, nats [nfe]: `tokens` (M4), `latents` (M7);
         and `line_tokens`, `line_latents`: the same piece of the walk in infinitely many steps (M9). Step minus line is
         the total correlation that the step ignores (M12)."""
@@ -159,15 +159,13 @@ class RateGrid:
             "line_latents": lines[:, 1],
         }
 
-    def bound(self, path: Path, token_steps: int | None = None, latent_steps: int | None = None) -> PathCost:
+    def bound(self, path: Path | Curve, token_steps: int | None = None, latent_steps: int | None = None) -> PathCost:
         """The bound along `path`: the line integral (M9), or with budgets the sum of the step costs (M4, M7) of its
         knots. By (M11) the former is the same for every path, up to `bound_se`. ValueError for one budget alone."""
         if (token_steps is None) != (latent_steps is None):
             raise ValueError(f"token_steps={token_steps!r}, latent_steps={latent_steps!r}: give both or neither")
         if token_steps is None:
-            gap = path.gap
-            corners = [Knot(1, 1), Knot(1, 1 - gap), Knot(gap, 0), Knot(0, 0)]
-            return PathCost(*self.lines(corners).sum(0).tolist(), self.prior)
+            return PathCost(*self.lines(path.corners()).sum(0).tolist(), self.prior)
         sums = {k: float(v.sum()) for k, v in self.steps(path, token_steps, latent_steps).items()}
         tokens, latents = sums["tokens"], sums["latents"]
         lost = tokens - sums["line_tokens"], latents - sums["line_latents"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import checks, parallel, pieces, trainchecks, watch
+from . import checks, parallel, parts, pieces, trainchecks, watch
 from .board import open_board
 from .computing import computing
 from .history import History
@@ -80,7 +80,7 @@ class _Run:
         # one piece cannot be shared out
         self.config = config if config.accumulate > 1 else replace(config, accumulate=self.team.size)
         self.history, self.board, self.bar = History(), None, None
-        learned = model.latents is not None and not getattr(model.encoder, "frozen", False)
+        learned = parts.learned(model.encoder)
         if model.config.latent == "discrete":
             model.encoder.late = config.late_codes
         self.step, self.stage = 0, 1 if learned and config.stage1 > 0 else 2
@@ -207,7 +207,8 @@ class _Run:
                 if id(p) in own:
                     p.copy_(e)
         g, batches = checks.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
-        self.model.encoder.settle([self.data.sample(256, g).to(self.model.device) for _ in range(batches)])
+        settle = getattr(self.model.encoder, "settle", lambda batches: None)  # yours may have nothing to settle
+        settle([self.data.sample(256, g).to(self.model.device) for _ in range(batches)])
         self.team.share([*self.model.encoder.parameters(), *self.model.encoder.buffers()])
         self.stage = 2
 

@@ -50,10 +50,10 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints rates notebooks slides clean
+.PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates notebooks slides clean
 
 help:  ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-20s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-22s%s\n", $$1, $$2}'
 
 # Trusted: what you have checked out and are about to run. Else JupyterLab would show saved widgets as still pictures.
 lab: install  ## set everything up in .venv and open JupyterLab on the first notebook
@@ -115,6 +115,20 @@ checkpoints: install  ## train and score again the models that ship in data/chec
 	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --codes 16 --dim 4 --steps 10000 --few-step2 0.5 --ema 0.999 --stage1 0.12 --own-share 0.9 --off-path-share 0.05)
 	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --steps 3000)
 	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --late-codes --stage1 0.3 --few-step1 1.0 --few-step2 0.5 --ema 0.999 --own-share 0.8 --steps 10000)
+
+# Text is not in the repository. LM1B=FILE: sentences of the benchmark, one a line; see data/README.md for those that were used.
+LM1B ?= lm1b_heldout_00010-00011.txt
+define LM1B_CHECKPOINT
+OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --seed 0 --force --text $(LM1B) --out data/checkpoints/$(1) $(2) $(LM1B_COMMON)
+rm -rf data/checkpoints/$(1)/training
+
+endef
+LM1B_COMMON := --size tiny --length 48 --batch 32 --lr 1e-3 --warmup 200 --ema 0.998 --few-step2 0.25 --log-every 50 --validate-every 1000 --steps 10000
+
+checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (three hours on one core)
+	$(call LM1B_CHECKPOINT,lm1b-tiny-mdlm,--system mdlm)
+	$(call LM1B_CHECKPOINT,lm1b-tiny-di,--system di-seq --slots 1 --codes 2048 --dim 32 --late-codes --few-step1 0.5 --stage1 0.4)
+	$(call LM1B_CHECKPOINT,lm1b-tiny-co,--system co-seq --encoder minilm --slots 1 --dim 32 --own-share 0.5 --off-path-share 0.1)
 
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.rategrid --out lddm_lite/widgets/static/binsaw_rates.json

@@ -53,7 +53,7 @@ endif
 .PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates notebooks slides clean
 
 help:  ## list these targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-22s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
 
 # Trusted: what you have checked out and are about to run. Else JupyterLab would show saved widgets as still pictures.
 lab: install  ## set everything up in .venv and open JupyterLab on the first notebook

@@ -34,12 +34,13 @@ def excess(model, task, nfe, seed, n=N, **how):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sequential_systems_pass_the_limit_and_joint_ones_do_not(binsaw, seed):
-    """Section 2, at four and at two calls. Differences are 7 nats and more, standard errors about 1."""
-    limit = {nfe: excess(ld.LatentDiffusion.exact(binsaw), binsaw, nfe, seed)[0] for nfe in (2, 4)}
+    """Section 2, at four, eight and two calls. Standard errors are about 1 nat, and below 0.5 for what is near 0."""
+    limit = {nfe: excess(ld.LatentDiffusion.exact(binsaw), binsaw, nfe, seed)[0] for nfe in (2, 4, 8)}
     systems = ("co-seq", "di-seq", "co-joint", "di-joint")
-    found = {k: excess(ld.load(f"binsaw-{k}"), binsaw, 4, seed)[0] for k in systems}
-    assert max(found["co-seq"], found["di-seq"]) < limit[4] - 2
-    assert min(found["co-joint"], found["di-joint"]) > limit[4] - 2
+    for nfe, margin in ((4, 2), (8, 0)):
+        found = {k: excess(ld.load(f"binsaw-{k}"), binsaw, nfe, seed)[0] for k in systems}
+        assert max(found["co-seq"], found["di-seq"]) < limit[nfe] - margin
+        assert min(found["co-joint"], found["di-joint"]) > limit[nfe] - 2
     assert excess(ld.load("binsaw-di-seq"), binsaw, 2, seed)[0] < 4 < limit[2]
     assert excess(ld.load("binsaw-co-seq"), binsaw, 2, seed)[0] > limit[2] + 4, "one call for a continuous latent"
 
@@ -73,6 +74,23 @@ def test_a_prompt_that_the_code_does_not_know_and_bayes(seed):
     filled = fill(model, ids, code_posterior(model, ids), n=256, seed=seed)
     assert task.coherent(filled).double().mean() > 0.9
     assert (filled[:, ids != task.mask_id] == ids[ids != task.mask_id]).all(), "what was given stays"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+def test_infilling_bits(binsaw, seed):
+    """Section 5: -log p*(filled | given) minus that of the truth, which has the same given bits. All but `di-seq` are
+    near it; 128 sequences, standard error of a difference below 1.5."""
+    truth = binsaw.sample(N, seed=100 + seed)
+    given = truth.clone()
+    given[:, 32:] = binsaw.mask_id
+    lost = {}
+    for name in ("mdlm", "co-seq", "co-joint", "di-seq", "di-joint"):
+        model = ld.load(f"binsaw-{name}")
+        filled = torch.as_tensor(model.infill(given, 1, *split(model, 8), seed=seed).tokens).long()
+        lost[name] = float((binsaw.log_prob(truth) - binsaw.log_prob(filled)).mean())
+    assert lost.pop("di-seq") > max(lost.values()) + 1.5, "several nats"
+    assert max(lost.values()) < 4
 
 
 def test_the_posterior_over_codes_is_bayes_rule():

@@ -22,6 +22,7 @@
 # All losses are in **nats per sequence**. (M1) to (M12) are the equation numbers that the library's docstrings use too.
 
 # %% tags=["setup"]
+import copy
 import math
 
 import matplotlib.pyplot as plt
@@ -161,7 +162,7 @@ def build(system="co-seq", seed=0, centre=True, unit=True, **changes):
 
 # %% tags=["setup"]
 def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, name=""):
-    """Train, and return rows {step, norm, spread, tokens}."""
+    """Train, and return rows {step, tokens, norm, spread, response}."""
     g, known = torch.Generator().manual_seed(seed), task.sample(512, seed=99)
     opt = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99))
     tokens, latents, encoder = model.tokens, model.latents, model.encoder.train()
@@ -207,11 +208,11 @@ def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, n
 
 @torch.no_grad()
 def gauges(model, x):
-    """Mean norm of a slot, and spread across inputs, of the latents of x."""
+    """Of the sequences x: mean norm of a slot, spread across inputs, and z response (of the first 128)."""
     was = model.encoder.training
-    z = model.encoder.eval()(x)
+    z, response = model.encoder.eval()(x), ld.metrics.z_response(model, x[:128])
     model.encoder.train(was)
-    return {"norm": float(z.norm(dim=-1).mean()), "spread": float(z.std(0).mean())}
+    return {"norm": float(z.norm(dim=-1).mean()), "spread": float(z.std(0).mean()), "response": response}
 
 
 # %% [markdown]
@@ -317,8 +318,8 @@ _ = measure("no cure, bound", free), measure("unit norm, bound", unit)
 # %% [markdown]
 # Both are dead: spread and z response are about zero, and one-step samples are as bad as with no latent at all. A latent that is not yet used
 # costs, and saves nothing, so the cheapest $z_0$ is one that needs no information: **the same for all inputs**. Unit norm does not help; the latents
-# agree on a direction instead of shrinking to a point. And nothing pulls them back: once the differences between inputs are smaller than
-# the noise, the tokens cannot learn to read them.
+# agree on a direction instead of shrinking to a point. And nothing pulls them back: from differences that are smaller than the noise the tokens
+# gain next to nothing, while the latent loss goes on pressing them together.
 #
 # ### First cure: centre, then normalise
 #
@@ -367,8 +368,13 @@ axes[1].text(ld.budget(800), task.entropy().value + 0.08, "entropy H", fontsize=
 #
 # In the sandbox each cure alone is enough to prevent the collapse: this small MLP hands the bits on from its first step, so its latents differ
 # from the start. A **transformer** whose gates begin at zero, as they should for training to be stable, does not: its latents are *exactly* the same for
-# all inputs at first. There, stage 1 alone fails, though no latent loss is near. We train the library's own encoder, with and
-# without its centring, by `ld.fit(stage1=1.0)`: nothing but stage 1.
+# all inputs at first. They must come apart by gradients that are as small as their differences still are, seen through noise. Centring
+# brings the differences, however small, to unit scale at once.
+#
+# We train the library's own encoder, with and without its centring, by `ld.fit(stage1=1.0)`: nothing but stage 1, no latent loss is near. Which gauge
+# is fair? Not the spread: centring forces it up whatever the encoder has learned. So we watch the z response.
+#
+# > **Predict, then run.** Without centring, will the tokens ever learn to read $z$?
 
 
 # %% tags=["setup"]
@@ -379,24 +385,86 @@ class Uncentred(ContinuousEncoder):
         super().__init__(config)
         self.centre = nn.Identity()
 
+    def settle(self, batches):  # no statistics
+        self.eval()
+
+
+class Enough(Exception):
+    """Raised to end `fit` early."""
+
+
+class Watched:
+    """The task, for `fit`; every 50 batches it looks at the model in training, and ends it after `last`."""
+
+    def __init__(self, model, last):
+        self.model, self.last, self.batches, self.rows = model, last, 0, []
+        self.known = task.sample(256, seed=5)
+
+    def __getattr__(self, name):  # length, vocab, ...
+        return getattr(task, name)
+
+    def sample(self, n, generator):
+        if self.batches % 50 == 0:
+            now = copy.deepcopy(self.model).eval()
+            now.encoder.settle([self.known])  # as if stage 1 ended here; running statistics lag behind the weights
+            self.rows.append({"step": self.batches, **gauges(now, self.known)})
+        if self.batches == self.last:
+            raise Enough
+        self.batches += 1
+        return task.sample(n, generator)
+
+
+def transformer(kind, seed=0):
+    """The library's `co-seq`, small, with an encoder of this kind."""
+    model = ld.LatentDiffusion.preset("co-seq", task, dim=8, width=32, blocks=2, encoder_blocks=1, seed=seed)
+    torch.manual_seed(seed)
+    model.encoder = kind(model.config)
+    return model
+
+
+def stage_1(kind, seed=0, last=500):
+    """The gauges along the first steps of a stage 1 of 1,000: rows {step, norm, spread, response}."""
+    watched = Watched(transformer(kind, seed), last)
+    try:
+        ld.fit(watched.model, watched, steps=ld.budget(1000), stage1=1.0, few_step1=0.0, seed=seed)
+    except Enough:
+        pass
+    return watched.rows
+
 
 # %%
-for name, kind in (
-    ("transformer, stage 1, no centring", Uncentred),
-    ("transformer, stage 1, centred", ContinuousEncoder),
-):
-    model = ld.LatentDiffusion.preset("co-seq", task, dim=8, width=32, blocks=2, encoder_blocks=1, seed=0)
-    torch.manual_seed(0)
-    model.encoder = kind(model.config)
-    start = gauges(model, x)["spread"]
-    ld.fit(model, task, steps=ld.budget(350), stage1=1.0, few_step1=0.0)
-    model.eval()
-    end, response = gauges(model, x)["spread"], ld.metrics.z_response(model, x[:512])
-    print(f"{name:<35} spread {start:.4f} at the start, {end:.4f} at the end; z response {response:.3f}")
+arrivals = {"no centring": [], "centred": []}
+for seed in range(3):
+    for name, kind in zip(arrivals, (Uncentred, ContinuousEncoder)):
+        arrivals[name].append(stage_1(kind, seed))
+print(f"{'one seed, at step':<24}", *[f"{r['step']:>6}" for r in arrivals["centred"][0]])
+for name, (rows, *_) in arrivals.items():
+    for gauge in ("spread", "response"):
+        print(f"{name}, {gauge:<{22 - len(name)}}", *[f"{r[gauge]:6.3f}" for r in rows])
+
+# %% tags=["figure"]
+fig, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+for k, (name, runs) in enumerate(arrivals.items()):
+    at, line = [r["step"] for r in runs[0]], dict(color=ld.plots.GROUPS[k], ls=["--", "-"][k])
+    each = np.array([[r["response"] for r in rows] for rows in runs])  # [seeds, rows]
+    ax.plot(at, each.T, lw=0.8, alpha=0.6, **line)
+    ax.plot(at, each.mean(0), lw=2.2, label=name, **line)
+ax.axhline(0.01, color="#444444", lw=1, ls=":")
+ax.text(at[-1], 0.011, "what fit asks for", fontsize=9, color="#444444", ha="right")
+ax.set_yscale("symlog", linthresh=0.01), ax.set_yticks([0, 0.01, 0.1, 1], ["0", "0.01", "0.1", "1"])
+ax.set_ylim(-0.002, 1.3)
+ax.set_xlabel("step of stage 1", fontsize=10), ax.set_ylabel("z response", fontsize=10)
+ax.spines[["top", "right"]].set_visible(False), ax.tick_params(labelsize=9)
+ax.legend(fontsize=9, frameon=False);
 
 # %% [markdown]
-# **What to see.** Without centring the spread stays far below the noise floor $\sigma_0\approx0.05$, and the tokens never notice that there is a $z$. With
-# it the same network becomes informative in the same number of steps. That is why the library always centres, **and** trains in two stages.
+# **What to see.** (Linear up to 0.01, then logarithmic; thick: the mean; thin: each seed.) Centred, the tokens begin to read $z$ around step 100. Without centring nothing at all happens for
+# another hundred steps or more, while the differences grow out of the noise, and then they read it too: **late, not never**. Where the response goes
+# once it has begun differs from seed to seed, with centring and without.
+#
+# Why does late matter? Stage 1 ends, after 30 % of the steps, and an encoder that is frozen before it is read stays as it is. (`fit` asks the tokens
+# before it freezes, and waits, up to 60 % of the steps.) And the spread would have misled: centred, it is near 1 at step 50, where the tokens read nothing
+# yet. That is why the library always centres, **and** trains in two stages, **and** looks at the z response.
 #
 # ## 6. One fix at a time: the table
 
@@ -561,8 +629,8 @@ ax.set_xlabel("codebook size K (numbers at the points: perplexity)", fontsize=10
 ax.set_ylabel("excess, 1 + 1 network calls, nats", fontsize=10)
 ax.spines[["top", "right"]].set_visible(False), ax.legend(fontsize=9, frameon=False)
 # %% [markdown]
-# **What to see.** A code of $K$ values can carry at most $\log K$ nats, and each doubling of $K$ removes most of what is left, until
-# the code is finer than the data determine the shift. After that, more codes buy nothing. What counts is the *perplexity*, not $K$: dead codes are a
+# **What to see.** A code of $K$ values can carry at most $\log K$ nats, and each doubling of $K$ removes about half of what is left, or
+# more, until the code is finer than the data determine the shift. After that, more codes buy nothing. What counts is the *perplexity*, not $K$: dead codes are a
 # smaller codebook. Two network calls in all, one for the code and one for all the bits.
 #
 # ## 9. Maps of latents, and how far to trust them
@@ -594,7 +662,7 @@ fig.colorbar(dots, ax=axes, label="hidden shift, in periods (a circle)")
 # distances:
 
 
-# %%
+# %% tags=["setup"]
 def kept(z, coords, k=10):
     """(share of the k nearest neighbours that are still among the k nearest on the map, rank correlation of distances)."""
     a, b = (torch.cdist(v, v) for v in (z.flatten(1).double(), torch.as_tensor(coords).double()))
@@ -605,6 +673,7 @@ def kept(z, coords, k=10):
     return float(shared), float(torch.corrcoef(torch.stack(ranks))[0, 1])
 
 
+# %%
 for name, m in maps.items():
     print(
         f"{name:<5} neighbours kept {kept(z, m.coords)[0]:.0%}   rank correlation of distances {kept(z, m.coords)[1]:.2f}"
@@ -726,13 +795,14 @@ for steps, found in health["token_steps"].items():
 
 # %% [markdown]
 # **What to see.** Given its own code, a real sentence costs little. Without one it costs far more, and with a wrong one most of all: it is trusted, also when
-# it misleads. More token steps help most where $z$ says nothing: the tokens can then agree with the words already there.
+# it misleads. In proportion, more token steps help most where $z$ says nothing: the tokens can then agree with the words already there.
 #
 # ## Summary
 #
 # - *Blow-up*: a latent loss that rewards a large SNR makes the encoder grow. Cure: unit norm per slot, times $\sqrt d$.
 # - *Collapse*: as long as $z$ is not read it only costs, so the encoder makes it constant, in place or in direction. Cures: centre by batch
-#   statistics before normalising; let the tokens alone train the encoder, under light noise, and freeze it.
+#   statistics before normalising; let the tokens alone train the encoder, under light noise, and freeze it
+#   once they respond to $z$. The spread does not show that they do.
 # - The noise floor bounds what $z$ can say: too low blurs it, too high makes the latent channel pay for digits that nobody reads.
 # - Discrete latents: perplexity counts, not $K$; re-seed dead codes, or make the codes late.
 # - Maps: UMAP for neighbours, never for distances. The test of a latent is to replace it, with something given that it could contradict.

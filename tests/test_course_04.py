@@ -118,7 +118,6 @@ def test_a_transformer_learns_later_without_centring(book, seed):
     without, centred = (
         {r["step"]: r for r in book["stage_1"](book[name], seed)} for name in ("Uncentred", "ContinuousEncoder")
     )
-    print({k: (round(without[k]["response"], 3), round(centred[k]["response"], 3)) for k in centred})
     assert without[0]["spread"] < 1e-5 and centred[0]["spread"] < 1e-5, "all latents alike at first"
     assert centred[50]["spread"] > 0.5 and centred[50]["response"] < 0.002, "spread without a reader"
     # five seeds had 0.011 and more at step 150; without centring 0.0000 up to step 200
@@ -171,7 +170,6 @@ def test_dead_codes_and_what_revives_them(book, seed):
         for how in (dict(reseed=False), dict(reseed=True), dict(late=True))
     )
     assert dead["perplexity"] < 32 < alive["perplexity"] and late["perplexity"] > 40
-    print([r["own"] for r in (dead, alive, late)])
     few = [measure("", fit_codes(k, seed=seed, late=True), quiet=True)["own"] for k in (2, 4)]
     assert few[0] > few[1] + 1 and few[1] > late["own"]
 
@@ -191,7 +189,6 @@ def test_what_the_maps_keep(book, trained, seed):
         bins = [m.coords[((shift * 12).long() == k).numpy()].mean(0) for k in range(12)]
         at = np.array(bins) - np.mean(bins, 0)
         turn = np.diff(np.angle(at[:, 0] + 1j * at[:, 1]), append=np.angle(at[0, 0] + 1j * at[0, 1]))
-        print(how, kept[how], ((turn + np.pi) % (2 * np.pi) - np.pi).sum() / 2 / np.pi)
         assert abs(abs(((turn + np.pi) % (2 * np.pi) - np.pi).sum()) - 2 * np.pi) < 1e-6, how
     assert kept["umap"][0] > kept["pca"][0] + 0.1 and kept["pca"][1] > kept["umap"][1]
 
@@ -205,7 +202,6 @@ def test_taking_the_latent_away(book, seed):
         drawn = book["replaced"](model, data, 256, seed=seed)
         s = {what: data.score(tokens) for what, tokens in drawn.items()}
         e = {what: v["excess"] for what, v in s.items()}
-        print(name, {k: (round(v["excess"], 2), round(v["mode_tv"], 2)) for k, v in s.items()})
         assert abs(e["from nothing, z shuffled"] - e["from nothing, z encoder's"]) < 1.5, "standard errors 0.1 to 0.4"
         assert e["from nothing, z encoder's"] < 2 and e["half given, z encoder's"] < 2
         assert min(e[k] for k in e if "zeroed" in k or k == "half given, z shuffled") > 15
@@ -229,7 +225,6 @@ def test_what_a_sentence_costs(book, seed):
         book["writer"], book["news"], token_steps=(1, 4), n=64, seed=seed, progress=False
     )["token_steps"]
     one, four = ({k: v.value for k, v in found[steps]["nll"].items()} for steps in (1, 4))
-    print(one, four)
     for cost in (one, four):
         assert cost["encoder"] < 0.5 and cost["zeroed"] > 4 * cost["encoder"] and cost["shuffled"] > 2 * cost["zeroed"]
     saved = {k: 1 - four[k] / one[k] for k in one}
@@ -244,9 +239,7 @@ def test_exercises_6_and_7(book, trained, seed):
     ld.fit(random, book["task"], steps=800, stage1=0.0, seed=seed, progress=False)
     row = book["measure"]("", random, quiet=True)
     both = trained(seed=seed)[1]
-    print(row)
     assert row["spread"] > 0.7 and row["response"] > 0.05 and row["own"] > both["own"] + 1
     rows = [trained(seed=seed, slots=m, **({} if d == 8 else {"dim": d}))[1] if m > 1 or d < 8 else both
             for m, d in ((1, 2), (1, 8), (4, 2))]  # fmt: skip
-    print([(r["spread"], r["response"], r["own"], r["se"]) for r in rows])
     assert all(abs(r["spread"] - 1) < 0.1 for r in rows)

@@ -84,8 +84,9 @@ def test_a_formula_nearly_replaces_stage_1_and_convolutions_the_transformer(book
         ld.fit(model, task, steps=700, few_step1=0.9, seed=seed, progress=False)
         drawn = task.score(model.sample(4096, token_steps=1, latent_steps=16, seed=0).tokens)
         found.append((drawn["excess"], model.nelbo(held_out).total.value))
-    assert all(abs(excess) < 1.5 for excess, _ in found)  # 8 without a latent
-    assert found[2][1] < found[1][1] + 0.5  # bounds of the two networks on the same latents; errors about 0.2 each
+    (learned, bound), (phase, phase_bound), (conv, conv_bound) = found
+    assert learned < 5.5 and phase < 4.5 and phase_bound < bound + 0.7  # 8 without a latent
+    assert abs(conv) < 0.8 and conv_bound < phase_bound - 0.2  # the same sequences and latents
 
 
 @pytest.mark.slow

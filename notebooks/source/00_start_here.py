@@ -55,11 +55,11 @@ print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {device}")
 # | `00_start_here` | say what the method is for, and see it work | about 4 minutes |
 # | [`01_masked_diffusion`](01_masked_diffusion.ipynb) | write a masked diffusion model in 60 lines, and say what it cannot do | about 4 minutes |
 # | [`02_elbo`](02_elbo.ipynb) | derive every term of the bound, and why the order of denoising matters only in few steps | about 2 minutes |
-# | `03_factorization_task` | train and compare the five systems against the exact limit | to come |
+# | [`03_factorization_task`](03_factorization_task.ipynb) | train and compare the five systems against the exact limit | about 13 minutes |
 # | [`04_latents`](04_latents.ipynb) | make a latent informative: collapse and blow-up, caused and cured | about 4 minutes |
-# | `05_language` | train on text, and judge what comes out | to come |
+# | [`05_language`](05_language.ipynb) | train on text, and judge what comes out | about 10 minutes |
 # | [`06_scrub`](06_scrub.ipynb) | explore trained models: systems, orders, infilling, walks, paths | about 1 minute |
-# | `07_scale_and_extend` | train on several GPUs; add a path, a channel, a task, an encoder | to come |
+# | [`07_scale_and_extend`](07_scale_and_extend.ipynb) | train on several GPUs; add a path, a channel, a task, an encoder | about 4 minutes |
 #
 # `01` to `04` build on one another; `06` can be read at any time and trains nothing. Each ends with exercises that check themselves; `solutions/`
 # has the answers.

@@ -109,6 +109,16 @@ def test_tokens_lose_less_behind_a_latent():
         assert joint > 1.5 * grid.bound(ld.Path(0.0), 2 * k, 2 * k).excess_tokens
 
 
+def test_an_exact_latent_does_not_help_the_joint_path(book, limit):
+    """Section 5: with exact predictors joint lies on the factorised limit, sequential near 0. Errors are 0.05."""
+    for k in (2, 4, 8):
+        joint, ahead = (
+            book["measure"](ld.LatentDiffusion.exact(book["task"], "shift", lead=lead), k, n=2048)["excess"]
+            for lead in (0.0, 0.5)
+        )
+        assert abs(joint - limit[k]) < 0.25 and abs(ahead) < 0.4
+
+
 def crossing(book, seed, n):
     """Section 8: a latent that tells little is no help to the sequential path, one that tells all is."""
     second = ld.tasks.MixtureOfProducts(length=12, modes=16, noise=0.05, seed=seed)
@@ -141,13 +151,13 @@ def test_how_much_the_latent_must_know_for_other_prototypes(book, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_bound_does_not_rank_samplers(book, trained, seed):
-    """Section 4: no bound is below H, and `mdlm` has a lower one than `co-seq`, whose samples are better."""
+    """Section 4: no bound is below H, and `mdlm` has the lowest one, though not the best samples."""
     models, scores = trained(seed)
     x, entropy = book["task"].sample(4096, seed=123), book["task"].entropy().value
     bounds = {s: m.nelbo(x, seed=1).total for s, m in models.items()}
     assert all(b.value > entropy - 3 * b.stderr for b in bounds.values())
-    assert bounds["mdlm"].value < bounds["co-seq"].value
-    assert scores["co-seq", 8]["excess"] < scores["mdlm", 8]["excess"]
+    assert all(bounds["mdlm"].value < b.value - 0.3 for s, b in bounds.items() if s != "mdlm")
+    assert all(scores["di-seq", k]["excess"] < scores["mdlm", k]["excess"] - 0.5 for k in (2, 4, 8))
 
 
 @pytest.mark.slow
@@ -156,14 +166,19 @@ def test_the_frontier(trained, limit, seed):
     """Section 5. 1,024 samples: standard errors are 0.08."""
     _, scores = trained(seed)
     excess = {key: row["excess"] for key, row in scores.items()}
-    for system in SYSTEMS:
-        assert abs(excess[system, 1] - limit[1]) < 0.6, "one call: all alike"
+    assert all(abs(excess[s, 1] - limit[1]) < 0.6 for s in SYSTEMS), "one call: all alike"
     for k in (2, 4, 8):
-        assert excess["di-seq", k] < limit[k] / 2
+        assert abs(excess["di-seq", k]) < 0.4 and excess["di-seq", k] < limit[k] - 0.2
         assert all(excess[s, k] > limit[k] - 0.25 for s in ("mdlm", "co-joint", "di-joint"))
-    assert excess["co-seq", 2] > limit[2]
-    assert excess["co-seq", 4] < limit[4] and excess["co-seq", 8] < limit[8]
-    assert all(scores[s, 8]["mode_tv"] < 0.2 for s in ("co-seq", "di-seq"))
+    assert excess["co-seq", 2] > limit[2] and excess["co-seq", 4] < excess["co-seq", 2] - 2
+    assert all(scores[s, 8]["mode_tv"] < 0.15 for s in ("co-seq", "di-seq"))
+
+
+@pytest.mark.slow
+def test_a_continuous_latent_on_average(trained, limit):
+    """Section 5: over the notebook's three seeds `co-seq` is below the limit; not every training is."""
+    for k in (4, 8):
+        assert sum(trained(seed)[1]["co-seq", k]["excess"] for seed in (0, 1, 2)) / 3 < limit[k]
 
 
 @pytest.mark.slow
@@ -175,20 +190,23 @@ def test_how_to_divide_eight_calls(book, trained, seed):
         [book["measure"](models[s], 8, seed=seed, latent_steps=k)["excess"] for k in range(1, 8)]
         for s in ("co-seq", "di-seq")
     )
-    assert point[0] > max(point[1:]) and point[0] > min(point) + 1 and max(point[2:]) < 1
+    assert point[0] > max(point[1:]) + 1
     assert max(code) - min(code) < 0.6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_network_is_best_where_its_latents_lead(book, trained, seed):
+def test_the_path_matters_more_than_the_network(book, trained, seed):
     """Section 7, eight calls."""
     models, _ = trained(seed)
-    for system in ("co-joint", "co-seq", "di-joint", "di-seq"):
-        joint, ahead = (
-            book["measure"](models[system], 8, seed=seed, path=ld.Path(lead))["excess"] for lead in (0.0, 0.5)
-        )
-        assert ahead < joint - 0.2
+
+    def excess(system, lead):
+        return book["measure"](models[system], 8, seed=seed, path=ld.Path(lead))["excess"]
+
+    for joint, seq in (("co-joint", "co-seq"), ("di-joint", "di-seq")):
+        at = {(s, lead): excess(s, lead) for s in (joint, seq) for lead in (0.0, 0.5)}
+        gain = min(at[s, 0.0] - at[s, 0.5] for s in (joint, seq))
+        assert gain > 1.5 and gain > max(abs(at[joint, lead] - at[seq, lead]) for lead in (0.0, 0.5))
 
 
 @pytest.mark.slow

@@ -118,9 +118,11 @@ assert max(sizes) < 1.1 * min(sizes)
 # ## 3. Train
 #
 # 1,000 steps of 64 sequences; `mdlm`, whose steps are cheaper, gets 1,400, so that training times are about equal. Two options were chosen by
-# trial, and it is fair that you know how: `few_step2` is the share of training times moved to the start of sampling. Where latents lead, that is the state from
-# which *all* tokens are drawn at once; the sequential systems need it often (0.5; with 0.1 `co-seq` did not get below the limit). For `mdlm` and the joint systems 0.1 did better. Since
-# one run proves little, we train each system from three seeds, which change the initial weights, the data and the noise.
+# trial, and it is fair that you know how. `few_step2` is the share of training times moved to the start of sampling. Where latents lead, that is the state
+# from which *all* tokens are drawn at once; the sequential systems need it often (0.5; with 0.1 `co-seq` did not get below the limit). For `mdlm` and the joint
+# systems 0.1 did better. And `stage1=0.5` gives the encoder half of the steps: with the usual 0.3 one `co-seq` out of three had its encoder frozen too early.
+# Since one run proves little, we train each system from three seeds, which change the initial weights, the data and the noise.
+
 
 
 # %% tags=["setup"]
@@ -169,9 +171,10 @@ with ld.plots.look():
     axes[1].legend(loc=(0.35, 0.18))
 
 # %% [markdown]
-# **What to see.** Three lines a panel, one per seed. With latents there are two stages: in the first, the tokens' loss alone, mostly from all bits
-# masked, in the second both. The tokens' loss ends *below* $H$ (dotted), for part of the information has moved to the latent, whose own loss pays for it.
-# `mdlm` has one term, and its bias towards early steps makes its loss higher than its bound.
+# **What to see.** Three lines a panel, one per seed. With latents there are two stages: first the tokens' loss alone, mostly from all bits masked, then
+# both. In the sequential systems the tokens' loss ends *below* $H$ (dotted): part of the information has moved to the latent, whose own loss pays for it. On the
+# joint path it does not, since there the tokens are mostly predicted beside a noisy latent. (The loss of continuous latents is reweighted for training; nats are in the
+# next table.)
 #
 # ## 4. The bound
 #
@@ -199,15 +202,17 @@ noise = max(b.total.stderr for b in bounds.values())
 print(f"\nH = {H}; a single bound is uncertain by ± {noise:.2f} or less (draws of data and noise)")
 
 # %% [markdown]
-# **What to see.** All bounds lie above $H$, as they must. By the bound alone one would choose `mdlm` or `di-seq`, and never a continuous latent: its part is the
-# largest term beyond $H$, for the network must guess a point in the plane at every noise level, and nats of a density are dear. With exact predictors all five
-# would be $H$ plus next to nothing (M11); what is above it here is what short training has not learned. The bound says nothing of few-step samples.
+# **What to see.** All bounds lie above $H$, as they must. By the bound alone one would choose `mdlm`, for every seed. The latents' part is what makes the
+# others looser, above all for a point in the plane: to guess it at every noise level, to the last digit, is dear. With perfect predictors all five would be $H$ plus next to
+# nothing (M11), so what is above it is what short training has not learned. Of few-step samples the bound says nothing.
 #
 # ## 5. The frontier
 #
 # Now the question of the method: for a *total* of $1, 2, 4, \dots$ calls, how good are samples? `split(model, nfe)` divides the total: `mdlm` gives all
 # calls to tokens; on the joint path every call moves both; on the sequential path half of the calls go to a continuous latent and one to the
 # code. (A single call leaves a sequential system no choice but the joint path.)
+#
+# Two lines need no training: exact predictors that are given the best latent there is, the shift itself (*exact z*), on either path.
 #
 # > **Predict, then run.** Which systems fall below the exact factorised limit, and from how many calls on? Which never do?
 
@@ -268,14 +273,18 @@ handles, labels = axes[2].get_legend_handles_labels()
 fig.legend(handles, labels, loc="outside upper center", ncols=4, fontsize=9, frameon=False);
 
 # %% [markdown]
-# **What to see.** Left. With one call all systems are alike, 5 nats above the truth: one factorised draw. `di-seq` is near 0 from *two* calls on, one for the
-# code and one for all bits. `co-seq` at two calls is worse than the factorised limit (one call cannot denoise a continuous latent, notebook 00, exercise 4), and below it
-# from four calls on. No training can bring a model without latents below the dashed line. `mdlm` and both joint systems stay above it: partly for want of training
-# (`mdlm` could come down to the line), partly by construction, as section 7 shows. The line *exact, with z* is the best that the sequential path could do.
+# **What to see.** Left. With one call all are alike: one factorised draw. `di-seq` is near 0 from *two* calls on, one for the code and one for all bits.
+# `co-seq` at two calls is worse than the factorised limit (one call cannot denoise a continuous latent: notebook 00, exercise 4). From four calls on it lies well
+# below its value at two, and on average below the limit. No training can bring a model without latents below the dashed line, and `mdlm` stays above it.
 #
-# Middle and right keep the left honest. A sampler that draws one perfect shift for ever would have an excess near 0 (section 9); it would stand high in the
-# middle. `co-seq` covers the shifts less evenly than true samples do: its mode TV is above the dotted line. Error bars are two standard errors of the mean over three
-# seeds of *training*; with three, take them as a hint of the scatter, not as a 95 % interval.
+# The joint systems are the highest. Two things add up. Their networks have learned less in these few steps than `mdlm` has. But look at *exact z, joint*, which has
+# nothing left to learn and knows the best latent there is: it lies *on* the factorised limit. Training could bring the joint systems down to that line and, on this task,
+# no further. *exact z, seq* shows what the same predictor does when the latent goes first.
+#
+# Middle and right keep the left honest: a sampler of one single shift would have an excess near 0 (section 9), and stand high in the middle. `co-seq` covers the
+# shifts a little less evenly than true samples do. Bars are two standard errors of the mean over three seeds of *training*; with three, a hint of the scatter and no
+# 95 % interval. They are widest for `co-seq`, whose encoders differ from seed to seed: single trainings can end above the limit (of seeds 0 to 4 at least one does). Compare
+# systems on one seed each, and you compare luck.
 #
 # ## 6. How to divide the calls
 #
@@ -314,10 +323,10 @@ with ld.plots.look():
     axes[1].legend()
 
 # %% [markdown]
-# **What to see.** `co-seq`: one latent step is by far the worst choice, and the curve is flat from three on. A token step too few costs little when $z$ is clear; a latent
-# step too few spoils all tokens. `di-seq`: the split hardly matters. One code needs one call; further latent calls change nothing but the time at which it is drawn, and
-# its tokens are content with a single step. The exact predictor does not even need two Gaussian steps: asked about a point *off* the ring, it knows the nearest point
-# on it, where a network has never been.
+# **What to see.** `co-seq`: one latent step is by far the worst choice; with more the curve is flat within its bars. A token step too few costs little when $z$ is
+# clear; a latent step too few spoils all tokens. `di-seq`: the split hardly matters. One code needs one call, further latent calls change only the moment at which it is
+# drawn, and a single token step is enough. The exact predictor is content with *one* Gaussian step: asked about a point off the ring, it knows the nearest on it, where
+# a network has never been.
 #
 # ## 7. Joint against sequential
 #
@@ -341,8 +350,9 @@ best8 = next(r for r in limit if r["nfe"] == 8)
 print(f"\nexact factorised limit at 8 calls: {best8['excess']:.2f} ± {best8['excess_se']:.2f}")
 
 # %% [markdown]
-# **What to see.** Both. Down the rows: along the same path, networks that practised it are better. Along the rows: *every* network, the joint ones too, is best when its
-# latents lead all the way. `co-joint` need not be trained again to gain from it: `path=ld.Path(0.5)` at sampling time is all (M10).
+# **What to see.** The path. Along each row nats fall from left to right, for the joint networks too; down a column of one kind of latent the networks differ by
+# much less. `co-joint` need not be trained again to gain from it: `path=ld.Path(0.5)` at sampling time is all (M10). For a code a lead of ¼ does not help: it can still
+# be drawn after the first tokens, and since fewer moves of the two channels coincide, the tokens get fewer steps for the same NFE.
 #
 # **Why.** Measure what a token can know when it is drawn. Below, exact predictors and 128 bits (the grid of rates that notebook 02's explorer shows): the *tokens' part*
 # of what the steps lose (M12), in nats of the bound, at the same NFE.
@@ -365,12 +375,12 @@ for name, values in lost.items():
     print(f"{name:10}" + "".join(f"{v:8.2f}" for v in values))
 
 # %% [markdown]
-# **What to see.** A joint step draws tokens while $z$ is half noise. They guess, each for itself, and a token once drawn is never revised: when $z$ becomes clear, it
-# must agree with tokens that did not agree among themselves. So *tokens commit before $z$ is known*, and at equal NFE the joint path loses as much as having no latent, or more.
-# Its loss halves with each doubling of the calls, like that of the model without. The sequential path has next to nothing to lose.
+# **What to see.** On the joint path the tokens lose as much as *without a latent*, and like those they lose half or less with each doubling of the calls. On the sequential
+# path they have next to nothing to lose. A joint step draws tokens while $z$ is half noise: they guess, each for itself, and a token once drawn is never revised. When $z$
+# becomes clear, it must agree with tokens that did not agree among themselves. **Tokens commit before $z$ is known.**
 #
-# Where joint is at **no disadvantage**: with one call (all are the same); with so many calls that nothing is left to lose, the right end of the table, for the bound
-# does not care about the order (M11); when the sampler lets the latents lead, as above; and where the latent does not carry what the tokens share (section 8).
+# Where joint is at **no disadvantage**: with one call (all are the same); with so many that nothing is left to lose, towards the right end of the table, since the bound
+# does not care about the order (M11); when the sampler lets the latents lead after all; and where the latent tells little (section 8).
 #
 # **The shipped models**, at the paper's 128 bits, one training each (so the bars are those of sampling alone):
 
@@ -395,9 +405,9 @@ for system in SYSTEMS:
     print(f"{system:9}", *(f"{r['excess']:7.2f} ± {r['excess_se']:.2f}" for r in large_rows if r["system"] == system))
 
 # %% [markdown]
-# **What to see.** The same picture with longer training and a larger task: `di-seq` from two calls on and `co-seq` from four are far below the limit; `mdlm`
-# and the joint systems keep near the limit or above it, at every total. With 256 samples, the mode TV of *true* samples is the dotted line; nobody has lost modes in a way that this many
-# samples could show.
+# **What to see.** The same picture with longer training, on a larger task: `di-seq` from two calls on and `co-seq` from four are far below the limit; `mdlm` and the joint
+# systems stay near it or above it. With longer training joint and `mdlm` are alike, as the table above leads us to expect. Right: the dotted line is the mode TV of 256 *true* samples. From four
+# calls on nobody has lost so many shifts that 256 samples could show it clearly.
 #
 # ## 8. A second task: how much must the latent know?
 #
@@ -461,12 +471,11 @@ with ld.plots.look():
     axes[1].legend()
 
 # %% [markdown]
-# **What to see.** Now the picture changes. With $K=16$ it is Binsaw again: sequential is near 0, at two calls already. With $K=2$ sequential is the *worst*: it pays a call
-# for one bit of information, and has one token step fewer for the rest. Joint pays nothing for its latent, since its calls move both; it stays close to
-# the model without. But it gains nothing either: where the code tells much ($K=16$), joint is *worse* than no latent at all, since code and tokens drawn in the same call contradict each other.
+# **What to see.** The picture changes. With $K=16$ it is Binsaw again: sequential is near 0, at two calls already. With $K=2$ sequential is the *worst* of the three: it
+# pays a call for one bit of information, and has one token step fewer for the rest. Joint pays nothing, since its calls move both, and stays near the model without
+# a latent. But it gains nothing either, and where the code tells much it is *worse* than no latent: code and tokens drawn in the same call know nothing of each other.
 #
-# So: **sequential wins as far as the latent carries the dependence; joint is the safe choice only if it does not.** On these two tasks, with these samplers, joint never
-# beat the better of the other two.
+# So: **sequential wins as far as the latent carries the dependence, and joint is the safer choice where it does not.** In these exact cases joint never beat both others.
 #
 # ## 9. What an excess below zero means
 #
@@ -501,16 +510,19 @@ for name in ("co-seq", "di-seq"):
 print(f"{'true samples':12} {0:9.2f} {0:8.2f} {0:7.2f} {'0':>7} {'':6} {fresh['mode_tv']:8.3f} {fresh['swd']:6.3f}")
 
 # %% [markdown]
-# **What to see.** Columns 2 and 3 add up to the excess. *Sharpened* samples score far below 0 and are wrong: they are too typical, every one a textbook saw. *One shift* scores
-# at or below 0 too, and only the mode TV gives it away. So an excess near 0 is to be read with the mode TV beside it: a sampler is good when both are near what true samples show. That of `di-seq`, a
-# little below 0 with a small mode TV, is real and harmless: given a code, the bits are those of a typical member.
+# **What to see.** KL and entropy difference add up to the excess. *Sharpened* samples score far below 0 and are wrong: too typical, each a textbook saw. *One shift*
+# is not above 0 either, and only its mode TV gives it away. So read an excess near 0 with the mode TV beside it.
+#
+# `di-seq` is a little below 0 here, the shipped `co-seq` too (README: −0.17 ± 0.09). With a mode TV near that of true samples this is real, and harmless: an encoder fits its latent
+# to each sequence, so that the tokens learn to be a little surer than the truth allows, and samples come out a little more typical than data.
 #
 # ## Summary
 #
 # - Equal budget means equal *total* NFE, equal size, several seeds, and the exact limit beside it.
 # - The bound does not rank few-step samplers.
-# - Sequential: below the factorised limit as soon as the latent is resolved, which takes one call for a code, three or four for a point in the plane. Spend calls on the latent first.
-# - Joint: at or above the limit on Binsaw. Tokens commit before $z$ is known. At no disadvantage with one call, with very many, or when the latent tells little.
+# - Sequential goes below the factorised limit once the latent is resolved, which takes one call for a code and a few for a point in the plane. Never save on the latent.
+# - Joint does not, on Binsaw, even with exact predictors: tokens commit before $z$ is known. It is at no disadvantage with one call, with very many, or when the latent
+#   tells little; and its network can be sampled sequentially.
 # - An excess below 0 means less entropy than data. Never read it without mode TV.
 
 # %% [markdown] tags=["exercises"]
@@ -659,7 +671,7 @@ for eta in (0.0, 1.0):
 answer = excess_of[0.0] - excess_of[1.0]
 
 # %% [markdown] tags=["solution"]
-# Nothing beyond the error of about 0.07. The randomness of the latent steps is not the trouble: tokens are drawn before $z$ is known, whether $z$ then moves straight or not.
+# Nothing beyond the error of about 0.07. The randomness of the latent steps is not the trouble: tokens are drawn before $z$ is known, whether or not $z$ then moves straight.
 
 # %% tags=["check"]
 known_5 = math.nan

@@ -218,6 +218,7 @@ def _flat(name: str, latents, codebook) -> np.ndarray:
 
 def _umap(points: np.ndarray, seed: int, progress: bool) -> np.ndarray:
     """UMAP coordinates [U, 2] of different points [U, D]."""
+    import torch
     from tqdm.auto import tqdm
 
     with tqdm(total=2, desc="UMAP: starting", disable=not progress, bar_format="{desc} [{elapsed}]") as bar:
@@ -226,8 +227,12 @@ def _umap(points: np.ndarray, seed: int, progress: bool) -> np.ndarray:
 
         bar.set_description("UMAP: laying out the map")
         near = min(15, len(points) - 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its libraries, about what we cannot change
-            out = UMAP(n_neighbors=near, min_dist=0.15, random_state=seed, n_jobs=1).fit_transform(points)
+        threads = torch.get_num_threads()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of its libraries, about what we cannot change
+                out = UMAP(n_neighbors=near, min_dist=0.15, random_state=seed, n_jobs=1).fit_transform(points)
+        finally:  # numba sets OpenMP's threads, which are torch's too: training afterwards took up to ten times longer
+            torch.set_num_threads(threads)
         bar.set_description("UMAP: done")
     return out - out.mean(0)

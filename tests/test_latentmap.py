@@ -163,13 +163,34 @@ def test_a_damaged_file_says_so(change, message, tmp_path):
         LatentMap.load(path)
 
 
+def test_umap_leaves_torchs_threads_as_they_were(fake_umap, monkeypatch):
+    before, real = torch.get_num_threads(), sys.modules["umap"].UMAP.fit_transform
+
+    def fit_transform(self, points):  # numba starts its own threads by OpenMP, whose number is torch's, too
+        torch.set_num_threads(before + 1)
+        return real(self, points)
+
+    monkeypatch.setattr(sys.modules["umap"].UMAP, "fit_transform", fit_transform)
+    try:
+        LatentMap.fit(MANY, method="umap")
+        assert torch.get_num_threads() == before
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.slow
 def test_the_real_umap_keeps_neighbours_and_repeats_itself():
     pytest.importorskip("umap")
     centres = np.eye(5) * 8
     group = RNG.integers(5, size=200)
     z = (centres[group] + RNG.normal(size=(200, 5)) * 0.5).reshape(200, 1, 5)
-    m = LatentMap.fit(z, seed=1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        m = LatentMap.fit(z, seed=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
     assert m.method == "umap" and m.coords.shape == (200, 2)
     d = np.linalg.norm(m.coords[:, None] - m.coords[None], axis=-1) + 1e9 * np.eye(200)
     assert (group[d.argmin(1)] == group).mean() > 0.98

@@ -81,11 +81,13 @@ def _modulated(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> tor
     return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:]), 1 + scale)
 
 
-def _attention(qkv: torch.Tensor, heads: int, turn=None) -> torch.Tensor:
-    """Attention of n positions to each other, from [B, n, 3 width] to [B, n, width]. `turn`: see `rotation`."""
+def _attention(qkv: torch.Tensor, heads: int, turn=None, first: int | None = None) -> torch.Tensor:
+    """Attention of n positions to each other, from [B, n, 3 width] to [B, n, width]; with `first`, of that many first
+    positions to all, [B, first, width]. `turn`: see `rotation`."""
     q, k, v = qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # [B, heads, n, width/heads] each
     if turn is not None:
         q, k = _rotated(q, turn), _rotated(k, turn)
+    q = q[:, :, :first]
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
@@ -140,8 +142,10 @@ class Trunk(nn.Module):
                 at_y = _attention(own, self.heads)
             else:
                 (qkv, m), (own, n) = half.begin(h, cond), other.begin(y, cond)
-                both = _attention(torch.cat([own, qkv], 1), self.heads, turn)  # [B, m+L, W]
-                at_y, at_h = both.split([y.shape[1], h.shape[1]], 1)
+                slots = y.shape[1]
+                only = slots if last and tokens is False else None  # of the tokens nobody asks: m in place of m+L
+                both = _attention(torch.cat([own, qkv], 1), self.heads, turn, only)  # [B, m+L, W]
+                at_y, at_h = both[:, :slots], both[:, slots:]
             if y is not None:
                 y = other.finish(y, n, at_y) if latents or not last else None
             if h is not None:

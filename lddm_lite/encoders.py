@@ -43,7 +43,7 @@ class ContinuousEncoder(nn.Module):
         """Centred latents on the sphere, [B, m, d]."""
         c = self.config
         h = self.embed(x) + self.positions[: x.shape[1]]
-        _, y = self.trunk(h, self.queries.expand(len(x), -1, -1))
+        _, y = self.trunk(h, self.queries.expand(len(x), -1, -1), tokens=False)
         y = self.head(F.layer_norm(y, y.shape[-1:]))  # [B, m, d]
         y = self.centre(y.flatten(1)).unflatten(1, (c.slots, c.dim))
         return math.sqrt(c.dim) * F.normalize(y, dim=-1)

@@ -10,7 +10,7 @@ from .checks import rand
 
 __all__ = ["Loss", "antithetic", "curve_rates", "path_rates", "training_loss"]
 
-LATENT_DRAWS = 4  # latent-only passes skip the token stream and cost little: several are taken per sequence
+LATENT_VECTORS = 4  # latent-only passes skip the token stream: with few slots they cost little, and several are taken
 
 
 @dataclass
@@ -88,14 +88,15 @@ def _latents_alone(model, z0, gap, lengths, g, training: bool) -> torch.Tensor:
     rate = torch.zeros_like(gap)
     if not bool((gap > 0).any()):
         return rate
-    z0, gap, lengths = (t.repeat_interleave(LATENT_DRAWS, 0) for t in (z0, gap, lengths))
+    draws = max(1, LATENT_VECTORS // z0.shape[1])  # per sequence
+    z0, gap, lengths = (t.repeat_interleave(draws, 0) for t in (z0, gap, lengths))
     s = 1 - gap * (1 - antithetic(len(z0), g, gap))
     z_s = model.latents.corrupt(z0, s, g)
     at = gap.nonzero().squeeze(1)  # the others have no such stretch
     z0, z_s, s = z0[at], z_s[at], s[at]
     out = model.predict(None, z_s, s, None, lengths=lengths[at])
     alone = _latent_rate(model, training)(z0, z_s, out.latents, s)
-    return alone.new_zeros(len(gap)).index_put((at,), alone * gap[at]).unflatten(0, (-1, LATENT_DRAWS)).mean(1)
+    return alone.new_zeros(len(gap)).index_put((at,), alone * gap[at]).unflatten(0, (-1, draws)).mean(1)
 
 
 def _latent_rate(model, training: bool):

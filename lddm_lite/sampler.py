@@ -160,8 +160,13 @@ def _walk(model, x, knots, g, draws, told) -> dict:
         where = _positions(model.tokens, x, free, a.t_x, b.t_x, draws.order, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen
         t_z, s_z = (torch.full((n,), v, device=device) for v in (a.t_z, b.t_z))
-        out = model.predict(None if skip else x, z, t_z, where, need_latents=moves_z, lengths=lengths)
-        if moves_x:
+        asked = [None if skip else x, z, t_z, where, lengths]
+        idle = False
+        if moves_x and not moves_z:  # a sequence in which nothing is about to be revealed needs no prediction
+            at = where.any(1).nonzero().squeeze(1)
+            asked, idle = [t if t is None else t.index_select(0, at) for t in asked], len(at) == 0
+        out = None if idle else model.predict(*asked[:4], need_latents=moves_z, lengths=asked[4])
+        if moves_x and not idle:
             log_probs = draws.tokens(out.tokens)
             if draws.order == "confidence":
                 x, where, log_probs = _most_probable(x, out.tokens, log_probs, still_masked(free, b.t_x), where, g)

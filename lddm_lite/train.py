@@ -89,7 +89,7 @@ class _Run:
         self.params = [p for p in model.parameters() if p.requires_grad]
         self.ema = [p.detach().clone() for p in self.params]
         self.optimiser = torch.optim.AdamW(
-            self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99)
+            self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
         )
         self.window: list[dict] = []
 

@@ -49,7 +49,11 @@ def test_no_mask_is_left_and_calls_are_counted(system, lead, token_steps, latent
     finally:
         del model.denoiser.forward
     assert trace.tokens.min() >= 0 and trace.tokens.max() < 3
-    assert trace.nfe == len(calls) == Path(lead).nfe(token_steps, latent_budget(model, latent_steps) or 0)
+    assert trace.nfe == Path(lead).nfe(token_steps, latent_budget(model, latent_steps) or 0)
+    rows = 0  # sequences predicted for: all of them where latents move, else those of which something is revealed
+    for k, (a, b) in enumerate(zip(trace.knots, trace.knots[1:], strict=False), 1):
+        rows += 3 if b[1] < a[1] else int((trace.reveal_step == k).any(1).sum())
+    assert len(calls) <= trace.nfe and sum(len(a[0] if a[1] is None else a[1]) for a in calls) == rows
     assert trace.reveal_step.min() >= 1 and trace.reveal_step.max() <= trace.steps
     revealed_by = [k for k, (a, b) in enumerate(zip(trace.knots, trace.knots[1:], strict=False), 1) if b[0] < a[0]]
     assert set(np.unique(trace.reveal_step)) <= set(revealed_by)
@@ -91,6 +95,26 @@ def test_one_seed_repeats_and_another_differs(model):
     assert np.array_equal(*again) and not np.array_equal(again[0][:8], again[0][8:])
 
 
+@pytest.mark.parametrize("system", ["mdlm", "co-seq", "di-seq"])
+def test_asking_only_for_sequences_that_change_changes_nothing(system):
+    """What is revealed is drawn from the prediction for the tokens visible before, whoever else shares the call."""
+    model = MODELS[system]
+    trace = model.sample(5, 24, seed=4)
+    idle = 0
+    for k, (a, b) in enumerate(zip(trace.knots, trace.knots[1:], strict=False), 1):
+        now = trace.reveal_step == k
+        if b[0] == a[0]:
+            continue
+        idle += 5 - now.any(1).sum()
+        z = None if trace.latents is None else torch.as_tensor(trace.latents[k - 1])
+        with torch.no_grad():
+            x, t_z = torch.as_tensor(trace.tokens_at(k - 1)), torch.full((5,), a[1])
+            said = model.predict(x, z, t_z, torch.as_tensor(now))
+        chosen = said.tokens.exp().gather(-1, torch.as_tensor(trace.tokens[now]).long().unsqueeze(-1)).squeeze(-1)
+        assert np.allclose(trace.confidence[now], chosen, atol=1e-5)
+    assert idle > 40  # 5 sequences of 6 tokens in 24 steps: most of them rest in most steps
+
+
 def test_confidence_and_alternatives_are_the_probabilities_at_the_reveal():
     """One step, no latents: everything is drawn from the prediction for all masks, which can be asked directly."""
     model = MODELS["mdlm"]
@@ -116,12 +140,12 @@ def test_latent_only_steps_never_run_the_token_stream(system, monkeypatch):
     model, seen = MODELS[system], []
     embed = model.denoiser.embed.forward
     monkeypatch.setattr(model.denoiser.embed, "forward", lambda x: seen.append(x.shape) or embed(x))
-    model.sample(2, token_steps=3, latent_steps=5, path=Path(0.5))
+    model.sample(2, token_steps=3, latent_steps=5, path=Path(0.5), order="even")
     assert len(seen) == 3
     seen.clear()
     assert model.sample(2, token_steps=4, latent_steps=4, path=Path(0.0)).nfe == len(seen) == 4
     seen.clear()
-    model.infill([[3, 3, 0, 3, 3, 3]], token_steps=3, latent_steps=5, path=Path(0.5))
+    model.infill([[3, 3, 0, 3, 3, 3]], token_steps=3, latent_steps=5, path=Path(0.5), order="even")
     assert len(seen) == 8
     seen.clear()
     model.nelbo(TASK.sample(4), Path(0.5), token_steps=3, latent_steps=5)

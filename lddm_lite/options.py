@@ -11,9 +11,9 @@ from .helptext import EPILOGS, HELP, PROGRAM
 __all__ = ["HELP", "PROGRAM", "TEXT_ONLY", "budgets", "build_parser", "defaults"]
 __all__ += ["model_defaults", "training_defaults"]
 
-TEXT_ONLY = {"vocab": 4000, "lowercase": True, "limit": None, "holdout": 0.05}  # options of train --text
+TEXT_ONLY = {"vocab": 4000, "lowercase": True, "holdout": 0.05}  # options of train --text
 TEXT_ONLY |= {"tokenizer": "own", "stream": None}
-DATA = {"task": None, "text": None, "length": None, **TEXT_ONLY}
+DATA = {"task": None, "text": None, "length": None, "limit": None, **TEXT_ONLY}
 FOLLOWS = ("length", "vocab", "pad_id", "latent", "system")  # fields of Config that the data or the system decide
 
 
@@ -116,7 +116,7 @@ def _train_options(p, with_fields: bool) -> None:
                       help="tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)")
     add(data, "vocab", int, "text: pieces of the tokenizer trained on it", TEXT_ONLY["vocab"])
     add(data, "lowercase", bool, "text: in small letters", TEXT_ONLY["lowercase"])
-    add(data, "limit", int, "text: that many sentences, drawn at random (default: all)", None)
+    add(data, "limit", int, "that many sentences, drawn once (default: all of a text; a task draws afresh)", None)
     add(data, "holdout", float, "text: share of sentences kept for the final score", TEXT_ONLY["holdout"], "X")
     add(data, "tokenizer", str, "text: own, trained on it, or bert: bert-base-uncased's", "own", "NAME")
     add(data, "stream", bool, "text: keep its ids on disk, in little memory (default: above 50 MB)", None)

@@ -40,12 +40,14 @@ def load(options: dict, progress: bool = False):
     >>> load({"text": None, "task": "binsaw", "length": 8})[0].length
     8
     """
-    from . import tasks, text
+    from . import checks, tasks, text
 
     if options["text"] is None:
         length = {} if options["length"] is None else {"length": options["length"]}
         task = tasks.make(options["task"], **length)
-        return task, task
+        if options["limit"] is None:
+            return task, task
+        return tasks.Corpus(task, checks.integer("limit", options["limit"], minimum=1), options["seed"]), task
     length = 64 if options["length"] is None else options["length"]
     codec = None
     if options["tokenizer"] == "bert":

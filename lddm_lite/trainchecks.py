@@ -57,7 +57,10 @@ def rows(data, encoder: str) -> torch.Tensor:
     torch.Size([2, 3])
     """
     if not hasattr(data, "rows"):
-        raise ValueError(f"encoder={encoder!r} needs data that has `rows`, such as text.from_file gives")
+        raise ValueError(
+            f"encoder={encoder!r} needs data that has `rows`, which it reads once: text.from_file or tasks.Corpus give "
+            "such (on the command line: --text FILE, or --task NAME --limit N)"
+        )
     if not hasattr(data, "batch"):
         return torch.as_tensor(data.rows)
     parts = (range(i, min(i + 65_536, len(data))) for i in range(0, len(data), 65_536))  # a store, maybe a part of one

@@ -338,6 +338,10 @@ def test_a_frozen_encoder_is_an_option_of_the_model(data, tmp_path, monkeypatch)
     with pytest.raises(ValueError, match="needs data that has `rows`"):
         task = tasks.ToyNewswire()
         fit(LatentDiffusion.preset("co-seq", task, width=16, encoder=folder), task, steps=1, progress=False)
+    corpus = tasks.Corpus(task, 30)
+    model = LatentDiffusion.preset("co-seq", corpus, width=16, encoder=folder)
+    fit(model, corpus, steps=1, batch=8, progress=False)
+    assert model.encoder.table == len(corpus.rows.unique(dim=0)), "each sentence is encoded once"
     with pytest.raises(ValueError, match="needs continuous latents, got latent='discrete'"):
         LatentDiffusion.preset("di-seq", data, encoder=folder)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .binsaw import Binsaw
+from .corpus import Corpus
 from .mixture import MixtureOfProducts, MixtureTask
 from .newswire import ToyNewswire
 
-__all__ = ["TASKS", "Binsaw", "MixtureOfProducts", "MixtureTask", "ToyNewswire", "make"]
+__all__ = ["TASKS", "Binsaw", "Corpus", "MixtureOfProducts", "MixtureTask", "ToyNewswire", "make"]
 
 TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ToyNewswire)}
 

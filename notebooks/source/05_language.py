@@ -356,19 +356,8 @@ if frozen is not None:
 
 
 # %%
-class Corpus:
-    """Fixed sentences [N, L] of a task, drawn with replacement, like a file of text: they are encoded once."""
-
-    def __init__(self, task, n, seed):
-        self.rows, self.length, self.vocab, self.labels = task.sample(n, seed), task.length, task.vocab, task.labels
-        self.decode, self.spec = task.decode, task.spec
-
-    def sample(self, n, generator):
-        return self.rows[torch.randint(len(self.rows), (n,), generator=generator)]
-
-
 if frozen is not None:
-    corpus = Corpus(data, ld.budget(3000, 64), seed=6) if toy else data
+    corpus = ld.tasks.Corpus(data, ld.budget(3000, 64), seed=6) if toy else data  # fixed sentences, each encoded once
     options = S["model"] | S["frozen"] | dict(encoder="minilm")
     coseq = ld.LatentDiffusion.preset("co-seq", corpus, seed=0, **options).to(device)
     history = ld.fit(coseq, corpus, steps=S["steps"]["co-seq"], seed=0, **S["fit"])

@@ -131,7 +131,8 @@ def _device() -> Check:
         return Check("device", "wrong", f"torch does not import: {error}", required=True)
     if torch.cuda.is_available():
         return Check("device", "ok", f"cuda: {torch.cuda.get_device_name(0)}")
-    detail = "mps" if torch.backends.mps.is_available() else f"cpu, {torch.get_num_threads()} threads"
+    n = torch.get_num_threads()
+    detail = "mps" if torch.backends.mps.is_available() else f"cpu, {n} thread{'s' * (n > 1)}"
     if shutil.which("nvidia-smi") and not torch.version.cuda:
         return Check("device", "note", f"{detail}; the GPU idles, for this torch is a CPU build")
     return Check("device", "ok", detail)

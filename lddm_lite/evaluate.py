@@ -203,10 +203,10 @@ _COLUMNS = {  # heading -> (key that a row must have, how to write it)
     "excess nats": ("excess", _pm("excess", 2)),
     "mode TV (fresh)": ("mode_tv", _beside("mode_tv", "mode_tv_fresh", ".3f")),
     "coherent (fresh)": ("coherent", _beside("coherent", "coherent_fresh", ".1%")),
-    "SWD (fresh)": ("swd", _beside("swd", "swd_fresh", ".4f")),
+    "SWD (fresh)": ("swd", _beside("swd", "swd_fresh", ".3f")),
     "bound, nats/token": ("bound", _pm("bound", 3)),
     "token entropy (data)": ("entropy", _beside("entropy", "entropy_data", ".3f")),
-    "seconds": ("seconds", lambda r: f"{r['seconds']:.1f}"),
+    "sec": ("seconds", lambda r: f"{r['seconds']:.1f}"),
 }
 
 

@@ -37,7 +37,7 @@ def check(given: dict) -> dict:
 def load(options: dict, progress: bool = False):
     """(training data, data for bounds and the final score or None) of a run's options.
 
-    >>> load({"text": None, "task": "binsaw", "length": 8})[0].length
+    >>> load({"text": None, "task": "binsaw", "length": 8, "limit": None})[0].length
     8
     """
     from . import checks, tasks, text

@@ -129,7 +129,7 @@ def test_tables_line_up_and_leave_out_what_is_not_there():
     ]
     rows[1]["mode_tv_fresh"] = 0.0
     head, first, second = evaluate.as_text(rows).splitlines()
-    assert "SWD" not in head and "seconds" not in head
+    assert "SWD" not in head and "sec" not in head
     assert len(head) == len(second) and "44.00 ± 0.20" in second and "0.100 (0.000)" in second and "0.500" in first
     assert head.index("NFE") == first.index("128  -0")
 

@@ -57,7 +57,7 @@ def same(what, left, right, tol=1e-9):
 def near(what, draws, truth):
     """The same for a Monte Carlo mean: it may be off by 4 standard errors, as one seed in 16,000 is."""
     mean = draws if isinstance(draws, ld.estimate.Estimate) else ld.estimate.Estimate.of(draws)
-    print(f"{what:<58} {mean.value:10.4f} = {float(truth):10.4f}   (standard error {mean.stderr:.4f})")
+    print(f"{what:<58} {mean.value:10.4f} = {float(truth):10.4f}   (s.e. {mean.stderr:.4f})")
     assert abs(mean.value - float(truth)) <= 4 * mean.stderr, f"{what}: {mean} and {float(truth)}"
 
 

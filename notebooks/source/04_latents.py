@@ -459,7 +459,8 @@ ax.legend(fontsize=9, frameon=False);
 
 # %% [markdown]
 # **What to see.** (Linear up to 0.01, then logarithmic; thick: the mean; thin: each seed.) Centred, the tokens begin to read $z$ around step 100. Without centring nothing at all happens for
-# another hundred steps or more, while the differences grow out of the noise, and then they read it too: **late, not never**. Where the response goes
+# another hundred steps or more, while the differences grow out of the noise, and then they read it too: **late, or never**. Never, if by then the bits have
+# learned to tell each other what $z$ would have told them: seed 4, which is not shown, has a response of 0.000 after 1,000 steps. Where the response goes
 # once it has begun differs from seed to seed, with centring and without.
 #
 # Why does late matter? Stage 1 ends, after 30 % of the steps, and an encoder that is frozen before it is read stays as it is. (`fit` asks the tokens

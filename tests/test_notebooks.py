@@ -95,6 +95,9 @@ def test_committed_outputs(path):
             )
     outputs = [o for c in nb.cells for o in c.get("outputs", [])]
     assert not [o for o in outputs if o.output_type == "error"]
+    values = [o.data for o in outputs if o.output_type == "execute_result"]
+    stray = [d["text/plain"] for d in values if "text/html" not in d and d["text/plain"][:7] != "Infill("]
+    assert not stray, "values that a cell should not show: end its last line with a semicolon"
     text = "".join(str(o.get("text", "")) + str(o.get("data", {}).get("text/plain", "")) for o in outputs)
     assert not re.search(r"/home/|/tmp/|/root/|/Users/|[A-Z]:\\\\|Warning", text)
 

@@ -653,7 +653,7 @@ if answer is not ...:
     plans = {k: split(big, 6, latent_steps=k) for k in range(1, 6)}
     again = {k: large.score(big.sample(256, *p, seed=100).tokens)["excess"] for k, p in plans.items()}
     least, paid = min(again.values()), again.get(answer, math.inf)
-ld.selfcheck("4", ... if answer is ... else paid, least, tol=0.6, unit="nats more than the best split")
+ld.selfcheck("4", ... if answer is ... else paid, least, tol=0.6, unit="nats more than the best split");
 
 # %% [markdown]
 # **5. Experiment.** Section 7 mended joint sampling by the path. Another lever: `eta=0` makes the latent steps deterministic (DDIM; $\eta=1$ is M6).

@@ -356,7 +356,7 @@ smooth = {k: [dict(r, tokens=np.mean([v["tokens"] for v in rows[max(0, i - 4) : 
           for k, rows in fall.items()}  # fmt: skip
 curves(axes[1], smooth, "tokens", "token loss, nats")
 axes[1].axhline(task.entropy().value, color="#444444", lw=1, ls=":")
-axes[1].text(ld.budget(800), task.entropy().value + 0.08, "entropy H", fontsize=9, color="#444444", ha="right")
+axes[1].text(ld.budget(800), task.entropy().value + 0.08, "entropy H", fontsize=9, color="#444444", ha="right");
 
 # %% [markdown]
 # **What to see.** Left (log scale, same lines as right): without centring, the spread falls below the smallest noise that the tokens ever see, $\sigma_0\approx
@@ -628,7 +628,7 @@ ax.set_xscale("log", base=2), ax.set_xticks(sizes, sizes)
 ax.axhline(0, color="#444444", lw=1, ls=":")
 ax.set_xlabel("codebook size K (numbers at the points: perplexity)", fontsize=10)
 ax.set_ylabel("excess, 1 + 1 network calls, nats", fontsize=10)
-ax.spines[["top", "right"]].set_visible(False), ax.legend(fontsize=9, frameon=False)
+ax.spines[["top", "right"]].set_visible(False), ax.legend(fontsize=9, frameon=False);
 # %% [markdown]
 # **What to see.** A code of $K$ values can carry at most $\log K$ nats, and each doubling of $K$ removes about half of what is left, or
 # more, until the code is finer than the data determine the shift. After that, more codes buy nothing. What counts is the *perplexity*, not $K$: dead codes are a
@@ -655,7 +655,7 @@ for ax, (name, m) in zip(axes, maps.items()):
     ax.set_title(f"{name} of z, 8 numbers", fontsize=11)
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.set_xlabel(f"{name} axis 1", fontsize=10), ax.set_ylabel(f"{name} axis 2", fontsize=10)
-fig.colorbar(dots, ax=axes, label="hidden shift, in periods (a circle)")
+fig.colorbar(dots, ax=axes, label="hidden shift, in periods (a circle)");
 
 # %% [markdown]
 # **What to see.** Nobody told the encoder about the shift, yet the colours run around once, on both maps: the latent *is* the shift, plus some noise of
@@ -837,7 +837,7 @@ ld.selfcheck(
         "the latents have become smaller, so the SNR falls": 6 + math.log(8),
         "log-SNR is a natural logarithm: take the logarithm of the factor": 6 / 8,
     },
-)
+);
 
 # %% [markdown]
 # **2 (pencil).** *What a code can carry.* A codebook of 64 entries is used like this: one entry by half of the inputs, 32 others by the rest,
@@ -863,7 +863,7 @@ ld.selfcheck(
         "that counts the codes in use; perplexity weighs them": 33.0,
         "in nats the exponential is e to the entropy, not 2 to it": 2**surprise,
     },
-)
+);
 
 
 # %% [markdown]
@@ -904,7 +904,7 @@ ld.selfcheck(
         "coordinates are centred, not yet scaled by their standard deviation": math.sqrt(3)
         * F.normalize(y - y.mean(0, keepdim=True), dim=2),
     },
-)
+);
 
 
 # %% [markdown]
@@ -982,7 +982,7 @@ ld.selfcheck(
         "that is the ratio of the losses; the rise is one less": 1 + r,
         "nothing changes when z is rolled: is it rolled along the sequences (dimension 0)?": 0.0,
     },
-)
+);
 
 # %% [markdown]
 # **6 (experiment).** *No stage 1.* Train `build(seed=0)` by `ld.fit(model, task, steps=ld.budget(800), stage1=0.0)`. Answer with the largest change of
@@ -1005,7 +1005,7 @@ print(f"spread {unlearned['spread']:.3f}, z response {unlearned['response']:.3f}
 # share. **Neither a healthy spread nor a z response makes a latent good**: the excess tells. That is why the table has more than one column.
 
 # %% tags=["check"]
-ld.selfcheck(6, answer, 0.0, tol=1e-9)
+ld.selfcheck(6, answer, 0.0, tol=1e-9);
 
 # %% [markdown]
 # **7 (experiment).** *Slots and dimensions.* Train the sandbox with both cures (`train(model, "training", stage1=0.3)`) for
@@ -1038,4 +1038,4 @@ ld.selfcheck(
     [1.0, 1.0, 1.0],
     tol=0.1,
     mistakes={"that is the norm of a slot, not the spread": [math.sqrt(2), math.sqrt(8), math.sqrt(2)]},
-)
+);

@@ -26,6 +26,7 @@ import json
 import math
 import os
 import tempfile
+import textwrap
 from html import escape
 from pathlib import Path
 
@@ -264,7 +265,7 @@ for nfe in (2, 4, 8):
         for k in range(2):
             print("   ", run.text(k))
             if toy:
-                print("       ", data.explain(run.tokens[k : k + 1])[0][:150])
+                print(textwrap.indent(textwrap.fill(data.explain(run.tokens[k : k + 1])[0], 84), " " * 8))
     print()
 
 # %% [markdown]
@@ -480,8 +481,9 @@ health = {}
 for name, model in latent.items():
     health[name] = ld.textmetrics.latent_health(model, held, token_steps=(1, 4), n=ld.budget(256, 32))
     for k, about in health[name]["token_steps"].items():
-        costs = ", ".join(f"{what} {v}" for what, v in about["nll"].items())
-        print(f"{name:16}{k} token step{'s' * (k > 1)}, nats per token: {costs}")
+        if len(health) == k == 1:
+            print(f"{'nats per token':16}{'steps':>6}" + "".join(f"{what:>18}" for what in about["nll"]))
+        print(f"{name:16}{k:>6}" + "".join(f"{str(v):>18}" for v in about["nll"].values()))
 
 # %% [markdown]
 # **What to see.** A sentence's own $z$ makes it cheap, a wrong one is worse than none: the words *believe* $z$. That is what an informative latent looks like.
@@ -490,9 +492,10 @@ for name, model in latent.items():
 
 # %%
 if toy:
+    print(f"{'excess, nats':16}" + "".join(f"{what:>14}" for what in health["di-seq, here"]["one_step"]))
     for name, about in health.items():
-        costs = ", ".join(f"{what} {v.value:.1f} ± {v.stderr:.1f}" for what, v in about["one_step"].items())
-        print(f"{name:16}{costs}")
+        costs = (f"{v.value:.1f} ± {v.stderr:.1f}" for v in about["one_step"].values())
+        print(f"{name:16}" + "".join(f"{cost:>14}" for cost in costs))
 
 # %% [markdown]
 # **What to see.** `own` beside `encoder` (fresh data's latents): where they agree, the latent half has learned its law, and only the token half can be improved. Where `own` is far worse, the
@@ -506,7 +509,7 @@ if toy:
 # %%
 run = write(long["di-seq"], 24, 6, seed=5)
 for k, (t_x, t_z) in enumerate(run.knots):
-    print(f"after {k} calls (t_x {t_x:.2f}, t_z {t_z:.2f}): {run.text(0, k)}")
+    print(f"t_x {t_x:.2f}, t_z {t_z:.2f}: {run.text(0, k).replace('[MASK]', '__')}")
 
 # %%
 without = limit if toy else long["mdlm"]
@@ -575,7 +578,10 @@ if tiny:
 kept = shelf / "lm1b-tiny-report.json"
 if kept.is_file():
     report = json.loads(kept.read_text(encoding="utf-8"))
-    print(table(report))
+    extras = ("token_steps", "latent_steps", "distinct_1", "distinct_2", "repetition", "empty", "seconds")
+    report["rows"] = [{k: v for k, v in row.items() if k not in extras} for row in report["rows"]]
+    for line in table(report).splitlines():
+        print(textwrap.fill(line, 96, subsequent_indent="    "))
     ld.plots.comparison(report)
 else:
     print("No report of the tiny LM1B models is here.")

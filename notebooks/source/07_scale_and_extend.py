@@ -140,7 +140,7 @@ assert abs(by_hand / counted - 1) < 0.05
 # %% [markdown]
 # **What to see.** Below: visible tokens are not predicted, so the head and the end of the last block skip them. The rule is right to tens of per
 # cent, and that is what it is for. (Attention's own products, $12LW$ FLOPs for each token and block, come on top and are small while $2L\ll W\cdot 6$;
-# `co-seq` adds four cheap latent-only passes a sequence.)
+# `co-seq` adds latent-only passes, four vectors a sequence.)
 #
 # Now the third number. Divide the counted FLOPs by the seconds of a step, and you have what this machine reaches. With it, or with that of a
 # machine you want to rent, the rule gives hours:

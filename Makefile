@@ -113,7 +113,8 @@ checkpoints: install  ## train and score again the models that ship in data/chec
 	$(call CHECKPOINT,binsaw-di-seq,--task binsaw --system di-seq --dim 4 --steps 2500)
 	$(call CHECKPOINT,binsaw-co-joint,--task binsaw --system co-joint --dim 2 --steps 3000 --few-step2 0.5 --ema 0.999)
 	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --codes 16 --dim 4 --steps 10000 --few-step2 0.5 --ema 0.999 --stage1 0.12 --own-share 0.9 --off-path-share 0.05)
-	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --steps 3000)
+	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --network text --few-step2 0.5 --ema 0.999 --steps 9000)
+	$(call CHECKPOINT,newswire-co,--task newswire --limit 20000 --system co-seq --encoder minilm --slots 1 --dim 16 --width 96 --network text --own-share 0.5 --off-path-share 0.05 --few-step2 0.5 --ema 0.999 --steps 8000 --log-snr-max 3 --lr 2e-3)
 	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --late-codes --stage1 0.3 --few-step1 1.0 --few-step2 0.5 --ema 0.999 --own-share 0.8 --steps 10000)
 
 # Text is not in the repository. LM1B=FILE: sentences of the benchmark, one a line; see data/README.md for those that were used.

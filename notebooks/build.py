@@ -18,6 +18,7 @@ import argparse
 import base64
 import io
 import os
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
@@ -100,6 +101,18 @@ def run(nb, folder: Path, seconds: int = 900):
     return nb
 
 
+def pace(nb) -> str:
+    """What a run took, and its slowest cell: none should need more than six minutes."""
+    took = {}
+    for cell in nb.cells:
+        when = cell.metadata.get("execution", {})
+        if "shell.execute_reply" in when:
+            begin, end = (datetime.fromisoformat(when[k]) for k in ("iopub.execute_input", "shell.execute_reply"))
+            took[cell.id] = (end - begin).total_seconds()
+    slowest = max(took, key=took.get)
+    return f"{sum(took.values()):.0f} s; slowest cell {slowest}: {took[slowest]:.0f} s"
+
+
 def clean(nb):
     """Leave what a page without a kernel shows: no widget state (GitHub refuses it), no progress bars, no timings."""
     nb.metadata = nbformat.from_dict(KERNEL)
@@ -149,7 +162,9 @@ def main(arguments=None) -> None:
             folder.mkdir(exist_ok=True)
             if folder != HERE:
                 os.environ["LDDM_STRICT"] = "1"  # a solution that fails its own check is none
-            done = clean(run(nb, folder))
+            done = run(nb, folder)
+            print("   ", pace(done), flush=True)
+            done = clean(done)
             os.environ.pop("LDDM_STRICT", None)
             nbformat.write(done, folder / f"{name}.ipynb")
 

@@ -114,6 +114,20 @@ def test_a_code_first_goes_through_the_ceiling_of_few_steps(book, seed):
     assert shares["limit", 2] < 0.03 and shares["limit", 4] < 0.12 and shares["limit", 8] < 0.4
 
 
+@pytest.mark.parametrize("seed", FIRST)
+def test_the_frozen_latents_go_through_it_from_four_calls_on(book, seed):
+    """512 sentences: standard errors are 0.02. Below `di-seq`, and below the truth."""
+    frozen = ld.load("newswire-co")
+    share = {}
+    for name, model in (("limit", book["limit"]), ("frozen", frozen)):
+        for nfe in (4, 8):
+            run = model.sample(512, *split(model, nfe), seed=seed)
+            share[name, nfe] = float(book["news"].coherent(run.tokens).double().mean())
+    assert all(share["frozen", nfe] > share["limit", nfe] for nfe in (4, 8))
+    twenty = frozen.sample(512, *split(frozen, 20), seed=seed)
+    assert 0.5 < book["news"].coherent(twenty.tokens).double().mean() < 0.85
+
+
 TRICKS = [
     dict(temperature=0.7), dict(temperature=0.4), dict(top_p=0.4), dict(order="confidence"),
     dict(order="confidence", temperature=0.5),
@@ -128,14 +142,18 @@ def cheat(seed, n=256, **options):
 
 
 @pytest.mark.parametrize("seed", FIRST)
-def test_every_trick_lowers_the_entropy_and_none_makes_sense(seed):
-    (plain, entropy, _), lower = cheat(seed), []
+def test_every_trick_makes_sense_and_the_last_ones_leave_out_stories(seed):
+    """Of 256 sentences: standard errors of a share are 0.03, five seeds differ by 0.08 in entropy."""
+    plain, entropy, texts = cheat(seed)
+    assert 0.55 < plain["coherent"] < 0.85 and len(set(texts)) > 240
     for options in TRICKS:
-        s, h, _ = cheat(seed, **options)
-        assert h < entropy - 0.05 and s["coherent"] < 0.05, options
-        lower.append((h, s["mode_tv"]))
-    assert plain["coherent"] < 0.05
-    assert lower[-1][0] == min(h for h, _ in lower) < entropy - 0.8 and lower[-1][1] > plain["mode_tv"] + 0.3
+        s, h, texts = cheat(seed, **options)
+        assert s["coherent"] > plain["coherent"] + 0.08, options
+        if "order" not in options:
+            assert abs(h - entropy) < 0.25 and s["mode_tv"] < 0.3, "a bargain"
+        else:
+            assert h < entropy - 0.4 and s["mode_tv"] > 0.4, "dearly bought"
+    assert h < entropy - 1 and s["mode_tv"] > 0.6 and len(set(texts)) < 130, "a parrot"
 
 
 def test_a_sentences_own_code_is_read_and_another_one_believed(book):
@@ -196,9 +214,9 @@ def test_a_judge_prefers_the_dull_to_the_real(book):
         return judge.perplexity(texts[:128], progress=False).value
 
     real = ppl([news.decode(row) for row in news.sample(128, seed=21)])
-    plain, *dull = (ppl(cheat(3, 128, **options)[2]) for options in ({}, TRICKS[1], *TRICKS[3:]))
-    assert plain.value > 2 * real.value and all(v.value < 0.8 * plain.value for v in dull)
-    assert dull[-1].value + 2 * dull[-1].stderr < real.value, "of sentences none of which is coherent"
+    plain, ordered, parrot = (ppl(cheat(3, 128, **options)[2]) for options in ({}, *TRICKS[3:]))
+    assert plain.value > 0.9 * real.value and parrot.value < ordered.value < 0.9 * plain.value
+    assert parrot.value < 0.75 * real.value, "of few sentences, again and again"
     mixed = ppl(book["limit"].generate_text(128, token_steps=2, seed=2).texts())
     written = ppl(book["writer"].generate_text(128, *split(book["writer"], 2), seed=2).texts())
     assert mixed.value > 1.5 * written.value

@@ -120,8 +120,8 @@ ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=24)
 # and cannot take a word back. `di-seq` chooses one code in its first call, the code fixes the story, and three calls write it. Point at a word
 # to see how sure the model was.
 #
-# **Be fair.** `newswire-mdlm` is small and was trained briefly; it has not learned this task well at *any* number of steps. Fair
-# comparisons are those with the exact predictor.
+# **Be fair.** `newswire-mdlm` is small and was trained for minutes: it stays below the exact predictor, the best that any masked diffusion
+# without latents can be. Fair comparisons are those with the exact predictor.
 #
 # ## 4. The order of unmasking
 #

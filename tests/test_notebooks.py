@@ -152,6 +152,14 @@ def test_solutions_without_a_heading_for_the_exercises_are_refused(tmp_path):
         build.build(tmp_path / "09_x.py")
 
 
+def test_a_build_tells_its_slowest_cell():
+    cells = [nbformat.v4.new_markdown_cell("text")]
+    for k, (begin, end) in enumerate([("00:00", "00:09"), ("00:09", "02:00")]):
+        times = {"iopub.execute_input": f"2026-01-01T10:{begin}Z", "shell.execute_reply": f"2026-01-01T10:{end}Z"}
+        cells.append(nbformat.v4.new_code_cell(id=f"c{k}", metadata={"execution": times}))
+    assert build.pace(nbformat.v4.new_notebook(cells=cells)) == "120 s; slowest cell c1: 111 s"
+
+
 def test_on_colab_the_course_is_fetched(tmp_path, monkeypatch):
     """In a stand-in for Colab: a module of that name, and a repository of one file at the address that is asked for."""
     from types import ModuleType, SimpleNamespace

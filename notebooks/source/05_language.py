@@ -466,8 +466,8 @@ if judge is not None:
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %% [markdown]
-# **What to see.** The further to the left, the lower: less entropy, lower Gen PPL. A mild sharpening is a bargain in this world of few words: it leaves out what the network wrongly holds possible, for a
-# tenth of a nat or two. The last trick ends *far below real sentences*, and its sentences are coherent, too. By Gen PPL and coherence it would be the best system of the notebook. It is the worst: most
+# **What to see.** By and large: the further to the left, the lower. A mild sharpening is a bargain in this world of few words: it leaves out what the network wrongly holds possible, for little
+# entropy. The last trick ends *far below real sentences*, and its sentences are coherent, too. By Gen PPL and coherence it would be the best system of the notebook. It is the worst: most
 # sentences are copies of each other, and `mode TV` says that most stories are never told. A fluent parrot. Only the columns that ask for *variety* tell. And `confidence` looks
 # innocent, since no probability is changed; it cheats most.
 #

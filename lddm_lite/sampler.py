@@ -105,7 +105,8 @@ def sample(
     latents follow `even` for both of the latter. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM.
     `latent_temperature`: of the draws of codes; ValueError other than 1 without discrete latents. All but `order`
     and `eta` trade entropy for likelihood when they sharpen, and so does `order="confidence"`: look at both.
-    `progress(done, total)` is called after each network call; what it raises ends the run.
+    `progress(done, total)` is called after each step; what it raises ends the run. A step is one network call (NFE), in
+    which only those sequences take part that change.
     """
     draws = Draws(temperature, eta, top_p, order, latent_temperature)
     if latent_temperature != 1 and model.config.latent != "discrete":

@@ -195,7 +195,7 @@ right.set_ylabel("");
 
 # %% [markdown]
 # **What to see.** Left, at equal total cost: `mdlm` stays above the dashed limit, which no masked diffusion can beat. `co-seq` is under
-# that limit where calls are few (of five trainings with other seeds one just reaches it with five calls, the others fall below). Right, counting token steps only: `co-seq` is near zero with a *single* parallel draw of all bits. An
+# that limit where calls are few (not with every training: seed 3 has 1.8 nats at five calls, where the limit is lower). Right, counting token steps only: `co-seq` is near zero with a *single* parallel draw of all bits. An
 # excess slightly below zero is no miracle: it says that samples are a little more typical than data, which is why the table also
 # compares the hidden shifts: `mode TV` is how far their shares are from the true ones (total variation), with that of fresh data beside it.
 

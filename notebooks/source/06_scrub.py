@@ -3,7 +3,7 @@
 #
 # **After this notebook you can** put systems side by side at the same number of network calls, say what an order of unmasking
 # costs in entropy, fill gaps and tell why a model fails at it, walk through a latent space, sample along any path, read a run
-# as arrays, and keep a run as a file, a page or a film. Nothing is trained here: seven small models ship with the project.
+# as arrays, and keep a run as a file, a page or a film. Nothing is trained here: seven of the small models that ship are loaded.
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|

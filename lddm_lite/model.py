@@ -121,8 +121,9 @@ class LatentDiffusion(nn.Module):
         """z_0 of sequences [B, L]: [B, m, d] float, [B, m] codes, or None. Stochastic encoders draw from `g`."""
         if self.encoder is None:
             return None
+        x = x.to(self.device)
         if getattr(self.encoder, "stochastic", False):
-            return self.encoder(x, checks.generator(0) if g is None else g)
+            return self.encoder(x, checks.generator(0, self.device) if g is None else g)
         return self.encoder(x)
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:

@@ -7,7 +7,9 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | Python, a little probability; no diffusion background | about 4 minutes | not measured | 1 GB |
+# | Python, a little probability; no diffusion background | about 4 minutes | the same: none is used | 1 GB |
+#
+# Symbols:
 #
 # | symbol | meaning |
 # |---|---|

@@ -7,7 +7,7 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | notebook 01; entropy, KL divergence, conditional expectation | about 2 minutes of computing (both cores busy otherwise) | not measured; it needs none | 2 GB |
+# | notebook 01; entropy, KL divergence, conditional expectation | about 2 minutes of computing (both cores busy otherwise) | the same: none is used | 2 GB |
 #
 # Nothing is trained. Every identity is derived in a few lines and then **checked by the cell below it**, on a task so small that all
 # expectations are sums. A cell prints both sides and stops the notebook if they differ.

@@ -7,7 +7,9 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | notebooks 00 and 01; 02 helps | about 13 minutes of CPU time on one core | not measured | 1 GB |
+# | notebooks 00 and 01; 02 helps | about 13 minutes of CPU time on one core | the same: none is used | 1 GB |
+#
+# Symbols:
 #
 # | symbol | meaning |
 # |---|---|

@@ -7,7 +7,9 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | notebook 00; 02 helps | about 4 minutes of CPU time on one core | not measured | 1 GB |
+# | notebook 00; 02 helps | about 4 minutes of CPU time on one core | the same: none is used | 1 GB |
+#
+# Symbols:
 #
 # | symbol | meaning |
 # |---|---|

@@ -7,7 +7,9 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | `00` to `04`; for two sections two packages, see below | about 10 minutes | not measured | 2 GB |
+# | `00` to `04`; for two sections two packages, see below | about 10 minutes | `newswire`: the same; `lm1b`: 18 for training, at most; the rest is not measured | 2 GB |
+#
+# Symbols:
 #
 # | symbol | in code | what it is |
 # |---|---|---|
@@ -38,6 +40,7 @@ from tqdm.auto import tqdm
 import lddm_lite as ld
 from lddm_lite import sampler, tokenstore
 from lddm_lite.budgets import split
+from lddm_lite.dryrun import estimate
 from lddm_lite.latentmap import LatentMap
 from lddm_lite.reporttable import table
 
@@ -48,8 +51,9 @@ torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # ## 1. One notebook, two settings
 #
 # The same cells serve both. `"newswire"` needs no download, runs on a CPU and has exact answers. `"lm1b"` is real news (One Billion Word benchmark),
-# for one GPU: it fetches a part of the archive, or reads the file that `LM1B_FILE` names, any UTF-8 text with a sentence a line. (Without a GPU the models
-# are smaller and take hours. Conclusions in this notebook are drawn from the newswire.)
+# for one GPU: it fetches a part of the archive, or reads the file that `LM1B_FILE` names, any UTF-8 text with a sentence a line. There each of three trainings
+# gets six minutes: a few steps are timed first, and as many are taken as fit. (Without a GPU the models are smaller, and a training gets an hour.
+# Conclusions in this notebook are drawn from the newswire.)
 
 # %% tags=["setup"]
 SETTING = os.environ.get("SETTING", "newswire")  # or "lm1b"
@@ -88,6 +92,7 @@ if toy:
 else:
     file = os.environ.get("LM1B_FILE") or ld.text.lm1b(S["sentences"])
     data, held = ld.text.from_file(file, length=S["length"]).split(0.05)
+    S["minutes"] = 6 if device == "cuda" else 60
     if device == "cuda":
         S["fit"] |= dict(precision="bf16")
 print(f"{SETTING}: length {data.length}, vocabulary {data.vocab:,}, on {device}")
@@ -110,10 +115,11 @@ for text in sentences(held.sample(6, seed=2)):
 # %%
 some = sentences(held.sample(400, seed=3))
 small = ld.text.from_lines(some, vocab=160, length=96)
+one = min(some, key=len)
 print(f"{'id':>4}  token")
-for i in small.encode(some[0])[:14].tolist():
+for i in small.encode(one)[:14].tolist():
     print(f"{i:>4}  {small.labels[i]}")
-print("back to text:", small.decode(small.encode(some[0])))
+print("back to text:", small.decode(small.encode(one)))
 
 # %% [markdown]
 # With few pieces to choose from, names fall apart, and the same sentence is longer. A loss **per token** therefore means nothing without its tokenizer;
@@ -173,11 +179,22 @@ short = {
 }
 for name, model in short.items():
     print(f"{name}: {sum(p.numel() for p in model.denoiser.parameters()):,} parameters in the denoiser")
-histories = {"mdlm": ld.fit(short["mdlm"], data, steps=S["steps"]["mdlm"], seed=0, **S["fit"])}
+
+
+def train(name, model, data, **options):
+    """The steps of this setting, or as many as fit into its minutes."""
+    steps = S["steps"][name]
+    if "minutes" in S:
+        forecast = estimate(model, data, ld.TrainConfig(steps=steps, **options))  # times a few steps
+        steps = max(1, min(steps, int(steps * 60 * S["minutes"] / forecast.seconds)))
+        print(f"{name}: {steps:,} steps, {forecast.seconds / S['steps'][name]:.2g} s each")
+    return ld.fit(model, data, steps=steps, seed=0, **options)
+
+
+histories = {"mdlm": train("mdlm", short["mdlm"], data, **S["fit"])}
 
 # %%
-options = S["fit"] | S["few"]
-histories["di-seq"] = ld.fit(short["di-seq"], data, steps=S["steps"]["di-seq"], seed=0, **options)
+histories["di-seq"] = train("di-seq", short["di-seq"], data, **S["fit"], **S["few"])
 
 # %% tags=["figure"]
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
@@ -301,7 +318,7 @@ texts = sentences(probe)
 try:
     frozen = FrozenEncoder("minilm", **S["frozen"]).fit_statistics(texts)
     z = frozen.encode(texts)
-    raw = pool(*frozen.embed(texts[:256]), slots=S["frozen"]["slots"])
+    raw = pool(*frozen.embed(texts[:256]), slots=S["frozen"]["slots"]).cpu()
     print(f"latents {tuple(z.shape)}, norm of a slot {z.norm(dim=-1).mean():.3f}, sqrt(d) {math.sqrt(z.shape[-1]):.3f}")
 except ImportError as e:
     frozen = None
@@ -362,7 +379,7 @@ if frozen is not None:
     corpus = ld.tasks.Corpus(data, ld.budget(3000, 64), seed=6) if toy else data  # fixed sentences, each encoded once
     options = S["model"] | S["frozen"] | dict(encoder="minilm")
     coseq = ld.LatentDiffusion.preset("co-seq", corpus, seed=0, **options).to(device)
-    history = ld.fit(coseq, corpus, steps=S["steps"]["co-seq"], seed=0, **S["fit"])
+    history = train("co-seq", coseq, corpus, **S["fit"])
     print(history)
     print("\n".join(write(coseq, 3, 20, seed=0).texts()))
     if toy:

@@ -7,7 +7,9 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | `00_start_here`; `01` to `03` help | about 1 minute | not measured | 1 GB |
+# | `00_start_here`; `01` to `03` help | about 1 minute | the same: none is used | 1 GB |
+#
+# Symbols:
 #
 # | symbol | in code | what it is |
 # |---|---|---|

@@ -7,7 +7,9 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | notebooks 00 to 04 | about 4 minutes of CPU time on one core | not measured | 2 GB |
+# | notebooks 00 to 04 | about 4 minutes of CPU time on one core | the same: none is used | 2 GB |
+#
+# Symbols:
 #
 # | symbol | meaning |
 # |---|---|

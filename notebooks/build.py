@@ -1,4 +1,5 @@
 """Make the notebooks from notebooks/source: `make notebooks` builds and runs them all; name some to build only those.
+After a change of prose alone, --prose takes over the outputs that are there, and runs nothing.
 
 A source is a Python file in cells (`# %%`, jupytext's percent format). Tags of a cell tell what becomes of it:
 
@@ -146,10 +147,22 @@ def smaller(png: str) -> str:
     return base64.b64encode(out.getvalue()).decode() if out.tell() < len(png) * 3 / 4 else png
 
 
+def with_outputs(nb, path: Path):
+    """The notebook with the outputs of the one at `path`. ValueError if their code differs."""
+    new, old = ([c for c in cells if c.cell_type == "code"] for cells in (nb.cells, nbformat.read(path, 4).cells))
+    if [c.source for c in new] != [c.source for c in old]:
+        raise ValueError(f"{path.name}: its code is not that of the source any more; build it without --prose")
+    for cell, before in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    return nb
+
+
 def main(arguments=None) -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("names", nargs="*", help="such as 01_masked_diffusion (default: all)")
-    chosen = p.parse_args(arguments).names
+    p.add_argument("--prose", action="store_true", help="keep the outputs; fails where code has changed")
+    o = p.parse_args(arguments)
+    chosen = o.names
     known = {s.stem: s for s in sources()}
     for name in chosen or known:
         if name not in known:
@@ -160,6 +173,9 @@ def main(arguments=None) -> None:
                 continue
             print(folder.name, name, flush=True)
             folder.mkdir(exist_ok=True)
+            if o.prose:
+                nbformat.write(with_outputs(nb, folder / f"{name}.ipynb"), folder / f"{name}.ipynb")
+                continue
             if folder != HERE:
                 os.environ["LDDM_STRICT"] = "1"  # a solution that fails its own check is none
             done = run(nb, folder)

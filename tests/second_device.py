@@ -13,7 +13,7 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 GPU, CPU = torch.device("cuda:0"), torch.device("cpu")
 MIXES = {"copy_", "_to_copy", "set_", "_has_compatible_shallow_copy_type"}  # take tensors of several devices
@@ -154,11 +154,9 @@ class _Above(TorchFunctionMode):
             out = func(*args, **kwargs)
         finally:
             self.factory.pop()
-        if asked is not None:
-            for t in tree_leaves(out):
-                if isinstance(t, torch.Tensor):
-                    self.places.set(t, place)
-        return out
+        if asked is None:
+            return out
+        return tree_map(lambda t: self.moved(t, place) if isinstance(t, torch.Tensor) else t, out)
 
 
 @contextmanager

@@ -152,6 +152,19 @@ def test_solutions_without_a_heading_for_the_exercises_are_refused(tmp_path):
         build.build(tmp_path / "09_x.py")
 
 
+def test_prose_can_change_without_a_run(tmp_path):
+    (tmp_path / "09_x.py").write_text(SOURCE)
+    student, _ = build.build(tmp_path / "09_x.py")
+    student.cells[2].outputs = [nbformat.v4.new_output("stream", text="shown\n")]
+    nbformat.write(student, tmp_path / "09_x.ipynb")
+    (tmp_path / "09_x.py").write_text(SOURCE.replace("# # A title", "# # Another title"))
+    again = build.with_outputs(build.build(tmp_path / "09_x.py")[0], tmp_path / "09_x.ipynb")
+    assert again.cells[0].source == "# Another title" and again.cells[2].outputs[0].text == "shown\n"
+    (tmp_path / "09_x.py").write_text(SOURCE.replace("a = 1", "a = 2"))
+    with pytest.raises(ValueError, match="09_x.ipynb: its code is not that of the source"):
+        build.with_outputs(build.build(tmp_path / "09_x.py")[0], tmp_path / "09_x.ipynb")
+
+
 def test_a_build_tells_its_slowest_cell():
     cells = [nbformat.v4.new_markdown_cell("text")]
     for k, (begin, end) in enumerate([("00:00", "00:09"), ("00:09", "02:00")]):

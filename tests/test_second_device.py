@@ -56,6 +56,7 @@ def test_what_the_pretended_device_catches(gpu):
         there.numpy()
     assert (there * 2.0 + torch.tensor(1.0)).tolist() == [3.0] * 3  # a number from the CPU may join
     assert there[torch.tensor([0, 2])].device.type == "cuda"  # and so may indices
+    assert torch.as_tensor(there, device="cpu").device.type == "cpu" != there.device.type  # a copy, not the same anew
     before = torch.Generator().manual_seed(3)
     after = torch.Generator(gpu).manual_seed(3)
     assert torch.equal(torch.rand(4, generator=before), torch.rand(4, generator=after, device=gpu).cpu())
@@ -63,7 +64,7 @@ def test_what_the_pretended_device_catches(gpu):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_each_system_does_there_what_it_does_on_the_cpu(system, tmp_path):
-    """Training with validation, a checkpoint and going on from it, the bound, samples, infilling, and all reports."""
+    """Training with validation, a saved model, samples, infilling, the bound and its curve, reports."""
 
     def everything(device, out):
         trained(system, device, out=out, validate_every=3, held_out=TASK)

@@ -134,13 +134,12 @@ class _Above(TorchFunctionMode):
                     place, rest = self.places.get(a), [*rest, a.dtype]
                 elif isinstance(a, (str, torch.device)):
                     place = _device(a)
-                elif a is not None:
+                elif isinstance(a, torch.dtype):
                     rest.append(a)
             asked = kwargs.pop("device", None)
             place = place if asked is None else _device(asked)
             if place is not None and place.type not in ("cuda", "cpu"):  # "meta"
                 return func(t, place, *rest, **kwargs)
-            rest = [a for a in rest if isinstance(a, torch.dtype)]
             out = func(t, *rest, **kwargs) if rest or kwargs.get("dtype") else t
             return out if place is None else self.moved(out, place)
         given = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]

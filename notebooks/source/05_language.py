@@ -40,7 +40,6 @@ from tqdm.auto import tqdm
 import lddm_lite as ld
 from lddm_lite import sampler, tokenstore
 from lddm_lite.budgets import split
-from lddm_lite.dryrun import estimate
 from lddm_lite.latentmap import LatentMap
 from lddm_lite.reporttable import table
 
@@ -185,9 +184,10 @@ def train(name, model, data, **options):
     """The steps of this setting, or as many as fit into its minutes."""
     steps = S["steps"][name]
     if "minutes" in S:
-        forecast = estimate(model, data, ld.TrainConfig(steps=steps, **options))  # times a few steps
-        steps = max(1, min(steps, int(steps * 60 * S["minutes"] / forecast.seconds)))
-        print(f"{name}: {steps:,} steps, {forecast.seconds / S['steps'][name]:.2g} s each")
+        forecast = ld.dryrun.estimate(model, data, ld.TrainConfig(steps=steps, **options))  # times a few steps
+        each = forecast.seconds / steps
+        steps = max(1, min(steps, int(60 * S["minutes"] / each)))
+        print(f"{name}: {steps:,} steps, {each:.2g} s each")
     return ld.fit(model, data, steps=steps, seed=0, **options)
 
 

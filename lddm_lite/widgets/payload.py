@@ -1,4 +1,5 @@
-"""The bytes a widget's data travel in, and the HTML around them: one format for live widgets, outputs and pages."""
+"""The bytes a widget's data travel in, and the HTML around them: one format for live widgets,
+outputs and pages."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from importlib import resources
 
 import numpy as np
 
+from .es_modules import inline
+
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
 _TYPES = {"u1": "|u1", "u2": "<u2", "u4": "<u4", "i4": "<i4", "f4": "<f4"}
@@ -19,10 +22,11 @@ _START = "// --start--\n"  # what follows starts one widget; what precedes is th
 
 
 def pack(head: dict, arrays: dict[str, np.ndarray]) -> bytes:
-    """One compressed block: the length of a JSON head, the head, the arrays, each at a multiple of 8 bytes.
+    """One compressed block: the length of a JSON head, the head, the arrays, each at a multiple of
+    8 bytes.
 
-    Floats travel as float32, integers as the smallest type that holds them. ValueError for other kinds of array, and
-    for negative integers beyond int32.
+    Floats travel as float32, integers as the smallest type that holds them. ValueError for other
+    kinds of array, and for negative integers beyond int32.
 
     >>> unpack(pack({"title": "x"}, {"a": np.array([1, 300])}))["a"].tolist()
     [1, 300]
@@ -77,22 +81,33 @@ def unpack(block: bytes) -> dict:
 
 
 @functools.cache
-def bundle(*files: str) -> str:
-    """The browser code of a widget: styles, kit, the given files (.css, .js) of `static/`, and the mounting."""
-    static = resources.files(__package__).joinpath("static")
+def bundle(kind: str) -> str:
+    """The browser code of a widget as one script: for the kind "path-explorer", the ES module
+    `static/path_explorer.js` and all that it imports. One of these, styles.js, is made here: it
+    exports `CSS`, the text of `style.css` and `path_explorer.css`.
 
-    def read(name):
-        return static.joinpath(name).read_text("utf-8")
+    The script declares `startHtml`, `initialize` and `render` (mount.js). ValueError, with file and
+    line, for modules that do not fit together.
 
-    styles = "".join(read(f) for f in ("style.css", *(f for f in files if f.endswith(".css"))))
-    code = [read(f) for f in ("kit.js", *(f for f in files if f.endswith(".js")), "mount.js")]
-    return "\n".join([f"const CSS = {json.dumps(styles)};", *code])
+    >>> "function startHtml(" in bundle("scrubber")
+    True
+    """
+    static, name = resources.files(__package__).joinpath("static"), kind.replace("-", "_")
+
+    def read(file):
+        if file == "styles.js":
+            css = "".join(read(f) for f in ("style.css", f"{name}.css"))
+            return f"export const CSS = {json.dumps(css)};\n"
+        return static.joinpath(file).read_text("utf-8")
+
+    return inline(f"{name}.js", read)
 
 
 def fragment(
     code: str, uid: str, kind: str, block: bytes, state: dict, bus: str = "", still: bytes | None = None, alt: str = ""
 ) -> str:
-    """HTML that shows a widget without a kernel and without a network; where scripts are stripped, the `still` (PNG).
+    """HTML that shows a widget without a kernel and without a network; where scripts are stripped,
+    the `still` (PNG).
 
     Nothing from data appears in it except inside the base64 block, and `alt`, which is escaped.
     """

@@ -1,7 +1,14 @@
 // The latent explorer: the map, the sequence looked at, and the walk between two picked ones.
+import { CYCLE, PALETTES } from "./colours.js";
+import { el } from "./elements.js";
+import { lookOf, pointMap } from "./latent_explorer_map.js";
+import { sequences, walkRows } from "./latent_explorer_rows.js";
+import { register } from "./mount.js";
+import { clamp } from "./numbers.js";
+
 const BEAT = 700; // ms a step is shown while playing
 
-kinds["latent-explorer"] = (frame, app, link) => {
+register("latent-explorer", (frame, app, link) => {
   const { head, arrays } = app, [n, length] = arrays.tokens.shape;
   const shown = sequences(head), row = (array, i) => Array.from(array.data.subarray(i * length, (i + 1) * length));
   const sequence = (i) => row(arrays.tokens, i);
@@ -20,7 +27,7 @@ kinds["latent-explorer"] = (frame, app, link) => {
     walks.set(`${j}-${i}`, { steps: [...steps].reverse(), way: [...way].reverse() });
   }
 
-  let palette = PALETTES.light, picked = [], step = 0, timer = null, walk = null, width = 0, looked = null, tour = 0;
+  let palette = PALETTES.light, picked = [], step = 0, timer = null, walk = null, width = 0, tour = 0;
   const live = el("div", { class: "live", "aria-live": "polite" });
   const message = el("p", { class: "message", role: "status", hidden: true });
   const say = (text) => ((message.textContent = text), (message.hidden = !text));
@@ -57,7 +64,6 @@ kinds["latent-explorer"] = (frame, app, link) => {
   const readoutBox = el("div", { class: "readout" }, readoutName, readoutBody);
   let readoutPart = null;
   function readout(i) {
-    looked = i;
     readoutName.textContent = i === null ? "No sequence under the pointer" : nameOf(i);
     readoutPart = i === null ? null : shown.show(sequence(i));
     readoutBody.replaceChildren(readoutPart ? readoutPart.element : el("span", { class: "soft", text: "Point at the map, or move over it with the arrow keys." }));
@@ -170,4 +176,4 @@ kinds["latent-explorer"] = (frame, app, link) => {
     },
     close: stop,
   };
-};
+});

@@ -1,5 +1,11 @@
-// The map: points on a canvas, another canvas above it for what moves, and the ways of reaching a point.
-const SHAPES = ["circle", "square", "triangle", "diamond"], KEPT = 27, NEAR = 14, JUMP = 60;
+// The map: points on a canvas, another canvas above it for what moves, and the ways of reaching a
+// point.
+import { CYCLE, GROUPS, PALETTES, ramp } from "./colours.js";
+import { el, fit } from "./elements.js";
+import { nearest, spacing, spread, toward, turn } from "./latent_explorer_places.js";
+import { clamp, projector } from "./numbers.js";
+
+const SHAPES = ["circle", "square", "triangle", "diamond"], KEPT = 27, JUMP = 60;
 
 function tracePath(g, kind, x, y, r) {
   g.beginPath();
@@ -10,11 +16,11 @@ function tracePath(g, kind, x, y, r) {
 }
 
 // colour and shape of category k
-const lookOf = (k) => (k < KEPT ? { colour: GROUPS[k % 7], shape: SHAPES[k % 4] } : { colour: GROUPS[7], shape: "circle" });
+export const lookOf = (k) => (k < KEPT ? { colour: GROUPS[k % 7], shape: SHAPES[k % 4] } : { colour: GROUPS[7], shape: "circle" });
 
 // app: the payload. on: {focus(i, byKey), choose(i), set(end, i), clear(), live()}.
 // -> {element, focus, draw(state), resize(size), theme(palette), highlight(group)}
-function pointMap(app, on) {
+export function pointMap(app, on) {
   const { head, arrays } = app, coords = arrays.coords.data, n = coords.length / 2, colour = arrays.colour.data;
   const base = el("canvas"), top = el("canvas");
   const element = el("div", { class: "map", tabindex: "0", role: "application", "aria-roledescription": "map",
@@ -24,27 +30,17 @@ function pointMap(app, on) {
   let state = { picked: [], way: null, step: 0 };
   const map = { element, focus: null };
 
-  // pixels between neighbours in a spiral: all of them cover about a sixth of the map
-  const spacing = () => clamp(size * Math.sqrt(0.05 / n), 1.8, 6);
+  const among = (i) => lit === null || colour[i] === lit;
 
   function place() {
     const ring = head.circle ? [[-head.circle, -head.circle, head.circle, head.circle]] : [];
     project = projector([coords, arrays.walk_coords.data, ...ring], size, 22);
-    px = new Float32Array(2 * n);
-    const spiral = spacing();
-    const met = new Map(); // sequences at one place lie in a spiral around it
-    for (let i = 0; i < n; i++) {
-      const [x, y] = project(coords[2 * i], coords[2 * i + 1]);
-      const key = `${coords[2 * i]},${coords[2 * i + 1]}`, k = met.get(key) || 0;
-      met.set(key, k + 1);
-      px[2 * i] = x + spiral * Math.sqrt(k) * Math.cos(k * 2.399963);
-      px[2 * i + 1] = y + spiral * Math.sqrt(k) * Math.sin(k * 2.399963);
-    }
+    px = spread(coords, project, spacing(size, n));
   }
 
   function drawBase() {
     if (!size) return;
-    const g = fit(base, size, size), r = head.circle ? 4.2 : clamp(spacing() * 0.92, 2.2, 4.5);
+    const g = fit(base, size, size), r = head.circle ? 4.2 : clamp(spacing(size, n) * 0.92, 2.2, 4.5);
     g.fillStyle = palette.paper;
     g.fillRect(0, 0, size, size);
     if (head.circle) {
@@ -56,7 +52,7 @@ function pointMap(app, on) {
     g.lineWidth = 0.6;
     for (let i = 0; i < n; i++) {
       const look = head.hue === "groups" ? lookOf(colour[i]) : { shape: "circle", colour: head.hue === "circle" ? ramp(CYCLE, colour[i], true) : "#6c8fb3" };
-      const dim = lit !== null && colour[i] !== lit;
+      const dim = !among(i);
       g.globalAlpha = dim ? 0.12 : 0.92;
       g.fillStyle = look.colour;
       g.strokeStyle = palette.paper === "#ffffff" ? "rgba(28,33,39,0.45)" : "rgba(238,241,244,0.45)";
@@ -105,8 +101,8 @@ function pointMap(app, on) {
     points.forEach(([x, y], k) => {
       if (!k || !head.circle) return g.lineTo(x, y);
       const [x0, y0] = points[k - 1], from = Math.atan2(y0 - cy, x0 - cx), to = Math.atan2(y - cy, x - cx);
-      const turn = Math.atan2(Math.sin(to - from), Math.cos(to - from));
-      g.arc(cx, cy, Math.hypot(x - cx, y - cy), from, from + turn, turn < 0);
+      const by = turn(from, to);
+      g.arc(cx, cy, Math.hypot(x - cx, y - cy), from, from + by, by < 0);
     });
   }
 
@@ -124,29 +120,9 @@ function pointMap(app, on) {
   }
 
   function under(event) {
-    const box = base.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
-    let best = null, least = NEAR * NEAR;
-    const first = !on.live(); // without a kernel only ringed points lead anywhere: they come first
-    for (let i = 0; i < n; i++) {
-      let d = (px[2 * i] - x) ** 2 + (px[2 * i + 1] - y) ** 2;
-      if (first && anchors.has(i) && d < 81) d /= 1e4;
-      if (d < least && (lit === null || colour[i] === lit)) (least = d), (best = i);
-    }
-    return best;
-  }
-
-  // the nearest point within 45 degrees of a direction, from the focused one or from `jump` pixels beyond it
-  function toward(dx, dy, jump) {
-    const x0 = px[2 * map.focus], y0 = px[2 * map.focus + 1];
-    let best = null, least = Infinity;
-    for (let i = 0; i < n; i++) {
-      if (i === map.focus || (lit !== null && colour[i] !== lit)) continue;
-      const x = px[2 * i] - x0, y = px[2 * i + 1] - y0, along = x * dx + y * dy, aside = Math.abs(x * dy - y * dx);
-      if (along <= 1e-6 || aside > along) continue;
-      const d = (along - jump) ** 2 + aside ** 2;
-      if (d < least) (least = d), (best = i);
-    }
-    return best;
+    const box = base.getBoundingClientRect(), free = !on.live();
+    const first = (i) => free && anchors.has(i); // without a kernel only ringed points lead anywhere
+    return nearest(px, event.clientX - box.left, event.clientY - box.top, among, first);
   }
 
   function look(i, byKey) {
@@ -163,7 +139,7 @@ function pointMap(app, on) {
     if (key in ARROWS) {
       const from = map.focus === null;
       if (from) look(a, true);
-      const next = from ? null : toward(...ARROWS[key], e.shiftKey ? JUMP : 0);
+      const next = from ? null : toward(px, map.focus, ARROWS[key], e.shiftKey ? JUMP : 0, among);
       if (next !== null) look(next, true);
     } else if (key === "r") {
       const ring = [...anchors];

@@ -1,9 +1,12 @@
 // Sequences as words or as strips of bits, and the list of a walk's steps.
+import { el, fit } from "./elements.js";
+
 const LONG = 80; // characters of a word that are shown
 const FILLER = "·";
 
-// How the sequences of one app are shown. -> {key, text(ids), show(ids, before) -> {element, draw(width, palette)}}
-function sequences({ labels, pad }) {
+// How the sequences of one app are shown.
+// -> {key, text(ids), show(ids, before) -> {element, draw(width, palette)}}
+export function sequences({ labels, pad }) {
   const bits = labels.length === 2 && labels.every((w) => w.length === 1);
   const symbols = labels.every((w) => [...w].length <= 1);
   const cut = (w) => (w.length > LONG ? w.slice(0, LONG) + "…" : w);
@@ -59,8 +62,9 @@ function sequences({ labels, pad }) {
   return { key: bits ? `light ${labels[0]}, dark ${labels[1]}` : "", text, show: (ids, before = null) => (bits ? strip([...ids], before) : words([...ids], before)) };
 }
 
-// The steps of a walk. `go(step)` when one is clicked. -> {element, fill(steps), mark(step), draw(width, palette)}
-function walkRows(shown, go) {
+// The steps of a walk. `go(step)` when one is clicked.
+// -> {element, fill(steps), mark(step), draw(width, palette)}
+export function walkRows(shown, go) {
   const element = el("ol", { class: "rows", tabindex: "0", "aria-label": "Decoded steps from A to B" });
   let parts = [], rows = [], now = 0;
   const style = () => rows.forEach((row, k) => (k === now ? row.setAttribute("aria-current", "step") : row.removeAttribute("aria-current")));

@@ -1,8 +1,21 @@
-// Where a widget lives. Shown by its own output (`startHtml`), it needs no kernel: its state is a Map, and a bus of
-// window events lets the model of a live kernel listen (`initialize`). Inside other widgets (`render`), the model is
-// its state. Either way the kernel is told at most once a second.
+// Where a widget lives. Shown by its own output (`startHtml`), it needs no kernel: its state is a
+// Map, and a bus of window events lets the model of a live kernel listen (`initialize`). Inside
+// other widgets (`render`), the model is its state. Either way the kernel is told at most once a
+// second.
+import { el } from "./elements.js";
+import { unpack } from "./payload.js";
+import { CSS } from "./styles.js"; // made of the .css files by payload.bundle
+import { watchTheme } from "./theme.js";
 
 const HUSH = 1000; // ms between two messages to the kernel
+const kinds = new Map();
+
+// `draw(frame, app, link)` draws widgets of a kind into an element. `app`: {head, arrays, bytes};
+// `link`: {get(name), set(name, value), ask(message) -> Promise, live(), source()}.
+// -> {set(name, value), theme(palette), resize(width), close()}
+export function register(kind, draw) {
+  kinds.set(kind, draw);
+}
 
 function hushed(send) {
   let last = -Infinity, timer = null, waiting = {};
@@ -13,7 +26,7 @@ function hushed(send) {
   };
 }
 
-// Draws the widget into `host`. `link`: {get, set(name, value), ask(message) -> Promise, live(), source()}
+// Draws the widget into `host`.
 async function open(host, kind, bytes, link) {
   const app = { ...(await unpack(bytes)), bytes };
   if (host.widget) host.widget.close(); // the same output drawn again
@@ -23,7 +36,7 @@ async function open(host, kind, bytes, link) {
   host.dataset.lmSuppressShortcuts = "true"; // else JupyterLab's command mode eats the arrow keys
   const frame = el("section", { class: "frame", "aria-label": app.head.title || kind });
   root.append(frame);
-  const parts = kinds[kind](frame, app, link);
+  const parts = kinds.get(kind)(frame, app, link);
   parts.resize(frame.clientWidth || 640); // 0 in a hidden tab
   const stopTheme = watchTheme(host, (palette) => parts.theme(palette));
   const size = new ResizeObserver(() => host.isConnected && frame.clientWidth > 0 && parts.resize(frame.clientWidth));
@@ -34,7 +47,7 @@ async function open(host, kind, bytes, link) {
 }
 
 // The output of a cell, or a page of its own. `bus`: the name that a live model listens to.
-async function startHtml(id, kind, base64, state, bus) {
+export async function startHtml(id, kind, base64, state, bus) {
   for (const out of document.querySelectorAll(`[data-lddm="${id}"]:not([data-started])`)) {
     out.dataset.started = "true";
     const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
@@ -75,7 +88,7 @@ async function startHtml(id, kind, base64, state, bus) {
 }
 
 // anywidget calls this when the kernel opens the comm, before and without any view.
-function initialize({ model }) {
+export function initialize({ model }) {
   const bus = `lddm:${model.get("bus")}`, names = model.get("shared");
   let own = false; // what we set ourselves is not news to the views
   const tell = hushed((values) => {
@@ -109,7 +122,7 @@ function initialize({ model }) {
 }
 
 // Inside another widget (a box): the model of the live kernel is the state.
-async function render({ model, el: place }) {
+export async function render({ model, el: place }) {
   const host = el("div");
   place.append(host);
   const data = model.get("data"), names = model.get("shared");
@@ -138,15 +151,4 @@ async function render({ model, el: place }) {
   const changed = names.map((name) => [`change:${name}`, () => (here.delete(name), widget.set(name, model.get(name)))]);
   for (const [event, f] of changed) model.on(event, f);
   return () => { for (const [event, f] of changed) model.off(event, f); widget.close(); };
-}
-
-// One page that opens offline: this code again, around the same bytes.
-function page(title, source, id, kind, base64, state) {
-  const mark = "// --" + "start--"; // in two, since this text is itself part of the source
-  const clean = source.split(mark)[0].replace(/\nexport default [^;]*;\s*$/, "");
-  const start = `startHtml(${[id, kind, base64, state, id].map((v) => JSON.stringify(v).replaceAll("<", "\\u003c")).join(", ")});`;
-  const safe = el("span", { text: title }).innerHTML;
-  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${safe}</title>` +
-    `<style>:root{color-scheme:light dark}body{margin:12px}</style><main><div data-lddm="${id}"><div class="lddm-host"></div></div></main>` +
-    `<${"script"} type="module" data-lddm-code="${id}">${clean}\n${mark}\n${start}<\/script></html>`;
 }

@@ -1,6 +1,9 @@
 // The integrands along the walk as areas, and the excess against the lead.
+import { PALETTES } from "./colours.js";
+import { el, fit } from "./elements.js";
+import { clamp, ticks } from "./numbers.js";
+import { FONT, stepMark, write } from "./path_marks.js";
 
-const FONT = '12px system-ui, "Segoe UI", Roboto, sans-serif';
 const channelColour = (palette, axis) => (palette === PALETTES.dark ? ["#6cb6ff", "#ff9d4d"] : ["#004f8c", "#b34700"])[axis];
 
 const tiles = new Map();
@@ -16,9 +19,10 @@ function hatch(g, colour) {
   return pattern;
 }
 
-// axis 0: tokens over t_x, 1: latents over t_z; time runs from 1 on the left to 0, as in sampling. The area under the
-// curve is what the channel costs in infinitely many steps; hatched is what stale predictions add.
-function areaChart(axis) {
+// axis 0: tokens over t_x, 1: latents over t_z; time runs from 1 on the left to 0, as in sampling.
+// The area under the curve is what the channel costs in infinitely many steps; hatched is what
+// stale predictions add.
+export function areaChart(axis) {
   const canvas = el("canvas", { class: "px-area", role: "img" });
   const left = 46, right = 10, top = 8, bottom = 34;
   let width = 0, height = 0, palette = PALETTES.light, state = null;
@@ -69,7 +73,8 @@ function areaChart(axis) {
       label(g, `↑ up to ${stale > 100 ? Math.round(stale) : stale.toFixed(0)}, cut off`, Math.min(at - 6, left + plot - 6), top + 10, "right");
     }
   }
-  // a patch of one nat, since areas are nats; where the picture is quiet: low on the right, for latents high on the left
+  // a patch of one nat, since areas are nats; where the picture is quiet: low on the right, for
+  // latents high on the left
   function nat(g, area, plot, tall) {
     const h = clamp(Math.sqrt(area), 14, axis ? 44 : 32), w = area / h;
     if (w > plot - 20) return;
@@ -108,9 +113,10 @@ function areaChart(axis) {
     resize(w, h) { width = w; height = h; draw(); },
   };
 }
-// Excess nats of a budget over all leads, what tokens lose upon what latents lose. `values`: [lead, tokens, latents, nfe];
-// `least`: the index of the smallest sum
-function leadChart(onLead) {
+
+// Excess nats of a budget over all leads, what tokens lose upon what latents lose. `values`: [lead,
+// tokens, latents, nfe]; `least`: the index of the smallest sum
+export function leadChart(onLead) {
   const canvas = el("canvas", { class: "px-lead", role: "img" });
   const left = 46, right = 16, top = 24, bottom = 26;
   let width = 0, height = 0, palette = PALETTES.light, state = null, drag = false;

@@ -1,11 +1,19 @@
-// The path explorer: lead and budgets above; the square of noise times, the numbers, and what the steps lose.
+// The path explorer: lead and budgets above; the square of noise times, the numbers, and what the
+// steps lose.
+import { el } from "./elements.js";
+import { register } from "./mount.js";
+import { clamp } from "./numbers.js";
+import { areaChart, leadChart } from "./path_charts.js";
+import { RateGrid } from "./path_grid.js";
+import { MARKS } from "./path_marks.js";
+import { pathSquare } from "./path_square.js";
 
 const BUDGETS = [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128];
 // "t_x" -> t with an index, as nodes
 const rich = (text) => text.split(/_(x|z)/).map((part, k) => (k % 2 ? el("sub", { text: part }) : part));
 const LEADS = Array.from({ length: 51 }, (_, k) => k / 100);
 
-kinds["path-explorer"] = (frame, app, link) => {
+register("path-explorer", (frame, app, link) => {
   const { head, arrays } = app;
   const grids = head.grids.map((about, k) => new RateGrid(about, arrays[`tokens${k}`], arrays[`latents${k}`]));
   const errors = head.grids.map((about, k) => ["tokens_se", "latents_se"].map((name) => arrays[name + k] &&
@@ -154,4 +162,4 @@ kinds["path-explorer"] = (frame, app, link) => {
     },
     close() { clearTimeout(timer); },
   };
-};
+});

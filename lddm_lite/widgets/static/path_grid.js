@@ -1,13 +1,15 @@
-// The arithmetic of lddm_lite/rates.py and paths.py again, so that no kernel is needed. Equation numbers: METHOD.
+// The arithmetic of rate_grid.py and paths.py in lddm_lite/diffusion/ again, so that no kernel is
+// needed. Equation numbers: METHOD.
+import { clamp } from "./numbers.js";
 
-const BEND_X = 2, PANEL = 1 / 16; // as in rates.py; BEND_Z is 1
+const BEND_X = 2, PANEL = 1 / 16; // as in rate_grid.py; BEND_Z is 1
 const GAUSS = [[-0.8611363115940526, 0.34785484513745385], [-0.33998104358485626, 0.6521451548625461],
   [0.33998104358485626, 0.6521451548625461], [0.8611363115940526, 0.34785484513745385]];
 const GAUSS_SHORT = [[-0.5773502691896257, 1], [0.5773502691896257, 1]]; // for pieces below half a panel
 const place = (t, bend) => 1 - (1 - t) ** (1 / bend);
 
 // Knots [t_x, t_z] of the walk from (1, 1) to (0, 0): Path.knots, (M10)
-function pathKnots(lead, tokenSteps, latentSteps) {
+export function pathKnots(lead, tokenSteps, latentSteps) {
   const scale = 1 - lead, events = new Map();
   const add = (u, axis, t) => {
     const key = Math.round(u * 1e9), event = events.get(key) || [null, null];
@@ -25,13 +27,13 @@ function pathKnots(lead, tokenSteps, latentSteps) {
 }
 
 // corners of the path itself, in infinitely many steps
-function pathCorners(lead) {
+export function pathCorners(lead) {
   const gap = lead / (1 - lead);
   return [[1, 1], [1, 1 - gap], [gap, 0], [0, 0]];
 }
 
 // about: one entry of the head's `grids`; tokens, latents [nx, nz]: arrays of the payload
-class RateGrid {
+export class RateGrid {
   constructor(about, tokens, latents) {
     [this.nx, this.nz] = tokens.shape;
     Object.assign(this, { about, gaussian: Boolean(about.log_snr), tokens: Float64Array.from(tokens.data) });
@@ -79,8 +81,9 @@ class RateGrid {
     return [x, z];
   }
 
-  // The walk of a sampler: per step what it costs (M4, M7), and what the same piece costs in infinitely many steps (M9).
-  // The difference is the total correlation that the step ignores (M12).
+  // The walk of a sampler: per step what it costs (M4, M7), and what the same piece costs in
+  // infinitely many steps (M9). The difference is the total correlation that the step ignores
+  // (M12).
   walk(lead, tokenSteps, latentSteps) {
     const knots = pathKnots(lead, tokenSteps, latentSteps), steps = [];
     const sum = { tokens: 0, latents: 0, lineTokens: 0, lineLatents: 0, nfe: knots.length - 1 };

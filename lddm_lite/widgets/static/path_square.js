@@ -1,19 +1,12 @@
-// The square of noise times: a rate as a heat map, the path, and the walk of the sampler over its knots.
+// The square of noise times: a rate as a heat map, the path, and the walk of the sampler over its
+// knots.
+import { PALETTES, REVEAL, ramp, rgb } from "./colours.js";
+import { el, fit } from "./elements.js";
+import { clamp, ticks } from "./numbers.js";
+import { pathCorners } from "./path_grid.js";
+import { FONT, stepMark, write } from "./path_marks.js";
 
-const MARKS = { tokens: "#7cc4ff", latents: "#ff8a3c" }; // on the heat map, in either theme; beside them shapes differ
 const HEAT = 96; // cells of the heat map each way
-
-// a mark of `radius` at (x, y): circle where tokens move, diamond where latents do, one in the other where both
-function stepMark(g, x, y, radius, tokens, latents) {
-  const shape = (draw, colour) => {
-    g.beginPath(); draw(); g.closePath();
-    g.lineWidth = radius > 3 ? 1.5 : 0.8; g.strokeStyle = "#10151b"; g.fillStyle = colour;
-    g.fill(); g.stroke();
-  };
-  const r = tokens && latents ? radius * 1.35 : radius * 1.2;
-  if (latents) shape(() => { g.moveTo(x, y - r); g.lineTo(x + r, y); g.lineTo(x, y + r); g.lineTo(x - r, y); }, MARKS.latents);
-  if (tokens) shape(() => g.arc(x, y, latents ? radius * 0.6 : radius, 0, 7), MARKS.tokens);
-}
 
 function heatMap(grid, surface) {
   const value = surface === "latents" ? (x, z) => Math.log10(grid.rhoZ(x, z)) : (x, z) => grid.rhoX(x, z);
@@ -27,25 +20,9 @@ function heatMap(grid, surface) {
   return { canvas, low, high };
 }
 
-// text centred at x, in which _x and _z are indices
-function write(g, text, x, y) {
-  const parts = text.split(/_(x|z)/), size = (k) => (g.font = k % 2 ? FONT.replace("12px", "9.5px") : FONT, g.measureText(parts[k]).width);
-  let at = x - parts.reduce((sum, _, k) => sum + size(k), 0) / 2;
-  g.textAlign = "left";
-  parts.forEach((part, k) => { const w = size(k); g.fillText(part, at, y + (k % 2 ? 3 : 0)); at += w; });
-  g.font = FONT;
-}
-
-// round numbers from low to high, about `count` of them
-function ticks(low, high, count) {
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 2.5, 5, 10].find((m) => m * power >= rough), out = [];
-  for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9 * step; v += step) out.push(+v.toPrecision(10));
-  return out;
-}
-
-// `on.lead(value)`: dragged to another lead. `on.point(t_x, t_z, byKey)`, or (null): where the reader looks.
-function pathSquare(on) {
+// `on.lead(value)`: dragged to another lead. `on.point(t_x, t_z, byKey)`, or (null): where the
+// reader looks.
+export function pathSquare(on) {
   const canvas = el("canvas", { class: "px-square", tabindex: 0, role: "application", "aria-roledescription": "map of rates" });
   const left = 52, top = 8, bottom = 46, right = 62;
   let size = 0, width = 0, palette = PALETTES.light, state = null, heat = null, key = null, point = null, drag = false;

@@ -1,8 +1,15 @@
 // The scrubber: one slider over all runs, step by network call (NFE); everything else follows it.
+import { PALETTES, REVEAL } from "./colours.js";
+import { calm, download, el } from "./elements.js";
+import { register } from "./mount.js";
+import { clamp } from "./numbers.js";
+import { offlinePage } from "./page.js";
+import { paint } from "./scrubber_png.js";
+import { Run } from "./scrubber_run.js";
 
 const SPEEDS = [1, 2, 4, 8, 15, 30]; // steps per second
 
-kinds.scrubber = (root, app, link) => {
+register("scrubber", (root, app, link) => {
   const { head, arrays } = app, last = Math.max(...head.runs.map((r) => r.nfe));
   let step = clamp(link.get("step"), 0, last), sample = clamp(link.get("sample"), 0, head.samples - 1);
   let fps = calm() ? 2 : 4, ticking = null, numbers = false, loop = false, palette = PALETTES.light;
@@ -23,7 +30,10 @@ kinds.scrubber = (root, app, link) => {
   const png = el("button", { text: "PNG", title: "save this frame as a picture", "aria-label": "save this frame as PNG",
     onclick: async () => download(await paint(panels, palette), `${file}-step${step}.png`) });
   const html = el("button", { text: "HTML", title: "save all as one page that opens offline", "aria-label": "save as one HTML page",
-    onclick: () => download(new Blob([asPage(head.title, link, app, "scrubber", { step, sample })], { type: "text/html" }), `${file}.html`) });
+    onclick: () => {
+      const text = offlinePage(head.title, link.source(), "scrubber", app.bytes, { step, sample });
+      download(new Blob([text], { type: "text/html" }), `${file}.html`);
+    } });
   const file = head.title.replace(/[^\w-]+/g, "-").slice(0, 40) || "scrubber";
   root.append(el("div", { class: "bar" }, play, el("span", { class: "grow" }, slider, where),
       el("label", { text: "speed" }, speed), repeat,
@@ -99,7 +109,7 @@ kinds.scrubber = (root, app, link) => {
     },
     close: stop,
   };
-};
+});
 
 function legend(last) {
   const colours = REVEAL.map((c, k) => `${c} ${(100 * k) / (REVEAL.length - 1)}%`).join(", ");
@@ -107,10 +117,4 @@ function legend(last) {
   const scale = el("span", { class: "scale", style: `background: linear-gradient(90deg, ${colours})` });
   return el("div", { class: "legend small soft" }, el("span", {}, "colour: revealed at step 1", scale, String(last)),
     item("masked", "masked"), item("fresh", "revealed by this step"));
-}
-
-function asPage(title, link, app, kind, state) {
-  let text = "";
-  for (let i = 0; i < app.bytes.length; i += 8192) text += String.fromCharCode(...app.bytes.subarray(i, i + 8192));
-  return page(title, link.source(), "w" + Math.random().toString(36).slice(2, 12), kind, btoa(text), state);
 }

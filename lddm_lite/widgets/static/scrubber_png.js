@@ -1,6 +1,8 @@
-// A picture of what is on the page: boxes, texts and canvases painted where the browser laid them out.
+// A picture of what is on the page: boxes, texts and canvases painted where the browser laid them
+// out.
+import { el } from "./elements.js";
 
-async function paint(root, palette, scale = 2) {
+export async function paint(root, palette, scale = 2) {
   const frame = root.getBoundingClientRect(), pad = 14;
   const canvas = el("canvas", { width: Math.ceil((frame.width + 2 * pad) * scale), height: Math.ceil((frame.height + 2 * pad) * scale) });
   const g = canvas.getContext("2d");

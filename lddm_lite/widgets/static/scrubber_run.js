@@ -1,12 +1,17 @@
-// One run of a sampler: its head line, tokens, what is known of the position in focus, and its pictures.
+// One run of a sampler: its head line, tokens, what is known of the position in focus, and its
+// pictures.
+import { el } from "./elements.js";
+import { maskedAt, revealColours } from "./scrubber_steps.js";
+import { Codes, PathSquare, Plane, Raster } from "./scrubber_views.js";
+import { Words } from "./scrubber_words.js";
 
-class Run {
+export class Run {
   constructor(run, k, head, arrays, last, pick) {
     const own = (name) => arrays[name + k];
     Object.assign(this, { run, last });
     this.length = own("tokens").shape[1];
     this.tokens = own("tokens").data; this.when = own("when").data;
-    this.colours = Array.from({ length: run.nfe + 1 }, (_, s) => ramp(REVEAL, last > 1 ? (s - 1) / (last - 1) : 1));
+    this.colours = revealColours(run.nfe, last);
     this.facts = { nfe: el("span"), tx: el("span"), tz: el("span"), masked: el("span") };
     const noise = (name, value) => el("span", {}, " · t", el("sub", { text: name }), " ", value);
     this.line = el("p", { class: "line small soft number" }, this.facts.nfe, noise("x", this.facts.tx),
@@ -23,101 +28,20 @@ class Run {
   }
   draw(step, sample, numbers, all) {
     const s = Math.min(step, this.run.nfe), [tx, tz] = this.run.knots[s];
-    const masked = this.words.draw(s, sample, numbers, all);
+    const masked = maskedAt(this, this.run, s, sample);
     const facts = { nfe: `NFE ${s} of ${this.run.nfe}${step > s ? " (done)" : ""}`, tx: tx.toFixed(2), tz: tz.toFixed(2), masked: `${masked} masked` };
     for (const [name, text] of Object.entries(facts)) if (this.facts[name].textContent !== text) this.facts[name].textContent = text;
     this.spoken = `${this.run.name}: ${masked} masked`;
+    this.words.draw(s, sample, numbers, all);
     for (const v of this.views) v.draw(s, sample, all);
   }
   theme(palette) { for (const v of this.views) v.theme && v.theme(palette); }
-  // the picture of all samples takes what the others leave in the row, or, side by side, the same width in every run
+  // the picture of all samples takes what the others leave in the row, or, side by side, the same
+  // width in every run
   resize(width, alone) {
     this.words.resize(width);
     const taken = this.views.reduce((sum, v) => sum + (v.fixed ? v.fixed + 14 : 0), 0);
     const rest = Math.min(alone && width - taken >= 260 ? width - taken : width, 620);
     for (const v of this.views) if (v.resize) v.resize(Math.floor(Math.min(v.fixed || rest, width)));
-  }
-}
-
-// The chosen sample: bits as cells, words as running text. A list box: arrow keys move through the positions.
-class Words {
-  constructor(run, own, about, k) {
-    Object.assign(this, { run, about, prob: own("prob").data, alts: own("alts"), altProb: own("altp").data, sample: -1, step: -1, at: -1 });
-    this.cells = Array.from({ length: run.length }, (_, i) => el("span", { role: "option", id: `p${k}-${i}`, "aria-selected": "false" }));
-    this.element = el("div", { class: about.bits ? "tokens bits" : "tokens text", role: "listbox", tabindex: 0, dir: "auto" }, ...this.cells);
-    this.detail = el("div", { class: "detail small", "aria-live": "polite" });
-    this.element.addEventListener("pointerover", (e) => this.cells.includes(e.target) && this.focus(this.cells.indexOf(e.target)));
-    this.element.addEventListener("focus", () => this.focus(Math.max(0, this.at)));
-    this.element.addEventListener("keydown", (e) => this.key(e));
-  }
-  // as many bits in a row as fit, but a power of two, so that periods show
-  resize(width) {
-    if (!this.about.bits) return;
-    this.columns = [128, 64, 32, 16].find((c) => c / 2 < this.run.length && (width - 14) / c >= 15.5) || 8;
-    this.element.style.setProperty("--cell", `${Math.min(19, Math.floor((width - 14) / this.columns)) - 2}px`);
-    this.element.style.gridTemplateColumns = `repeat(${this.columns}, var(--cell))`;
-  }
-  key(e) {
-    const row = this.about.bits ? this.columns : 1;
-    const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -1e9, End: 1e9 }[e.key];
-    if (by === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
-    e.preventDefault(); e.stopPropagation();
-    let to = clamp(this.at + by, 0, this.run.length - 1);
-    while (to > 0 && this.cells[to].hidden) to--; // padding
-    this.focus(to);
-  }
-  focus(i) {
-    if (this.at >= 0) this.cells[this.at].setAttribute("aria-selected", "false");
-    this.at = i;
-    this.cells[i].setAttribute("aria-selected", "true");
-    this.element.setAttribute("aria-activedescendant", this.cells[i].id);
-    this.tell();
-  }
-  label(id) { const w = this.about.labels[id]; return w === "" ? "∅" : w; }
-  tell() {
-    const i = this.at, j = this.sample * this.run.length + i, when = this.run.when[j];
-    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", text: "Point at a position, or focus the tokens and use the arrow keys." }));
-    const name = `Position ${i}: `;
-    if (when === 0) return this.detail.replaceChildren(name + "given.");
-    if (when > this.step) return this.detail.replaceChildren(name + `masked until step ${when}.`);
-    const word = this.label(this.run.tokens[j]), p = this.prob[j] / 65535, top = this.alts.shape[2];
-    const bars = Array.from({ length: top }, (_, a) => {
-      const share = this.altProb[j * top + a] / 65535, text = this.label(this.alts.data[j * top + a]);
-      return el("span", { class: "alt", title: text }, el("span", { class: "fill", style: `width:${(100 * share).toFixed(1)}%` }),
-        el("span", { class: "alt-word", text: text.slice(0, 40) }), el("span", { class: "number", text: share.toFixed(3) }));
-    });
-    this.detail.replaceChildren(el("span", {}, name, el("b", { text: word.slice(0, 60) }), ` revealed at step ${when} with probability ${p.toFixed(3)}. Best at that moment:`),
-      el("span", { class: "alts" }, ...bars));
-  }
-  // only cells that changed are touched; returns how many are masked
-  draw(step, sample, numbers, all) {
-    const { run, about } = this, from = sample * run.length;
-    all = all || sample !== this.sample || numbers !== this.numbers;
-    let masked = 0;
-    for (let i = 0; i < run.length; i++) {
-      const when = run.when[from + i], id = run.tokens[from + i], seen = when <= step, cell = this.cells[i];
-      if (id === about.pad) { if (all) cell.hidden = true; continue; }
-      if (!seen) masked++;
-      const changed = all || seen !== when <= this.step;
-      if (changed) {
-        const word = this.label(id), glued = !about.bits && word.startsWith("##"), shown = glued ? word.slice(2) : word;
-        cell.hidden = false;
-        cell.textContent = numbers && about.bits && seen ? String(when) : seen ? shown : about.bits ? "" : "····";
-        cell.className = !seen ? "masked" : when === 0 ? "given" : !about.bits ? "" : numbers ? "counted" : id === 1 ? "one" : "";
-        cell.classList.toggle("glued", glued);
-        cell.style.background = seen && when > 0 ? run.colours[when] : "";
-        cell.style.color = seen && when > 0 ? inkOn(run.colours[when]) : "";
-        if (!about.bits) cell.style.minWidth = `${Math.min(shown.length, 24) + 0.6}ch`;
-        if (numbers && !about.bits && seen) cell.append(el("sup", { text: String(when) }));
-        if (!seen) cell.setAttribute("aria-label", `position ${i}, masked`);
-        else cell.removeAttribute("aria-label");
-      }
-      if (changed || when === this.step || when === step) cell.classList.toggle("fresh", when === step && step > 0);
-    }
-    if (sample !== this.sample) this.element.setAttribute("aria-label", `tokens of sample ${sample}, ${about.name}`);
-    const moved = all || step !== this.step;
-    Object.assign(this, { step, sample, numbers });
-    if (moved) this.tell();
-    return masked;
   }
 }

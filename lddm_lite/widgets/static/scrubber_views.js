@@ -1,7 +1,13 @@
-// The pictures of a run: all samples, the latent plane or the code slots, and the path of noise times.
+// The pictures of a run: all samples, the latent plane or the code slots, and the path of noise
+// times.
+import { CYCLE, GROUPS, PALETTES, ramp } from "./colours.js";
+import { el, fit } from "./elements.js";
+import { clamp, projector } from "./numbers.js";
+import { paintSamples } from "./scrubber_steps.js";
 
-// All samples, a row each, in the order given: bits by value, words by the step that revealed them. Click picks a row.
-class Raster {
+// All samples, a row each, in the order given: bits by value, words by the step that revealed them.
+// Click picks a row.
+export class Raster {
   constructor(run, own, about, head, pick) {
     Object.assign(this, { run, about, n: head.samples, rows: own("order").data, palette: PALETTES.light });
     this.canvas = el("canvas", { role: "img", "aria-label": `all ${head.samples} samples of ${about.name}, a row each`,
@@ -13,14 +19,8 @@ class Raster {
   theme(palette) { this.palette = palette; }
   resize(width) { this.width = Math.max(120, width - 28); this.height = clamp(Math.round(this.width * 0.42), 130, 190); }
   draw(step, sample) {
-    const { run, about } = this, out = new Uint32Array(this.pixels.data.buffer);
-    const pack = (hex) => { const [r, g, b] = rgb(hex); return (255 << 24) | (b << 16) | (g << 8) | r; };
-    const mask = pack(this.palette.mask), bits = [pack(this.palette.bit0), pack(this.palette.bit1)];
-    const colours = run.colours.map(pack), paper = pack(this.palette.paper);
-    for (let r = 0, o = 0; r < this.n; r++) for (let i = 0, j = this.rows[r] * run.length; i < run.length; i++, j++, o++) {
-      const when = run.when[j], id = run.tokens[j];
-      out[o] = id === about.pad ? paper : when > step ? mask : about.bits ? bits[id] : when ? colours[when] : paper;
-    }
+    const out = new Uint32Array(this.pixels.data.buffer);
+    paintSamples(out, this.run, this.about, this.rows, step, this.palette);
     this.image.getContext("2d").putImageData(this.pixels, 0, 0);
     const g = fit(this.canvas, this.width + 28, this.height), h = this.height / this.n;
     g.imageSmoothingEnabled = false;
@@ -32,9 +32,9 @@ class Raster {
   }
 }
 
-// The latent plane: encoded data behind, all samples now, the trail of the chosen one, and where the encoder would put
-// its finished sequence (a ring).
-class Plane {
+// The latent plane: encoded data behind, all samples now, the trail of the chosen one, and where
+// the encoder would put its finished sequence (a ring).
+export class Plane {
   constructor(own, about, head) {
     Object.assign(this, { about, head, n: head.samples, path: own("plane").data, cloud: own("cloud") && own("cloud").data,
       hue: own("hue"), goal: own("goal") && own("goal").data, fixed: 232, palette: PALETTES.light });
@@ -51,7 +51,8 @@ class Plane {
   theme(palette) { this.palette = palette; this.back = null; }
   resize(width) { if (width !== this.size) { this.size = width; this.back = null; } }
   background() {
-    // the noise at the start reaches far out: data fill half the width, and what lies outside stays at the edge
+    // the noise at the start reaches far out: data fill half the width, and what lies outside stays
+    // at the edge
     const ends = this.path.subarray(this.path.length - 2 * this.n), to = projector([this.cloud || ends, ends], this.size, this.size * 0.24);
     this.at = (x, y) => to(x, y).map((v) => clamp(v, 4, this.size - 4));
     this.back = el("canvas");
@@ -84,7 +85,7 @@ class Plane {
 }
 
 // Discrete latents of the chosen sample: a slot each, filled as its code is revealed.
-class Codes {
+export class Codes {
   constructor(own, about) {
     const [, n, m] = own("codes").shape;
     Object.assign(this, { about, n, m, codes: own("codes").data, goal: own("goal") && own("goal").data, fixed: m > 4 ? 250 : 120 });
@@ -107,8 +108,9 @@ class Codes {
   }
 }
 
-// The square of noise times: the staircase of knots, walked from pure noise (top right) to clean (bottom left).
-class PathSquare {
+// The square of noise times: the staircase of knots, walked from pure noise (top right) to clean
+// (bottom left).
+export class PathSquare {
   constructor(about) {
     Object.assign(this, { about, fixed: 132 });
     const at = ([tx, tz]) => `${26 + tx * 96},${106 - tz * 96}`;

@@ -7,7 +7,7 @@
 #                (several GB), which a GPU wants and nothing else does. The address above holds the CPU
 #                builds; the ones for other CUDA versions lie beside it (.../whl/cu126, and so on).
 #   LAB_ARGS     options for JupyterLab                           make lab LAB_ARGS="--no-browser --port 8899"
-#   TESTS        what pytest is to run                            make test TESTS="tests/test_paths.py -x"
+#   TESTS        what pytest is to run                            make test TESTS="tests/diffusion -x"
 #   VENV, CONSTRAINTS   another environment, other versions: see test-min
 
 PYTHON      ?= python3
@@ -27,16 +27,6 @@ export OMP_WAIT_POLICY = PASSIVE
 
 # A container's only user is often root, whom JupyterLab turns away unless told otherwise.
 ROOT_ARG := $(if $(filter 0,$(shell id -u)),--allow-root)
-
-# In words that even Python 2 understands, since that is what may be asked.
-define CHECK_PYTHON
-import re, sys
-low, high = map(int, re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', open("pyproject.toml").read()).groups())
-if not (3, low) <= sys.version_info[:2] < (3, high):
-    sys.exit("lddm-lite needs Python 3.%d to 3.%d, and '$(PYTHON)' is Python %d.%d.\n"
-             "Name another one:  make lab PYTHON=python3.%d" % ((low, high - 1) + sys.version_info[:2] + (low,)))
-endef
-export CHECK_PYTHON
 
 ifeq ($(INSTALLER),uv)
 NEW_VENV = uv venv --quiet --seed --allow-existing --python "$(PYTHON)" $(VENV)
@@ -64,7 +54,7 @@ install: $(STAMP)  ## only set everything up (again, when the list of dependenci
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@command -v "$(PYTHON)" >/dev/null || { echo "No '$(PYTHON)' here. Name a Python:  make lab PYTHON=python3.12" >&2; exit 1; }
-	@"$(PYTHON)" -c "$$CHECK_PYTHON"
+	@found=$$("$(PYTHON)" -m lddm_lite doctor python) || { echo "$$found" >&2; exit 1; }
 	@if [ "$$(uname -s)" = Linux ] && [ -z "$(TORCH_INDEX)" ] && ! command -v nvidia-smi >/dev/null; then \
 	  echo "No NVIDIA GPU seen. Should CUDA libraries be fetched below (several GB), stop with Ctrl-C and use:"; \
 	  echo "  make lab TORCH_INDEX=https://download.pytorch.org/whl/cpu"; fi
@@ -73,7 +63,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
 
-test: lint quick  ## ruff, then the quick tests
+test: lint quick  ## ruff and mypy, then the quick tests
 
 # One thread for each of two workers: the suite is many small tensors, and threads on these only quarrel.
 quick: install
@@ -83,7 +73,7 @@ test-slow: install  ## the tests that take minutes
 	$(BIN)/python -m pytest -q -m slow $(TESTS)
 
 test-course: install  ## run every notebook and all solutions, shrunk (LDDM_FAST=1)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m course $(or $(TESTS),tests/test_notebooks.py)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m course $(or $(TESTS),tests/course)
 
 test-min:  ## the quick tests on the lowest versions that pyproject.toml allows (own environment)
 	$(MAKE) quick VENV=.venv-min CONSTRAINTS=constraints-min.txt
@@ -91,9 +81,10 @@ test-min:  ## the quick tests on the lowest versions that pyproject.toml allows 
 test-browser: install  ## the tests in JupyterLab and Chromium; pictures of failures go to .browser/
 	$(BIN)/python -m pytest -q -rs $(or $(TESTS),tests/browser)
 
-lint: install  ## ruff over code and notebooks
+lint: install  ## ruff over code and notebooks, mypy over the library
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet notebooks/*.ipynb || { $(BIN)/ruff format --diff notebooks/*.ipynb; exit 1; }
+	$(BIN)/mypy
 
 # Without `install`, for it must also help where that fails.
 doctor:  ## what is installed, what is missing, and the command that mends it
@@ -132,7 +123,7 @@ checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (t
 	$(call LM1B_CHECKPOINT,lm1b-tiny-co,--system co-seq --encoder minilm --slots 1 --dim 32 --own-share 0.5 --off-path-share 0.1)
 
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
-	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.rategrid --out lddm_lite/widgets/static/binsaw_rates.json
+	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_rate_grid --out lddm_lite/widgets/static/binsaw_rates.json
 
 notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/build.py
@@ -141,5 +132,5 @@ slides: install  ## pages for a lecture, from the notebooks as they lie there: s
 	$(BIN)/python notebooks/slides.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
-	rm -rf .venv .venv-min .pytest_cache .ruff_cache .hypothesis .browser
+	rm -rf .venv .venv-min .pytest_cache .ruff_cache .mypy_cache .hypothesis .browser
 	find lddm_lite tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,56 +1,58 @@
 """lddm-lite: learn, teach and explore latent discrete diffusion models (arXiv 2510.18114).
 
-Import it as `ld`. Parts are loaded when first used, so that `import lddm_lite` stays light.
+Import it as `ld`. Parts are loaded when first used, so that `import lddm_lite` stays light. The
+rooms, from below: `tasks`, `diffusion` (the method), `text`, `networks`, `plots`, `evaluation`,
+`training`, `widgets`.
 """
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from ._common import renamed
 
-_PARTS = {
-    "GaussianChannel": "channels",
-    "MaskedChannel": "channels",
-    "Curve": "paths",
-    "Path": "paths",
-    "Prediction": "denoiser",
-    "Trace": "trace",
-    "Config": "config",
-    "LatentDiffusion": "model",
-    "ExactDenoiser": "exact",
-    "History": "history",
-    "TrainConfig": "train",
-    "TrainingError": "train",
-    "along_path": "boundcurve",
-    "compare": "report",
-    "budget": "train",
-    "fit": "train",
-    "load": "model",
-    "rate_grid": "rategrid",
-    "selfcheck": "selfchecks",
-    "evaluate": None,
-    "text": None,
-    "tasks": None,
-    "metrics": None,
-    "textmetrics": None,
-    "judge": None,
-    "report": None,
-    "dryrun": None,
-    "parts": None,
-    "plots": None,
-    "widgets": None,
+__version__ = "0.2.0"
+
+if TYPE_CHECKING:
+    from . import course, diffusion, evaluation, networks, plots, tasks, text, training, widgets
+    from ._common.estimate import Estimate
+    from .config import Config
+    from .course import selfcheck
+    from .diffusion import Curve, GaussianChannel, MaskedChannel, Path, Prediction, Trace
+    from .evaluation import along_path, compare, rate_grid
+    from .model import LatentDiffusion, load
+    from .networks import ExactDenoiser
+    from .training import History, TrainConfig, TrainingError, fit
+
+__all__ = [
+    "Config", "Curve", "Estimate", "ExactDenoiser", "GaussianChannel", "History", "LatentDiffusion", "MaskedChannel",
+    "Path", "Prediction", "Trace", "TrainConfig", "TrainingError", "along_path", "compare", "course", "diffusion",
+    "evaluation", "fit", "load", "networks", "plots", "rate_grid", "selfcheck", "tasks", "text",
+    "training", "widgets",
+]  # fmt: skip
+
+_FROM = {  # place -> what the face shows of it; the other names of __all__ are places themselves
+    "_common.estimate": ["Estimate"],
+    "config": ["Config"],
+    "course": ["selfcheck"],
+    "diffusion": ["Curve", "GaussianChannel", "MaskedChannel", "Path", "Prediction", "Trace"],
+    "evaluation": ["along_path", "compare", "rate_grid"],
+    "model": ["LatentDiffusion", "load"],
+    "networks": ["ExactDenoiser"],
+    "training": ["History", "TrainConfig", "TrainingError", "fit"],
 }
-__all__ = sorted(_PARTS)
+_PLACE = {name: place for place, names in _FROM.items() for name in names}
+
+renamed.install(__name__)
 
 
 def __getattr__(name: str):
-    if name not in _PARTS:
-        raise AttributeError(f"module 'lddm_lite' has no attribute {name!r}")
-    part = _PARTS[name]
-    if part is None:
+    if name in _PLACE:
+        return getattr(importlib.import_module(f".{_PLACE[name]}", __name__), name)
+    if name in __all__:
         return importlib.import_module(f".{name}", __name__)
-    return getattr(importlib.import_module(f".{part}", __name__), name)
+    return renamed.public(__name__, name)
 
 
 def __dir__() -> list[str]:

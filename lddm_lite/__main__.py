@@ -1,20 +1,21 @@
-"""`python -m lddm_lite`: nothing is imported here, so that `doctor` also works where torch does not."""
+"""`python -m lddm_lite`: nothing is imported here, so that `doctor` also works where torch does
+not."""
 
 import sys
 
 
 def main(argv=None) -> int:
-    """Run one command of `lddm_lite.cli` and return its exit status.
+    """Run one command of `lddm_lite.cli.commands` and return its exit status.
 
     >>> main(["doctor"])  # doctest: +SKIP
     """
     argv = sys.argv[1:] if argv is None else argv
-    if argv == ["doctor"]:
-        from .doctor import main as doctor
+    if argv[:1] == ["doctor"] and argv[1:] in ([], ["python"]):
+        from .cli.doctor import main as doctor
 
-        return doctor()
+        return doctor(argv[1:])
     try:
-        from .cli import main as cli
+        from .cli.commands import main as cli
 
         return cli(argv)
     except ModuleNotFoundError as e:

@@ -1,13 +1,13 @@
-"""The one description of a model: every field is an option of `LatentDiffusion.preset` and of the command line."""
+"""The one description of a model: every field is an option of `LatentDiffusion.preset` and of the
+command line."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from .checks import integer, number
-from .sizes import expand
+from ._common.arguments import integer, number
 
-__all__ = ["ALIASES", "SYSTEMS", "Config"]
+__all__ = ["ALIASES", "Config", "SIZES", "SYSTEMS", "size_fields"]
 
 # system -> what distinguishes it (METHOD 0). A sixth system is one more row.
 SYSTEMS: dict[str, dict] = {
@@ -18,6 +18,20 @@ SYSTEMS: dict[str, dict] = {
     "di-seq": dict(latent="discrete", lead=0.5),
 }
 ALIASES = {"fuji": "co-joint", "seq": "co-seq"}
+
+SIZES: dict[str, dict[str, dict]] = {  # size -> latent kind -> fields of Config
+    "tiny": {
+        "none": dict(width=160, blocks=6, heads=5),
+        "continuous": dict(width=128, blocks=3, heads=4),
+        "discrete": dict(width=128, blocks=5, heads=4),
+    },
+    "small": {
+        "none": dict(width=512, blocks=8, heads=8),
+        "continuous": dict(width=384, blocks=5, heads=6),
+        "discrete": dict(width=384, blocks=7, heads=6),
+    },
+    "base": {kind: dict(width=768, blocks=12, heads=12) for kind in ("none", "continuous", "discrete")},
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,8 @@ class Config:
     off_path_share: float = 0.1  # ... with t_x, t_z independent (which infilling needs); the rest on random leads
 
     def __post_init__(self):
-        # a learned encoder puts its slots on a sphere, which on a line would be two points; an exact model may have any
+        # a learned encoder puts its slots on a sphere, which on a line would be two points; an
+        # exact model may have any
         dim = 1 if self.system == "exact" else 2
         for name, low in dict(length=1, vocab=2, slots=1, dim=dim, codes=2, width=8, blocks=1, heads=1).items():
             integer(name, getattr(self, name), minimum=low)
@@ -72,9 +87,9 @@ class Config:
 
     @classmethod
     def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:
-        """The configuration of one of the five systems. `size`: tiny, small or base stands for width, blocks and heads
-        (see `sizes`); None leaves the defaults. `changes` are fields, and go before the size. Raises ValueError naming
-        an unknown system, size or option.
+        """The configuration of one of the five systems. `size`: tiny, small or base stands for
+        width, blocks and heads (see `SIZES`); None leaves the defaults. `changes` are fields, and
+        go before the size. Raises ValueError naming an unknown system, size or option.
 
         >>> Config.preset("co-seq", length=64, vocab=4000, size="tiny", blocks=4).width
         128
@@ -86,7 +101,7 @@ class Config:
         for name in changes:
             if name not in known:
                 raise ValueError(f"unknown option {name!r}; allowed are {', '.join(sorted(known))}")
-        sized = expand(size, changes.get("latent", SYSTEMS[system]["latent"]))
+        sized = size_fields(size, changes.get("latent", SYSTEMS[system]["latent"]))
         return cls(**{"length": length, "vocab": vocab, "system": system, **SYSTEMS[system], **sized, **changes})
 
     def changed(self, **changes) -> Config:
@@ -96,3 +111,16 @@ class Config:
     def to_dict(self) -> dict:
         """Plain values, for JSON."""
         return asdict(self)
+
+
+def size_fields(size: str | None, latent: str) -> dict:
+    """The fields of `Config` that a size stands for; none for None. ValueError for an unknown size.
+
+    >>> size_fields("base", "none")
+    {'width': 768, 'blocks': 12, 'heads': 12, 'network': 'text'}
+    """
+    if size is None:
+        return {}
+    if size not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")
+    return {**SIZES[size][latent], "network": "text"}

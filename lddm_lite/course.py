@@ -1,4 +1,5 @@
-"""Self-checks of the course's exercises: they say what is wrong, not only that it is."""
+"""What the course's notebooks need: self-checks of exercises, and steps that shrink in a quick run.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +7,19 @@ import os
 
 import torch
 
-__all__ = ["selfcheck"]
+__all__ = ["selfcheck", "shrunk"]
 
 
 def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = None, unit: str = "") -> bool:
-    """Compare an answer with the right one, print what is the matter, and return whether it is right.
+    """Compare an answer with the right one, print what is the matter, and return whether it is
+    right.
 
-    `got`: a number, a list, a tensor or an array; `...`, which the exercises begin with, counts as not tried yet.
-    `want`: the right value, of the same shape. Right is |got - want| <= tol * max(1, |want|), everywhere. `mistakes`:
-    {what somebody did who got this: the value that results}, in the words to print. `unit` is printed after numbers.
-    With LDDM_STRICT=1 in the environment, as when solutions are tested, an answer that is not right raises
-    AssertionError. ValueError for a tolerance that is not above 0.
+    `got`: a number, a list, a tensor or an array; `...`, which the exercises begin with, counts as
+    not tried yet. `want`: the right value, of the same shape. Right is |got - want| <= tol * max(1,
+    |want|), everywhere. `mistakes`: {what somebody did who got this: the value that results}, in
+    the words to print. `unit` is printed after numbers. With LDDM_STRICT=1 in the environment, as
+    when solutions are tested, an answer that is not right raises AssertionError. ValueError for a
+    tolerance that is not above 0.
 
     >>> selfcheck("1", 0.5, 0.6931, mistakes={"that is the probability; take -log of it": 0.5})
     ✗ Exercise 1: that is the probability; take -log of it.
@@ -65,7 +68,8 @@ def _near(a: torch.Tensor, b: torch.Tensor, tol: float) -> torch.Tensor:
 
 
 def _difference(got: torch.Tensor, want: torch.Tensor, tol: float, unit: str) -> str:
-    """Where it is furthest off, and whether one factor or one summand would mend all of it. Tells no right value."""
+    """Where it is furthest off, and whether one factor or one summand would mend all of it. Tells
+    no right value."""
     off = ~_near(got, want, tol)
     if _near(-got, want, tol).all():
         return "the sign is the other way round"
@@ -83,3 +87,10 @@ def _difference(got: torch.Tensor, want: torch.Tensor, tol: float, unit: str) ->
     count = f" ({int(off.sum())} of {off.numel()} values are off)" if place else ""
     large = "large" if by > 0 else "small"
     return f"{where} {float(got.flatten()[at]):.4g}{unit}, too {large} by {abs(by):.2g}{count}"
+
+
+def shrunk(full: int, fast: int = 60) -> int:
+    """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell
+    in a quick test run.
+    """
+    return min(full, fast) if os.environ.get("LDDM_FAST", "0") not in ("", "0") else full

@@ -1,7 +1,4 @@
-"""Argument checks that name the argument, what was given and what is allowed; and seeded randomness.
-
-Everything random in the library is drawn from an explicit `torch.Generator`, so one integer repeats a run.
-"""
+"""Argument checks that name the argument, what was given and what is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import numbers
 
 import torch
 
-__all__ = ["generator", "integer", "number", "rand", "randn", "tokens"]
+__all__ = ["integer", "number", "tokens"]
 
 
 def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -45,7 +42,8 @@ def _range(minimum, maximum) -> str:
 
 
 def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torch.Tensor:
-    """Return `x` as an int64 tensor [batch, length] with ids below `vocab` (the mask id `vocab` too if `mask_ok`).
+    """Return `x` as an int64 tensor [batch, length] with ids below `vocab` (the mask id `vocab` too
+    if `mask_ok`).
 
     Raises ValueError for an empty batch, a wrong length, a wrong dtype or an id out of range.
 
@@ -67,26 +65,3 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
         extra = f" ({vocab} is the mask)" if mask_ok else ""
         raise ValueError(f"{name} holds ids {low}..{high}; allowed are 0..{top}{extra}")
     return x.long()
-
-
-def generator(seed: int | torch.Generator, device: str | torch.device = "cpu") -> torch.Generator:
-    """A `torch.Generator` from an integer seed (>= 0); a generator passes through unchanged.
-
-    >>> generator(0).initial_seed()
-    0
-    """
-    if isinstance(seed, torch.Generator):
-        return seed
-    return torch.Generator(device=device).manual_seed(integer("seed", seed, minimum=0))
-
-
-def rand(shape, g: torch.Generator, like: torch.Tensor | None = None, dtype=torch.float32) -> torch.Tensor:
-    """Uniform [0,1) draws from `g`, made on the generator's device and moved to that of `like`."""
-    out = torch.rand(shape, generator=g, device=g.device, dtype=dtype)
-    return out if like is None else out.to(like.device)
-
-
-def randn(shape, g: torch.Generator, like: torch.Tensor | None = None) -> torch.Tensor:
-    """Standard normal draws from `g`, made on the generator's device and moved to that of `like`."""
-    out = torch.randn(shape, generator=g, device=g.device)
-    return out if like is None else out.to(like.device)

@@ -1,7 +1,8 @@
 """Checkpoints: a folder with `config.json` and one safetensors file. Never pickle.
 
-The weights carry part of their hash in their name and are written first; `config.json`, which names them, is
-replaced in one step. A crash, a kill or a full disk at any moment leaves the last complete checkpoint readable.
+The weights carry part of their hash in their name and are written first; `config.json`, which names
+them, is replaced in one step. A crash, a kill or a full disk at any moment leaves the last complete
+checkpoint readable.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
+import re
 from pathlib import Path
 
 import torch
 
+from .files import write as write_file
+
 __all__ = ["CheckpointError", "read", "write"]
 
 FORMAT, VERSION = "lddm-lite checkpoint", 1
+_OURS = re.compile(r"weights-[0-9a-f]{12}\.safetensors(\.part)?")
 
 
 class CheckpointError(ValueError):
@@ -24,8 +28,8 @@ class CheckpointError(ValueError):
 
 
 def write(folder, tensors: dict[str, torch.Tensor], meta: dict) -> Path:
-    """Write tensors and JSON-able `meta` to `folder` (created if needed); returns the folder. OSError on a full disk
-    leaves what was there before."""
+    """Write tensors and JSON-able `meta` to `folder` (created if needed); returns the folder.
+    OSError on a full disk leaves what was there before."""
     from safetensors.torch import save
 
     folder = Path(folder)
@@ -34,32 +38,18 @@ def write(folder, tensors: dict[str, torch.Tensor], meta: dict) -> Path:
     digest = hashlib.sha256(data).hexdigest()
     weights = folder / f"weights-{digest[:12]}.safetensors"
     header = {"format": FORMAT, "version": VERSION, "weights": weights.name, "sha256": digest}
-    _replace(weights, data)
-    _replace(folder / "config.json", (json.dumps({**header, **meta}, indent=1, default=_plain) + "\n").encode())
-    for old in folder.glob("weights-*"):
-        if old != weights:
+    write_file(weights, data)
+    write_file(folder / "config.json", json.dumps({**header, **meta}, indent=1, default=_plain) + "\n")
+    for old in folder.iterdir():  # of earlier saves, also of those that were cut off; nothing of other people's
+        if _OURS.fullmatch(old.name) and old != weights:
             with contextlib.suppress(OSError):
                 old.unlink()
     return folder
 
 
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        with open(part, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
-
-
 def read(folder) -> tuple[dict[str, torch.Tensor], dict]:
-    """Tensors and meta of a checkpoint folder. Raises CheckpointError naming the file and what is wrong with it:
-    missing, cut off, changed, of another version, or a pickle."""
+    """Tensors and meta of a checkpoint folder. Raises CheckpointError naming the file and what is
+    wrong with it: missing, cut off, changed, of another version, or a pickle."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -85,7 +75,8 @@ def read(folder) -> tuple[dict[str, torch.Tensor], dict]:
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing, though {config.name} names it")
     data = weights.read_bytes()
-    # only a file that is not what was written is asked whether it is a pickle: safetensors may begin the same way
+    # only a file that is not what was written is asked whether it is a pickle: safetensors may
+    # begin the same way
     if hashlib.sha256(data).hexdigest() != meta.get("sha256"):
         if _is_pickle(data):
             raise CheckpointError(f"{weights} is a pickle, not safetensors; it is not loaded, since it could run code")

@@ -12,7 +12,8 @@ __all__ = ["Estimate"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its standard error (0 when the value is exact), in nats unless a name says otherwise.
+    """A mean with its standard error (0 when the value is exact), in nats unless a name says
+    otherwise.
 
     >>> print(Estimate(1.5, 0.01))
     1.500 ± 0.010

@@ -1,4 +1,5 @@
-"""The command line: data, train, sample, infill, evaluate, doctor. Each command is a few calls into the library."""
+"""The command line: data, train, sample, infill, evaluate, doctor. Each command is a few calls into
+the library."""
 
 from __future__ import annotations
 
@@ -6,18 +7,26 @@ import functools
 import os
 import shlex
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from .._common.protocols import has_scores
+from .._common.words import counted
 from .options import PROGRAM, build_parser, defaults
+
+if TYPE_CHECKING:
+    from .._common.protocols import Task, Text
+    from ..diffusion.paths import Path as NoisePath
+    from ..model import LatentDiffusion
 
 __all__ = ["main"]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit status: 0, 2 after `error: ...` on stderr, 130 after Ctrl-C.
+    """Run one command and return its exit status: 0, 2 after `error: ...` on stderr, 130 after
+    Ctrl-C.
 
-    `argv`: the words after `python -m lddm_lite`; None takes those of this process. With LDDM_DEBUG set, errors
-    keep their traceback.
+    `argv`: the words after `python -m lddm_lite`; None takes those of this process. With LDDM_DEBUG
+    set, errors keep their traceback.
 
     >>> main(["doctor"])  # doctest: +SKIP
     """
@@ -47,13 +56,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _is_user_error(e: Exception) -> bool:
-    from .trainconfig import TrainingError
+    from ..training.config import TrainingError
 
     return isinstance(e, ValueError | OSError | TrainingError)
 
 
 def _train(args, argv) -> int:
-    from .runs import forecast, train
+    from .train_command import forecast, train
 
     given = {k: v for k, v in vars(args).items() if k in defaults()}
     if args.dry_run:
@@ -68,20 +77,20 @@ def _train(args, argv) -> int:
 def _sample(args, argv) -> int:
     model, path = _load(args)
     draw = model.sample if args.prompt is None else functools.partial(model.generate_text, prompt=args.prompt)
-    for k in _budgets(args, (8,)):
+    for k in _token_steps(args, (8,)):
         _show(draw(args.n, k, args.latent_steps, path, **_draws(args)), k, args.trace)
     return 0
 
 
 def _infill(args, argv) -> int:
-    from . import pattern
+    from ..text import prompts
 
     model, path = _load(args)
-    x = pattern.encode(model, args.pattern)
-    masks = int((x == model.tokens.mask_id).sum())
+    x = prompts.encode(model, args.pattern)
+    masks = int((x == model.token_channel.mask_id).sum())
     if not masks:
         raise ValueError("nothing to fill in: write [MASK] for each token that is missing")
-    for k in _budgets(args, (min(8, masks),)):
+    for k in _token_steps(args, (min(8, masks),)):
         _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **_draws(args)), k, args.trace)
     return 0
 
@@ -92,39 +101,40 @@ def _draws(args) -> dict:
 
 
 def _compare(args, argv) -> int:
-    from .comparecommand import run
+    from .compare_command import run
 
     return run(args, _machine(args))
 
 
 def _evaluate(args, argv) -> int:
-    from . import evaluate
+    from .._common import files
+    from ..evaluation import few_steps, latents, tables
 
     model, path = _load(args)
     data, n = _data(model, args)
     steps, show = args.token_steps or (1, 2, 4, 8, 16), sys.stderr.isatty()
-    rows = evaluate.frontier(model, data, steps, args.latent_steps, path, n, args.seed, show)
-    task = hasattr(data, "score")
-    if task and not args.no_exact:
-        rows += evaluate.exact_limit(data, steps, n, args.seed, show)
+    rows = few_steps.frontier(model, data, steps, args.latent_steps, path, n, args.seed, show)
+    if has_scores(data) and not args.no_exact:
+        rows += few_steps.exact_limit(data, steps, n, args.seed, show)
     report = {"model": args.model, "system": model.name, "data": repr(data), "n": n, "seed": args.seed}
     report |= {"rows": rows, "nelbo": model.nelbo(data.sample(n, args.seed), path, seed=args.seed)}
-    report |= {"entropy": data.entropy()} if task else {}
-    report |= {"health": evaluate.health(model, data, max(n, 2), args.seed)}
+    report |= {"entropy": data.entropy()} if has_scores(data) else {}
+    report |= {"health": latents.health(model, data, max(n, 2), args.seed)}
     if args.json != "-":
         _print_report(report)
     if args.json:
-        text = evaluate.as_json(report)
+        text = tables.as_json(report)
         if args.json == "-":
             print(text)
         else:
-            Path(args.json).write_text(text + "\n", encoding="utf-8")
+            files.write(args.json, text + "\n")
     return 0
 
 
-def _data(model, args):
-    """(what the model is judged by, sequences per budget)."""
-    from . import tasks, text
+def _data(model: LatentDiffusion, args) -> tuple[Task | Text, int]:
+    """(what the model is judged by, sequences per number of steps)."""
+    from .. import tasks
+    from ..text import dataset
 
     if "text" not in model.data:
         if args.text:
@@ -132,14 +142,14 @@ def _data(model, args):
         return tasks.make(**model.data), 2048 if args.n is None else args.n
     if not args.text:
         raise ValueError(f"{args.model} is a model of text: give held-out sentences with --text FILE")
-    return text.from_file(args.text, codec=text.from_spec(model.data)), 256 if args.n is None else args.n
+    return dataset.from_file(args.text, codec=dataset.from_spec(model.data)), 256 if args.n is None else args.n
 
 
 def _print_report(report: dict) -> None:
-    from . import evaluate
+    from ..evaluation import tables
 
     print(f"{report['system']} on {report['data']}")
-    print(f"{report['n']:,} sequences per budget, seed {report['seed']}\n\n{evaluate.as_text(report['rows'])}\n")
+    print(f"{report['n']:,} sequences per number of steps, seed {report['seed']}\n\n{tables.as_text(report['rows'])}\n")
     print(report["nelbo"])
     if "entropy" in report:
         print(f"entropy of the task: {report['entropy']} nats/sequence; no bound can be lower")
@@ -152,9 +162,10 @@ def _print_report(report: dict) -> None:
 
 
 def _fetch_data(args, argv) -> int:
-    from . import lm1b
+    from ..text import one_billion_words
 
-    path = lm1b.subset(args.sentences, args.split, args.cache, args.url or lm1b.URL, not args.quiet)
+    url = args.url or one_billion_words.URL
+    path = one_billion_words.subset(args.sentences, args.split, args.cache, url, not args.quiet)
     print(path)
     if not args.quiet:
         print(f"one sentence a line; train on it: {PROGRAM} train --text {shlex.quote(str(path))}", file=sys.stderr)
@@ -183,18 +194,18 @@ def _machine(args) -> str:
     return "cuda" if there and args.device != "cpu" else "cpu"
 
 
-def _load(args):
+def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
     """(model, path or None for the model's own)."""
     device = _machine(args)
 
-    from .model import load
-    from .paths import Path as NoisePath
+    from ..diffusion.paths import Path as NoisePath
+    from ..model import load
 
     path = None if args.lead is None else NoisePath(args.lead)
     return load(args.model).to(device), path
 
 
-def _budgets(args, usual: tuple[int, ...]) -> tuple[int, ...]:
+def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:
     steps = args.token_steps or usual
     if args.trace and len(steps) > 1:
         raise ValueError(f"--trace saves one run, and --token-steps asks for {len(steps)}")
@@ -202,7 +213,7 @@ def _budgets(args, usual: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _show(trace, token_steps: int, file) -> None:
-    steps = f"{token_steps} token step{'s' * (token_steps > 1)}"
+    steps = counted(token_steps, "token step")
     print(f"# {trace.model}: NFE {trace.nfe}, {steps}, lead {trace.lead:g}, seed {trace.seed}")
     for i in range(len(trace)):
         print(trace.text(i))
@@ -210,13 +221,12 @@ def _show(trace, token_steps: int, file) -> None:
         trace.save(file)
         print(f"# saved in {file}")
 
-
 COMMANDS = {
     "data": (_fetch_data, "fetch a part of the One Billion Word benchmark"),
     "train": (_train, "train one of the five systems on a task or on a text"),
     "sample": (_sample, "draw sequences from a trained model"),
     "infill": (_infill, "fill in what is masked"),
-    "evaluate": (_evaluate, "quality against step budget, beside the exact limit"),
+    "evaluate": (_evaluate, "quality against the number of steps, beside the exact limit"),
     "compare": (_compare, "several models at the same total number of network calls"),
     "doctor": (_doctor, "what is installed, what is missing, and the command that mends it"),
 }

@@ -1,10 +1,19 @@
-"""`python -m lddm_lite compare`: its options, and what it does with them. Nothing heavy is imported until it runs."""
+"""`python -m lddm_lite compare`: its options, and what it does with them. Nothing heavy is imported
+until it runs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._common.protocols import has_scores
+
+if TYPE_CHECKING:
+    from .._common.protocols import Task, Text
+    from ..evaluation.judge import Judge
+    from ..model import LatentDiffusion
 
 __all__ = ["EPILOG", "options", "run"]
 
@@ -14,7 +23,7 @@ the tokens in each call; sequential ones give the latents half of the calls, at 
 per slot (discrete), unless --latent-share or --latent-steps says otherwise.
 
 Text is scored by Gen PPL, the perplexity that a judge finds in it, always beside the entropy of its tokens and
-what as many real sentences have; tasks by their exact scores, beside the best possible without latents.
+what as many real sentences have; tasks by their exact scores, beside the exact predictor without latents.
 DIR gets report.json and report.png; while it runs, report.partial.json holds the rows so far.
 
 examples:
@@ -48,23 +57,24 @@ def options(p: argparse.ArgumentParser, totals) -> None:
 
 
 def run(args, device: str) -> int:
-    """Compare, print the table, write the report; the exit status is 0. ValueError for models that do not fit together,
-    text that is missing or too short, and a judge that is not installed, with the command that installs it.
+    """Compare, print the table, write the report; the exit status is 0. ValueError for models that
+    do not fit together, text that is missing or too short, and a judge that is not installed, with
+    the command that installs it.
 
     >>> run(args, "cpu")  # doctest: +SKIP
     0
     """
-    from . import report
-    from .diskfiles import write_json
-    from .reporttable import table
+    from .._common.files import write_json
+    from ..evaluation import comparison
+    from ..evaluation.tables import comparison_table
 
     models = _models(args.models, device)
     data = _data(models, args)
-    judge = None if hasattr(data, "score") else _judge(args.judge, device)
+    judge = None if has_scores(data) else _judge(args.judge, device)
     partial = Path(args.out) / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "order", "temperature", "top_p", "seed")}
     try:
-        found = report.compare(
+        found = comparison.compare(
             models, data, args.nfe, args.n, judge, **chosen, health=not args.no_health, exact=not args.no_exact,
             progress=sys.stderr.isatty(), save=lambda rows: write_json(partial, rows),
         )  # fmt: skip
@@ -72,30 +82,31 @@ def run(args, device: str) -> int:
         if partial.exists():
             print(f"the rows so far are in {partial}", file=sys.stderr)
         raise
-    print(table(found))
-    files = report.write(found, args.out)
+    print(comparison_table(found))
+    files = comparison.write(found, args.out)
     partial.unlink(missing_ok=True)
     print(f"\nsaved in {files[0]} and {files[1].name}")
     return 0
 
 
-def _models(names: list[str], device: str) -> dict:
-    """{short name: model}: the system where only one model has it, else the folder's name, else the whole path."""
-    from .model import load
+def _models(names: list[str], device: str) -> dict[str, LatentDiffusion]:
+    """{short name: model}: the system where only one model has it, else the folder's name, else the
+    whole path."""
+    from ..model import load
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")
     models = [load(name).to(device) for name in names]
-    for short in (lambda name, model: model.name, lambda name, model: Path(name).resolve().name):
-        labels = [short(name, model) for name, model in zip(names, models, strict=True)]
+    for labels in ([model.name for model in models], [Path(name).resolve().name for name in names]):
         if len(set(labels)) == len(labels):
             return dict(zip(labels, models, strict=True))
     return dict(zip(names, models, strict=True))
 
 
-def _data(models: dict, args):
+def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
     """What all models are scored on: the task of the first, or the text in its tokens."""
-    from . import tasks, text
+    from .. import tasks
+    from ..text import dataset
 
     kinds = {name: "text" if "text" in m.data else f"task {m.data.get('task')!r}" for name, m in models.items()}
     if len(set(kinds.values())) > 1:
@@ -108,13 +119,13 @@ def _data(models: dict, args):
         return tasks.make(**first.data)
     if not args.text:
         raise ValueError("models of text are compared with real sentences: give some they have not seen, --text FILE")
-    return text.from_file(args.text, codec=text.from_spec(first.data))
+    return dataset.from_file(args.text, codec=dataset.from_spec(first.data))
 
 
-def _judge(name: str, device: str):
+def _judge(name: str, device: str) -> Judge | None:
     if name == "none":
         return None
-    from .judge import USUAL, Judge
+    from ..evaluation.judge import USUAL, Judge
 
     try:
         return Judge(USUAL if name == "gpt2-large" else name, device)

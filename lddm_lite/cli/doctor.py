@@ -1,11 +1,12 @@
-"""What is installed, what is missing, and the command that mends it: ``python -m lddm_lite doctor``.
+"""What is installed, what is missing, and the command that mends it: ``python -m lddm_lite
+doctor``.
 
-Versions are read from the packages' metadata; only torch is imported, since only torch knows the device.
+Versions are read from the packages' metadata; only torch is imported, since only torch knows the
+device.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
@@ -13,14 +14,19 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from .._common.files import cache_folder
+from .._common.words import counted
+
+ROOT = Path(__file__).resolve().parents[2]
 LOWEST, BELOW = (3, 11), (3, 15)  # Python, as in pyproject.toml
 
-# (distribution, is the library nothing without it?, what it is for); the names are those of pyproject.toml.
+# (distribution, is the library nothing without it?, what it is for); the names are those of
+# pyproject.toml.
 PACKAGES = (
     ("torch", True, "models, training, sampling"),
     ("numpy", True, "tasks and traces"),
     ("safetensors", True, "checkpoints"),
+    ("filelock", True, "one process at a time"),
     ("tqdm", True, "progress"),
     ("tokenizers", False, "text of your own"),
     ("matplotlib", False, "figures"),
@@ -33,12 +39,14 @@ PACKAGES = (
     ("umap-learn", False, "maps of the latents"),
     ("pytest", False, "make test"),
     ("ruff", False, "make lint"),
+    ("mypy", False, "make lint"),
 )
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. ``state`` is ok, note (works, but), missing or wrong; ``mend`` is a command.
+    """One line of the report. ``state`` is ok, note (works, but), missing or wrong; ``mend`` is a
+    command.
 
     >>> Check("numpy", "missing", "tasks", mend="python -m pip install numpy", required=True).failed
     True
@@ -56,18 +64,9 @@ class Check:
         return self.required and self.state in ("missing", "wrong")
 
 
-def cache_folder() -> Path:
-    """The folder for downloads: ``$LDDM_CACHE``, or ``lddm-lite`` in the user's cache. It need not exist yet.
-
-    >>> cache_folder().is_absolute()
-    True
-    """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return Path(os.environ.get("LDDM_CACHE") or base / "lddm-lite").expanduser().absolute()
-
-
 def report() -> list[Check]:
-    """Every check, in the order in which it is printed. Raises nothing: a package that fails is a line too.
+    """Every check, in the order in which it is printed. Raises nothing: a package that fails is a
+    line too.
 
     >>> [check.name for check in report()][:2]
     ['python', 'torch']
@@ -79,11 +78,12 @@ def report() -> list[Check]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the report and what mends it; 1 if something required is missing, else 0. Ignores ``argv``.
+    """Print the report and what mends it; 1 if something required is missing, else 0. ``argv``:
+    ``["python"]`` looks at the interpreter alone, before anything is installed.
 
-    >>> main()  # doctest: +SKIP
+    >>> main(["python"])  # doctest: +SKIP
     """
-    checks = report()
+    checks = [_python()] if argv == ["python"] else report()
     for check in checks:
         state = check.state.upper() if check.failed else check.state
         print(f"{state:>8}  {check.name:<12} {check.detail}")
@@ -116,10 +116,11 @@ def _package(name: str, required: bool, purpose: str, bounds=None) -> Check:
 
 
 def _bounds() -> dict:
-    """Version bounds by package, from our own metadata; empty where that, or ``packaging``, is missing."""
+    """Version bounds by package, from our own metadata; empty where that, or ``packaging``, is
+    missing."""
     try:
         from packaging.requirements import Requirement
-        return {r.name: r.specifier for r in map(Requirement, metadata.requires("lddm-lite"))}
+        return {r.name: r.specifier for r in map(Requirement, metadata.requires("lddm-lite") or [])}
     except (ImportError, metadata.PackageNotFoundError):
         return {}
 
@@ -132,7 +133,7 @@ def _device() -> Check:
     if torch.cuda.is_available():
         return Check("device", "ok", f"cuda: {torch.cuda.get_device_name(0)}")
     n = torch.get_num_threads()
-    detail = "mps" if torch.backends.mps.is_available() else f"cpu, {n} thread{'s' * (n > 1)}"
+    detail = "mps" if torch.backends.mps.is_available() else f"cpu, {counted(n, 'thread')}"
     if shutil.which("nvidia-smi") and not torch.version.cuda:
         return Check("device", "note", f"{detail}; the GPU idles, for this torch is a CPU build")
     return Check("device", "ok", detail)

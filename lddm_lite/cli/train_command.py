@@ -1,19 +1,26 @@
-"""A training run in a folder: what `python -m lddm_lite train` does, and how it goes on after a stop.
+"""A training run in a folder: what `python -m lddm_lite train` does, and how it goes on after a
+stop.
 
-The folder holds the model (`model.save`), `training/`, the state between two steps, `history.csv`, and `run.json`, all
-options. Of several processes, the main one alone writes and prints.
+The folder holds the model (`model.save`), `training/`, the state between two steps, `history.csv`,
+and `run.json`, all options. Of several processes, the main one alone writes and prints.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .config import ALIASES, SYSTEMS
+from .._common.files import write_json
+from .._common.protocols import has_scores
+from ..config import ALIASES, SYSTEMS, size_fields
 from .options import PROGRAM, TEXT_ONLY, defaults, model_defaults, training_defaults
-from .sizes import expand
+
+if TYPE_CHECKING:
+    from .._common.protocols import Data
+    from ..model import LatentDiffusion
+    from ..training.config import TrainConfig
 
 __all__ = ["forecast", "train"]
 
@@ -21,18 +28,19 @@ FORMAT = "lddm-lite run"
 
 
 def train(out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False) -> int:
-    """Train in folder `out` with the options `given` (others: `options.defaults`), print what comes of it, and return
-    the exit status: 0, or 130 when stopped. `words`: the command line, to be kept with the model.
+    """Train in folder `out` with the options `given` (others: `options.defaults`), print what comes
+    of it, and return the exit status: 0, or 130 when stopped. `words`: the command line, to be kept
+    with the model.
 
-    Raises ValueError for options that do not fit together, for a folder that holds something else, and when resuming
-    with other options or another text; TrainingError when the loss is not finite.
+    Raises ValueError for options that do not fit together, for a folder that holds something else,
+    and when resuming with other options or another text; TrainingError when the loss is not finite.
 
     >>> train("runs/a", {"task": "binsaw", "steps": 100}, [], "cpu")  # doctest: +SKIP
     0
     """
-    from . import parallel
+    from ..training import processes
 
-    team = parallel.join(device)
+    team = processes.join(device)
     try:
         return _train(Path(out), given, words, team, resume, force, quiet or not team.main)
     finally:
@@ -40,7 +48,7 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
 
 
 def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet) -> int:
-    from . import fit
+    from ..training.loop import fit
 
     run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force))
     options = run["options"]
@@ -68,51 +76,60 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet)
 
 
 def forecast(given: dict, device: str) -> int:
-    """Print what `train` with the options `given` would need (see `dryrun.estimate`), and write nothing, except that a
-    text of which the ids are kept on disk goes to the cache. Returns the exit status 0. ValueError as for `train`.
+    """Print what `train` with the options `given` would need (see `forecast.estimate`), and write
+    nothing, except that a text of which the ids are kept on disk goes to the cache. Returns the
+    exit status 0. ValueError as for `train`.
 
     >>> forecast({"task": "binsaw", "steps": 100}, "cpu")  # doctest: +SKIP
     0
     """
-    from . import dryrun, parallel
+    from ..training import forecast, processes
 
     options = _chosen(given)
-    if parallel.rank() > 0:
+    if processes.rank() > 0:
         return 0
     model, config, data, held_out = _make(options, device, True)
-    _check(model, config, data, held_out, "", parallel.size())
+    _check(model, config, data, held_out, "", processes.size())
     print(f"{model.name} on {data!r}, {config.steps:,} steps of {config.batch} on {device}")
-    print(dryrun.estimate(model, data, config, parallel.size()))
+    print(forecast.estimate(model, data, config, processes.size()))
     return 0
 
 
-def _make(options: dict, device, progress: bool):
+def _make(
+    options: dict, device, progress: bool
+) -> tuple[LatentDiffusion, TrainConfig, Data, Data | None]:
     """(model, training options, training data, data for bounds and the final score or None)."""
-    from . import LatentDiffusion, TrainConfig, rundata
+    from ..model import LatentDiffusion
+    from ..training.config import TrainConfig
+    from . import train_data
 
     config = TrainConfig(**{k: options[k] for k in training_defaults()})
-    data, held_out = rundata.load(options, progress)
+    data, held_out = train_data.load(options, progress)
     changes = {k: options[k] for k in model_defaults() if options[k] is not None}
     model = LatentDiffusion.preset(options["system"], data, seed=config.seed, **changes).to(device)
     return model, config, data, held_out
 
 
-def _check(model, config, data, held_out, out, processes: int) -> None:
+def _check(
+    model: LatentDiffusion, config: TrainConfig, data: Data, held_out: Data | None, out, processes: int
+) -> None:
     """What `fit` would refuse, before anything is written."""
     from dataclasses import replace
 
-    from . import trainchecks
+    from ..training import preflight
 
-    trainchecks.together(model, data, config, held_out, out or "unwritten")
-    trainchecks.pieces(model, config if config.accumulate > 1 else replace(config, accumulate=processes), processes)
+    preflight.check_together(model, data, config, held_out, out or "unwritten")
+    config = config if config.accumulate > 1 else replace(config, accumulate=processes)
+    preflight.check_micro_batches(model, config, processes)
 
 
-def _parameters(model) -> int:
+def _parameters(model: LatentDiffusion) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def _begin(out: Path, run: dict, model, resume: bool) -> bool:
-    """Write run.json. Is there a state to go on from? A run stopped before it first saved starts again."""
+def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
+    """Write run.json. Is there a state to go on from? A run stopped before it first saved starts
+    again."""
     state = out / "training" / "config.json"
     going_on = resume and state.is_file()
     if going_on:
@@ -120,7 +137,7 @@ def _begin(out: Path, run: dict, model, resume: bool) -> bool:
     else:  # nothing of an old run may be taken for the new one's
         for old in (state, out / "config.json", out / "history.csv"):
             old.unlink(missing_ok=True)
-    _write_json(out / "run.json", run)
+    write_json(out / "run.json", run)
     return going_on
 
 
@@ -131,11 +148,12 @@ def _chosen(given: dict) -> dict:
     misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
     if misplaced and "task" in given:
         raise ValueError(f"{', '.join(misplaced)}: for --text only")
-    from . import rundata
+    from . import train_data
 
     options = {**defaults(), **given}
     about = SYSTEMS.get(ALIASES.get(options["system"], options["system"]), {})
-    return {**defaults(), **expand(options["size"], about.get("latent", "none")), **given, **rundata.check(given)}
+    sized = size_fields(options["size"], about.get("latent", "none"))
+    return {**defaults(), **sized, **given, **train_data.check(given)}
 
 
 def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
@@ -151,7 +169,7 @@ def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
 
 
 def _is_ours(out: Path) -> bool:
-    from .checkpoint import FORMAT as CHECKPOINT
+    from .._common.checkpoint import FORMAT as CHECKPOINT
 
     for name, form in (("run.json", FORMAT), ("config.json", CHECKPOINT)):
         try:
@@ -181,23 +199,23 @@ def _stored(out: Path, given: dict) -> dict:
     return run
 
 
-def _check_same(out: Path, model) -> None:
-    from .checkpoint import read
+def _check_same(out: Path, model: LatentDiffusion) -> None:
+    from .._common.checkpoint import read
 
     meta = read(out)[1]
     if (meta["config"], meta["data"]) != (model.config.to_dict(), json.loads(json.dumps(model.data))):
         raise ValueError(f"--resume: the data are not those of the run in {out}; has the text changed?")
 
 
-def _final_scores(model, data, seed: int) -> dict:
+def _final_scores(model: LatentDiffusion, data: Data | None, seed: int) -> dict:
     """A quick score, printed, and kept with the model."""
-    from . import evaluate
+    from ..evaluation import few_steps, tables
 
     if data is None:
         return {}
-    if hasattr(data, "score"):
-        rows = evaluate.frontier(model, data, (1, 4), n=512, seed=seed)
-        print(evaluate.as_text(rows))
+    if has_scores(data):
+        rows = few_steps.frontier(model, data, (1, 4), n=512, seed=seed)
+        print(tables.as_text(rows))
         return {"frontier": rows}
     bound = model.nelbo(data.sample(512, seed), seed=seed)
     print(f"held-out text: {bound}")
@@ -219,10 +237,3 @@ def _next(out: Path, options: dict) -> None:
     print(f"  {PROGRAM} sample {folder}")
     print(f"  {PROGRAM} infill {folder} {pattern}")
     print(f"  {PROGRAM} evaluate {folder}{' --text HELD_OUT.txt' if text else ''}")
-
-
-def _write_json(path: Path, value) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._common.protocols import Data
+    from ..text import TextData, TokenStore
 
 __all__ = ["LARGE", "check", "load"]
 
@@ -10,7 +15,8 @@ LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
 
 def check(given: dict) -> dict:
-    """What the options `given` for a text decide: {"stream": bool}. ValueError for options that do not fit together.
+    """What the options `given` for a text decide: {"stream": bool}. ValueError for options that do
+    not fit together.
 
     >>> check({"text": "sentences.txt", "tokenizer": "bert"})
     {'stream': False}
@@ -22,7 +28,8 @@ def check(given: dict) -> dict:
         raise ValueError(f"--tokenizer must be own or bert, got {tokenizer!r}")
     if tokenizer == "bert":
         wrong = [f"--{k}" for k in ("vocab",) if k in given]
-        wrong += ["--no-lowercase"] * (given.get("lowercase") is False)
+        if given.get("lowercase") is False:
+            wrong.append("--no-lowercase")
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: not with --tokenizer bert, whose 30,522 pieces are in small letters")
     file, limit = Path(given["text"]), given.get("limit")
@@ -34,33 +41,35 @@ def check(given: dict) -> dict:
     return {"stream": stream}
 
 
-def load(options: dict, progress: bool = False):
+def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     """(training data, data for bounds and the final score or None) of a run's options.
 
     >>> load({"text": None, "task": "binsaw", "length": 8, "limit": None})[0].length
     8
     """
-    from . import checks, tasks, text
+    from .. import tasks
+    from .._common import arguments
+    from ..text import dataset
 
     if options["text"] is None:
-        length = {} if options["length"] is None else {"length": options["length"]}
-        task = tasks.make(options["task"], **length)
+        given = {} if options["length"] is None else {"length": options["length"]}
+        task = tasks.make(options["task"], **given)
         if options["limit"] is None:
             return task, task
-        return tasks.Corpus(task, checks.integer("limit", options["limit"], minimum=1), options["seed"]), task
+        return tasks.Corpus(task, arguments.integer("limit", options["limit"], minimum=1), options["seed"]), task
     length = 64 if options["length"] is None else options["length"]
     codec = None
     if options["tokenizer"] == "bert":
-        from .bertvocab import bert
+        from ..text.bert_vocabulary import bert
 
         codec = bert(length)
     same = {"length": length, "codec": codec, **{k: options[k] for k in ("vocab", "lowercase")}}
     if options["stream"]:
-        from . import tokenstore
+        from ..text import build_token_store
 
-        data = tokenstore.build(options["text"], progress=progress, **same)
+        data: TextData | TokenStore = build_token_store.build(options["text"], progress=progress, **same)
     else:
-        data = text.from_file(options["text"], limit=options["limit"], seed=options["seed"], **same)
+        data = dataset.from_file(options["text"], limit=options["limit"], seed=options["seed"], **same)
     if options["holdout"] == 0 or len(data) == 1:
         return data, None
     return data.split(options["holdout"], options["seed"])

@@ -1,8 +1,9 @@
 """The two noised channels: masked (tokens, discrete latents) and Gaussian (continuous latents).
 
-Both have the same five methods: `prior`, `corrupt`, `reverse_step`, `rate`, `step_cost`. A time t is 0 for clean and 1
-for pure noise; all rates and costs are in nats per sequence, shape [B]. Another schedule or scale of Gaussian noise is
-a subclass, given to a model as its `channel` (see `parts`).
+Both have the same five methods: `prior`, `corrupt`, `reverse_step`, `rate`, `step_cost`. A time t
+is 0 for clean and 1 for pure noise; all rates and costs are in nats per sequence, shape [B].
+Another schedule or scale of Gaussian noise is a subclass, given to a model as its `channel` (see
+`networks.custom_parts`).
 """
 
 from __future__ import annotations
@@ -12,30 +13,10 @@ from dataclasses import dataclass
 
 import torch
 
-from .checks import integer, number, rand, randn
+from .._common.arguments import integer, number
+from .._common.randomness import draw_categorical, rand, randn
 
-__all__ = ["GaussianChannel", "MaskedChannel", "draw_categorical"]
-
-_DRAW_ENTRIES = 1 << 22  # float64 entries of one chunk of a categorical draw: 32 MiB
-
-
-def draw_categorical(log_probs: torch.Tensor, g: torch.Generator) -> torch.Tensor:
-    """One draw per row of `log_probs` [N, V] -> [N], by inverse CDF in float64 (METHOD 7: float32 draws cut the tail).
-    ValueError for a row that holds nan or no finite entry.
-
-    >>> draw_categorical(torch.tensor([[0.0, -1e9], [-1e9, 0.0]]), torch.Generator().manual_seed(0))
-    tensor([0, 1])
-    """
-    u = rand((len(log_probs), 1), g, log_probs, torch.float64)
-    rows = max(1, _DRAW_ENTRIES // max(1, log_probs.shape[-1]))
-    out = [log_probs.new_empty(0, dtype=torch.long)]
-    for lp, v in zip(log_probs.split(rows), u.split(rows), strict=True):
-        cdf = lp.double().softmax(-1).cumsum(-1)
-        if not bool((cdf[:, -1] > 0.5).all()):  # without this, such a row would quietly become token 0
-            raise ValueError("log_probs has a row with nan, +inf or only -inf: there is nothing to draw from")
-        # scaling by the last entry makes the CDF end at exactly 1, so that rounding never yields an id out of range
-        out.append((v * cdf[:, -1:] >= cdf).sum(-1).clamp_max(lp.shape[-1] - 1))
-    return torch.cat(out)
+__all__ = ["GaussianChannel", "MaskedChannel"]
 
 
 def _b(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -45,7 +26,8 @@ def _b(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class MaskedChannel:
-    """Absorbing-mask noise on ids 0..vocab-1; the mask is id `vocab`. METHOD 1, equations (M1)-(M4).
+    """Absorbing-mask noise on ids 0..vocab-1; the mask is id `vocab`. METHOD 1, equations
+    (M1)-(M4).
 
     >>> ch = MaskedChannel(vocab=2)
     >>> ch.prior((1, 3), torch.Generator())
@@ -67,22 +49,24 @@ class MaskedChannel:
         return torch.full(shape, self.mask_id, device=g.device)
 
     def corrupt(self, x0: torch.Tensor, t: torch.Tensor, g: torch.Generator, keep=None) -> torch.Tensor:
-        """(M1): mask each position of x0 [B, L] independently with probability t [B]; `keep` [B, L] stays clean."""
+        """(M1): mask each position of x0 [B, L] independently with probability t [B]; `keep` [B, L]
+        stays clean."""
         hit = rand(x0.shape, g, x0) < _b(t, x0)
         return x0.masked_fill(hit if keep is None else hit & ~keep, self.mask_id)
 
     def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: torch.Generator) -> torch.Tensor:
-        """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool [B, L]."""
+        """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool
+        [B, L]."""
         return (x_t == self.mask_id) & (rand(x_t.shape, g, x_t) < (t - s) / t)
 
     def reverse_step(self, x_t: torch.Tensor, log_probs: torch.Tensor, where: torch.Tensor, g) -> torch.Tensor:
-        """(M2): fill the positions `where` (from `to_reveal`) with draws from `log_probs` [N, V], one row for each
-        in row-major order. Visible tokens never change."""
+        """(M2): fill the positions `where` (from `to_reveal`) with draws from `log_probs` [N, V],
+        one row for each in row-major order. Visible tokens never change."""
         return x_t.masked_scatter(where, draw_categorical(log_probs, g))
 
     def rate(self, x0: torch.Tensor, x_t: torch.Tensor, log_probs: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `log_probs`: [N, V], a row per masked position in
-        row-major order, or [B, L, V].
+        """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `log_probs`: [N, V], a row per
+        masked position in row-major order, or [B, L, V].
 
         >>> ch, t = MaskedChannel(2), torch.tensor([0.5])
         >>> ch.rate(torch.tensor([[1, 0]]), torch.tensor([[1, 2]]), torch.tensor([[0.25, 0.75]]).log(), t)
@@ -96,15 +80,17 @@ class MaskedChannel:
         return per_sequence / t.to(per_sequence)
 
     def step_cost(self, x0, x_t, log_probs, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        """(M4): what the step t -> s adds to the finite-step bound, (t-s) times the rate at t. Nats [B]."""
+        """(M4): what the step t -> s adds to the finite-step bound, (t-s) times the rate at t. Nats
+        [B]."""
         rate = self.rate(x0, x_t, log_probs, t)
         return rate * (t - s).to(rate)
 
 
 @dataclass(frozen=True)
 class GaussianChannel:
-    """Variance-preserving Gaussian noise, log-SNR linear from `log_snr_max` (t=0) to `log_snr_min` (t=1). METHOD 2,
-    equations (M5)-(M8). The latent variable of the model is z at t=0, whose noise floor is log_snr_max.
+    """Variance-preserving Gaussian noise, log-SNR linear from `log_snr_max` (t=0) to `log_snr_min`
+    (t=1). METHOD 2, equations (M5)-(M8). The latent variable of the model is z at t=0, whose noise
+    floor is log_snr_max.
 
     >>> ch = GaussianChannel()
     >>> [round(float(v), 4) for v in ch.coefficients(torch.tensor(0.5))]
@@ -123,7 +109,8 @@ class GaussianChannel:
         return self.log_snr_max + (self.log_snr_min - self.log_snr_max) * t
 
     def speed(self, t: torch.Tensor):
-        """-d log-SNR/dt at time t > 0: a number, or a tensor like t. To be overridden together with `log_snr`."""
+        """-d log-SNR/dt at time t > 0: a number, or a tensor like t. To be overridden together with
+        `log_snr`."""
         return self.log_snr_max - self.log_snr_min
 
     def coefficients(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -148,8 +135,9 @@ class GaussianChannel:
         return a_s * ((r / a_t) * z_t + (1 - r) * z0), sigma_s**2 * (1 - r)
 
     def reverse_step(self, z_t, z_hat, t: torch.Tensor, s: torch.Tensor, g, eta: float = 1.0) -> torch.Tensor:
-        """One step t -> s with the prediction z_hat for z_0. eta=1: ancestral, a draw from (M6). eta=0: DDIM, which
-        keeps the implied noise and adds none. In between: the usual interpolation with variance eta^2 times (M6)'s."""
+        """One step t -> s with the prediction z_hat for z_0. eta=1: ancestral, a draw from (M6).
+        eta=0: DDIM, which keeps the implied noise and adds none. In between: the usual
+        interpolation with variance eta^2 times (M6)'s."""
         mean, var = self.posterior(z_t, z_hat, t, s)
         if eta == 1.0:
             return mean + var.sqrt() * randn(z_t.shape, g, z_t)
@@ -158,18 +146,20 @@ class GaussianChannel:
         return a_s * z_hat + (s_s**2 - eta**2 * var).sqrt() * eps + eta * var.sqrt() * randn(z_t.shape, g, z_t)
 
     def rate(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
-        """(M7): (1/2)(-dSNR/dt) |z_0 - z_hat|^2, nats [B]. `z_t` is unused; it keeps the channels' methods alike."""
+        """(M7): (1/2)(-dSNR/dt) |z_0 - z_hat|^2, nats [B]. `z_t` is unused; it keeps the channels'
+        methods alike."""
         slope = self.speed(t) * self.log_snr(t).exp()  # -dSNR/dt
         return 0.5 * slope * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
     def step_cost(self, z0, z_t, z_hat, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
-        """(M7), one step t -> s: (1/2)(SNR_s - SNR_t) |z_0 - z_hat|^2, nats [B]: the KL between the two Gaussians."""
+        """(M7), one step t -> s: (1/2)(SNR_s - SNR_t) |z_0 - z_hat|^2, nats [B]: the KL between the
+        two Gaussians."""
         gain = self.log_snr(s).exp() - self.log_snr(t).exp()
         return 0.5 * gain * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
     def training_loss(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
-        """(M7) reweighted for training: SNR replaced by sigmoid(log-SNR), so that the finest scale, whose weight is
-        e^6, does not drown the rest (METHOD 5). [B]; not a bound."""
+        """(M7) reweighted for training: SNR replaced by sigmoid(log-SNR), so that the finest scale,
+        whose weight is e^6, does not drown the rest (METHOD 5). [B]; not a bound."""
         weight = 0.5 * self.speed(t) * self.log_snr(t).sigmoid()
         return weight * (z0 - z_hat).pow(2).flatten(1).sum(1)
 

@@ -1,9 +1,11 @@
-"""How a total number of network calls (NFE), the price to compare at, is divided between the two channels."""
+"""How a total number of network calls (NFE), the price to compare at, is divided between the two
+channels."""
 
 from __future__ import annotations
 
-from . import checks
-from .paths import Path
+from .._common import arguments
+from .._common.protocols import Model
+from .paths import Curve, Path
 
 __all__ = ["USUAL", "split"]
 
@@ -12,35 +14,40 @@ MOST_LATENT_STEPS = 16  # of continuous latents, by default
 
 
 def split(
-    model, nfe: int, latent_share: float | None = None, latent_steps: int | None = None, path: Path | None = None
-):
-    """(token_steps, latent_steps, path) with which `model.sample` makes exactly `nfe` network calls on `path`, by
-    default the model's own.
+    model: Model,
+    nfe: int,
+    latent_share: float | None = None,
+    latent_steps: int | None = None,
+    path: Path | Curve | None = None,
+) -> tuple[int, int, Path | Curve]:
+    """(token_steps, latent_steps, path) with which `model.sample` makes exactly `nfe` network calls
+    on `path`, by default the model's own.
 
     - no latents: all calls move the tokens.
     - joint (lead 0) or a Curve: every call moves both channels.
-    - sequential: the calls add up. Latents get `latent_steps`, or the share `latent_share` of the calls, rounded, but
-      at least one, and so do the tokens. By default half of the calls, at most 16 for continuous latents and one per
-      slot for discrete ones. In a single call both channels move at once: the path is then the joint one.
-    - leads in between: calls that move both are counted once, and the latent steps may differ from those asked for
-      where nothing else gives `nfe`.
+    - sequential: the calls add up. Latents get `latent_steps`, or the share `latent_share` of the
+      calls, rounded, but at least one, and so do the tokens. By default half of the calls, at most
+      16 for continuous latents and one per slot for discrete ones. In a single call both channels
+      move at once: the path is then the joint one.
+    - leads in between: calls that move both are counted once, and the latent steps may differ from
+      those asked for where nothing else gives `nfe`.
 
-    `latent_share`, `latent_steps` have no meaning for the first two. ValueError for an `nfe` below 1, both of them
-    given, a share outside [0, 1], and latent steps that leave the tokens none.
+    `latent_share`, `latent_steps` have no meaning for the first two. ValueError for an `nfe` below
+    1, both of them given, a share outside [0, 1], and latent steps that leave the tokens none.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> split(LatentDiffusion.preset("co-seq", tasks.Binsaw(length=16)), 64)
     (48, 16, Path(lead=0.5))
     """
-    nfe = checks.integer("nfe", nfe, minimum=1)
+    nfe = arguments.integer("nfe", nfe, minimum=1)
     if latent_share is not None and latent_steps is not None:
         raise ValueError(f"give latent_share or latent_steps, not both; got {latent_share!r} and {latent_steps!r}")
     if latent_share is not None:
-        checks.number("latent_share", latent_share, 0.0, 1.0)
+        arguments.number("latent_share", latent_share, 0.0, 1.0)
     if latent_steps is not None:
-        checks.integer("latent_steps", latent_steps, minimum=1)
+        arguments.integer("latent_steps", latent_steps, minimum=1)
     path = path or model.path
-    if model.latents is None:
+    if model.latent_channel is None:
         return nfe, 0, path
     if path.shared:
         return nfe, nfe, path
@@ -58,8 +65,9 @@ def split(
     return _near(path, nfe, wanted)
 
 
-def _near(path: Path, nfe: int, wanted: int):
-    """The budgets of `nfe` calls in all whose latent steps are nearest to `wanted`, more rather than fewer."""
+def _near(path: Path | Curve, nfe: int, wanted: int) -> tuple[int, int, Path | Curve]:
+    """The token and latent steps of `nfe` calls in all whose latter are nearest to `wanted`, more rather
+    than fewer."""
     for latent_steps in sorted(range(1, nfe), key=lambda k: (abs(k - wanted), -k)):
         for token_steps in range(nfe - latent_steps, nfe + 1):  # all calls apart, ..., each latent call moves both
             if path.nfe(token_steps, latent_steps) == nfe:

@@ -1,4 +1,5 @@
-"""Paths of noise times (t_x, t_z) from clean (0, 0) to pure noise (1, 1), and the knots a sampler walks. METHOD 4."""
+"""Paths of noise times (t_x, t_z) from clean (0, 0) to pure noise (1, 1), and the knots a sampler
+walks. METHOD 4."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .checks import integer, number
+from .._common.arguments import integer, number
 
 __all__ = ["Curve", "Knot", "Path"]
 
@@ -21,10 +22,12 @@ class Knot:
 
 @dataclass(frozen=True)
 class Path:
-    """The one-parameter family of paths (M10): `lead` in [0, 1/2] says how far the latents run ahead of the tokens.
+    """The one-parameter family of paths (M10): `lead` in [0, 1/2] says how far the latents run
+    ahead of the tokens.
 
-    t_x = clip(u/(1-lead), 0, 1), t_z = clip((u-lead)/(1-lead), 0, 1). Where both move, t_z = t_x - gap with
-    gap = lead/(1-lead): 0 is joint (the diagonal), 1 is sequential (latents first, tokens after).
+    t_x = clip(u/(1-lead), 0, 1), t_z = clip((u-lead)/(1-lead), 0, 1). Where both move, t_z = t_x -
+    gap with gap = lead/(1-lead): 0 is joint (the diagonal), 1 is sequential (latents first, tokens
+    after).
 
     >>> Path(0.5).knots(token_steps=1, latent_steps=2)
     [Knot(t_x=1.0, t_z=1.0), Knot(t_x=1.0, t_z=0.5), Knot(t_x=1.0, t_z=0.0), Knot(t_x=0.0, t_z=0.0)]
@@ -73,11 +76,12 @@ class Path:
         return (u / scale).clamp(0, 1), ((u - self.lead) / scale).clamp(0, 1)
 
     def knots(self, token_steps: int, latent_steps: int = 0) -> list[Knot]:
-        """The points a sampler visits, from pure noise to clean, for the given step budgets.
+        """The points a sampler visits, from pure noise to clean, for the given numbers of steps.
 
-        Each channel moves at its own evenly spaced knots and rests in between; a token move waits for the latent moves
-        before it. One segment = one network call, so the NFE is `nfe(...)` = len(knots) - 1. With latent_steps=0
-        there is no latent channel and t_z is 0 throughout. Raises ValueError for budgets below 1 (0 for latents).
+        Each channel moves at its own evenly spaced knots and rests in between; a token move waits
+        for the latent moves before it. One segment = one network call, so the NFE is `nfe(...)` =
+        len(knots) - 1. With latent_steps=0 there is no latent channel and t_z is 0 throughout.
+        Raises ValueError for steps below 1 (0 for latents).
 
         >>> len(Path(0.0).knots(4, 4)), len(Path(0.5).knots(4, 4)), len(Path().knots(4))
         (5, 9, 5)
@@ -102,7 +106,7 @@ class Path:
         return knots
 
     def nfe(self, token_steps: int, latent_steps: int = 0) -> int:
-        """Network calls of a sampler with these budgets.
+        """Network calls of a sampler with these steps.
 
         >>> Path.sequential().nfe(2, 16)
         18
@@ -111,12 +115,13 @@ class Path:
 
 
 class Curve:
-    """Any other path: `at` takes parameters u [n] (float64) in [0, 1] to times (t_x [n], t_z [n]), neither of which may
-    fall, from (0, 0) at u=0 to (1, 1) at u=1. It serves wherever a `Path` is taken by `sample`, `nelbo`, `RateGrid`.
+    """Any other path: `at` takes parameters u [n] (float64) in [0, 1] to times (t_x [n], t_z [n]),
+    neither of which may fall, from (0, 0) at u=0 to (1, 1) at u=1. It serves wherever a `Path` is
+    taken by `sample`, `nelbo`, `RateGrid`.
 
-    The curve is kept as `pieces` straight ones, so that everything about it is exact. A sampler's knots are evenly
-    spaced in u, and each step moves both channels: how fast u runs along the curve decides where the steps are short.
-    ValueError for a curve that falls or ends elsewhere.
+    The curve is kept as `pieces` straight ones, so that everything about it is exact. A sampler's
+    knots are evenly spaced in u, and each step moves both channels: how fast u runs along the curve
+    decides where the steps are short. ValueError for a curve that falls or ends elsewhere.
 
     >>> bent = Curve(lambda u: (u, u**2))
     >>> bent.knots(2, 2)
@@ -139,7 +144,8 @@ class Curve:
 
     @property
     def lead(self) -> float:
-        """That of the `Path` which encloses as much with the axis t_z = 0; 0 for one that runs above the diagonal."""
+        """That of the `Path` which encloses as much with the axis t_z = 0; 0 for one that runs
+        above the diagonal."""
         z, dx = self.times[1], self.times[0].diff()
         area = float(((z[1:] + z[:-1]) / 2 * dx).sum())  # under t_z as a function of t_x; a Path's is (1 - gap)^2 / 2
         gap = max(0.0, 1 - (2 * area) ** 0.5)
@@ -164,9 +170,9 @@ class Curve:
         return [Knot(*t) for t in self.times.flip(1).T.tolist()]
 
     def knots(self, token_steps: int, latent_steps: int = 0) -> list[Knot]:
-        """As `Path.knots`, evenly spaced in u. ValueError unless `latent_steps` is `token_steps`, or 0 for a model
-        without latents: then t_z is 0 throughout, and the curve is a schedule of the tokens. Steps in which nothing
-        moves are left out."""
+        """As `Path.knots`, evenly spaced in u. ValueError unless `latent_steps` is `token_steps`,
+        or 0 for a model without latents: then t_z is 0 throughout, and the curve is a schedule of
+        the tokens. Steps in which nothing moves are left out."""
         integer("token_steps", token_steps, minimum=1)
         if integer("latent_steps", latent_steps, minimum=0) not in (0, token_steps):
             raise ValueError(
@@ -178,5 +184,5 @@ class Curve:
         return knots[:1] + [b for a, b in zip(knots, knots[1:], strict=False) if a != b]
 
     def nfe(self, token_steps: int, latent_steps: int = 0) -> int:
-        """Network calls of a sampler with these budgets."""
+        """Network calls of a sampler with these steps."""
         return len(self.knots(token_steps, latent_steps)) - 1

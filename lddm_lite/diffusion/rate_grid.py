@@ -1,6 +1,7 @@
-"""The two integrands of the bound (M9) over the square of noise times, and the cost of any path read off them.
+"""The two integrands of the bound (M9) over the square of noise times, and the cost of any path
+read off them.
 
-`rategrid.rate_grid` measures a `RateGrid`; here it is only read.
+`measure_rate_grid.rate_grid` measures a `RateGrid`; here it is only read.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from .._common.arguments import integer
+from .._common.estimate import Estimate
 from .channels import GaussianChannel
-from .checks import integer
-from .estimate import Estimate
 from .paths import Curve, Knot, Path
 
 __all__ = ["PathCost", "RateGrid", "nodes"]
@@ -34,8 +35,9 @@ def nodes(n: int, bend: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PathCost:
-    """What a path costs, nats per sequence: the terms of the bound, as in `Nelbo`. With finitely many steps `nfe` > 0,
-    and `excess_tokens`, `excess_latents` are the parts of `tokens`, `latents` that those steps lose (M12)."""
+    """What a path costs, nats per sequence: the terms of the bound, as in `Nelbo`. With finitely
+    many steps `nfe` > 0, and `excess_tokens`, `excess_latents` are the parts of `tokens`, `latents`
+    that those steps lose (M12)."""
 
     tokens: float
     latents: float
@@ -57,7 +59,8 @@ class PathCost:
 
 @dataclass(frozen=True, eq=False)
 class RateGrid:
-    """rho_x and rho_z of (M9) at nodes of the square; between them a cubic through the four nearest nodes each way.
+    """rho_x and rho_z of (M9) at nodes of the square; between them a cubic through the four nearest
+    nodes each way.
 
     `tokens` [n_x, n_z]: rho_x, nats per unit t_x (M3). `latents` [n_x, n_z]: for Gaussian latents the mean of
     |z_0 - z_hat|^2 / 2, so that rho_z = -dSNR/dt times it (M7); for discrete ones rho_z itself (M3). `tokens_se`,
@@ -110,13 +113,15 @@ class RateGrid:
         return np.einsum("ni,nij,nj->n", w_x, table[at_x[:, :, None], at_z[:, None, :]], w_z)
 
     def _latent(self, t_x, t_z) -> np.ndarray:
-        """`latents` at points; positive quantities over many decades are interpolated in their logarithm."""
+        """`latents` at points; positive quantities over many decades are interpolated in their
+        logarithm."""
         if self.log_snr is None:
             return self._read(self.latents, t_x, t_z)
         return np.exp(self._read(np.log(self.latents), t_x, t_z))
 
     def _price(self, t, s=None) -> np.ndarray:
-        """What an error |z_0 - z_hat|^2 / 2 of 1 costs: per unit time at t [n], or (with s [n]) in a step t -> s."""
+        """What an error |z_0 - z_hat|^2 / 2 of 1 costs: per unit time at t [n], or (with s [n]) in
+        a step t -> s."""
         if self.log_snr is None:
             return np.ones_like(t) if s is None else t - s
         channel, t = GaussianChannel(*self.log_snr), torch.from_numpy(np.asarray(t))
@@ -126,19 +131,21 @@ class RateGrid:
         return channel.step_cost(one, None, zero, t, torch.from_numpy(np.asarray(s))).numpy()
 
     def rho(self, t_x, t_z) -> tuple[np.ndarray, np.ndarray]:
-        """(rho_x, rho_z) at times t_x, t_z in [0, 1], scalars or [n]: nats per unit of their own time, [n]."""
+        """(rho_x, rho_z) at times t_x, t_z in [0, 1], scalars or [n]: nats per unit of their own
+        time, [n]."""
         t_x, t_z = np.broadcast_arrays(np.atleast_1d(t_x).astype(float), np.atleast_1d(t_z).astype(float))
         return self._read(self.tokens, t_x, t_z), self._latent(t_x, t_z) * self._price(t_z)
 
     def stale(self, knot: Knot, t_x, t_z) -> tuple[np.ndarray, np.ndarray]:
-        """(rho_x, rho_z) at later times t_x, t_z [n] of a step that started at `knot`: its prediction is still in use.
-        The area under it over the step is the step's cost (M4, M7)."""
+        """(rho_x, rho_z) at later times t_x, t_z [n] of a step that started at `knot`: its
+        prediction is still in use. The area under it over the step is the step's cost (M4, M7)."""
         at = np.full(len(t_x), knot.t_x), np.full(len(t_z), knot.t_z)
         return self._read(self.tokens, *at), self._latent(*at) * self._price(np.asarray(t_z, dtype=float))
 
     # -- along a path ------------------------------------------------------------------------------------------
     def lines(self, knots: list[Knot]) -> np.ndarray:
-        """(M9) on each straight piece between k knots, walked towards clean: (tokens, latents), nats, [k - 1, 2]."""
+        """(M9) on each straight piece between k knots, walked towards clean: (tokens, latents),
+        nats, [k - 1, 2]."""
         pieces = [_quadrature(a, b) for a, b in zip(knots, knots[1:], strict=False)]
         t_x, t_z, dx, dz = np.concatenate(pieces, 1)
         rho_x, rho_z = self.rho(t_x, t_z)
@@ -146,9 +153,10 @@ class RateGrid:
         return np.stack([np.add.reduceat(rho_x * dx, starts), np.add.reduceat(rho_z * dz, starts)], 1)
 
     def steps(self, path: Path | Curve, token_steps: int, latent_steps: int) -> dict[str, np.ndarray]:
-        """Step by step what a sampler's walk over the knots of `path` costs, nats [nfe]: `tokens` (M4), `latents` (M7);
-        and `line_tokens`, `line_latents`: the same piece of the walk in infinitely many steps (M9). Step minus line is
-        the total correlation that the step ignores (M12)."""
+        """Step by step what a sampler's walk over the knots of `path` costs, nats [nfe]: `tokens`
+        (M4), `latents` (M7); and `line_tokens`, `line_latents`: the same piece of the walk in
+        infinitely many steps (M9). Step minus line is the total correlation that the step ignores
+        (M12)."""
         knots = path.knots(integer("token_steps", token_steps, 1), integer("latent_steps", latent_steps, 1))
         t_x, t_z = np.array([(k.t_x, k.t_z) for k in knots]).T
         lines = self.lines(knots)
@@ -160,12 +168,14 @@ class RateGrid:
         }
 
     def bound(self, path: Path | Curve, token_steps: int | None = None, latent_steps: int | None = None) -> PathCost:
-        """The bound along `path`: the line integral (M9), or with budgets the sum of the step costs (M4, M7) of its
-        knots. By (M11) the former is the same for every path, up to `bound_se`. ValueError for one budget alone."""
+        """The bound along `path`: the line integral (M9), or with steps the sum of the step costs
+        (M4, M7) of its knots. By (M11) the former is the same for every path, up to `bound_se`.
+        ValueError for one number of steps alone."""
         if (token_steps is None) != (latent_steps is None):
             raise ValueError(f"token_steps={token_steps!r}, latent_steps={latent_steps!r}: give both or neither")
-        if token_steps is None:
-            return PathCost(*self.lines(path.corners()).sum(0).tolist(), self.prior)
+        if token_steps is None or latent_steps is None:
+            tokens, latents = self.lines(path.corners()).sum(0).tolist()
+            return PathCost(tokens, latents, self.prior)
         sums = {k: float(v.sum()) for k, v in self.steps(path, token_steps, latent_steps).items()}
         tokens, latents = sums["tokens"], sums["latents"]
         lost = tokens - sums["line_tokens"], latents - sums["line_latents"]
@@ -173,7 +183,8 @@ class RateGrid:
 
     # -- files -------------------------------------------------------------------------------------------------
     def to_dict(self) -> dict:
-        """Plain values for JSON: five digits of the token rates, four of the latents, one of standard errors."""
+        """Plain values for JSON: five digits of the token rates, four of the latents, one of
+        standard errors."""
         pairs = dict(entropy=self.entropy, encoder=self.encoder)
         return {
             "title": self.title,
@@ -210,7 +221,8 @@ def _cubic(t: np.ndarray, n: int, bend: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _quadrature(a: Knot, b: Knot) -> np.ndarray:
-    """Gauss-Legendre on the straight piece from a to b: times t_x, t_z and weights dx, dz, [4, points]."""
+    """Gauss-Legendre on the straight piece from a to b: times t_x, t_z and weights dx, dz,
+    [4, points]."""
     moves = a.t_x > b.t_x
     p, q = (_place(a.t_x, BEND_X), _place(b.t_x, BEND_X)) if moves else (a.t_z, b.t_z)
     count = max(1, math.ceil((p - q) / _PANEL - 1e-9))

@@ -1,18 +1,22 @@
-"""The sampler: walk the knots of a path from pure noise to clean, one network call a segment. METHOD 7."""
+"""The sampler: walk the knots of a path from pure noise to clean, one network call a segment.
+METHOD 7."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
-from . import checks
-from .channels import draw_categorical
-from .order import check, choose, still_masked
+from .._common import arguments, randomness
+from .._common.modes import evaluating
+from .._common.protocols import MaskedNoise, Model
+from .._common.randomness import draw_categorical
 from .trace import Trace
+from .unmasking_order import check, choose, still_masked
 
-__all__ = ["Draws", "draw_lengths", "nucleus", "sample"]
+__all__ = ["Draws", "nucleus", "sample"]
 
 TOP = 5  # alternatives remembered for each revealed position
 _SORTED = 1 << 22  # float64 entries of one chunk of a nucleus: 32 MiB each for values, places and sums
@@ -34,10 +38,11 @@ class Draws:
 
     def __post_init__(self):
         for name in ("temperature", "latent_temperature"):
-            if not 0 < checks.number(name, getattr(self, name)) < float("inf"):
+            if not 0 < arguments.number(name, getattr(self, name)) < float("inf"):
                 raise ValueError(f"{name} must be > 0 and finite, got {getattr(self, name)!r}")
-        checks.number("eta", self.eta, 0.0, 1.0), check(self.order)
-        if self.top_p is not None and checks.number("top_p", self.top_p, 0.0, 1.0) == 0:
+        arguments.number("eta", self.eta, 0.0, 1.0)
+        check(self.order)
+        if self.top_p is not None and arguments.number("top_p", self.top_p, 0.0, 1.0) == 0:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p!r}")
 
     def changed(self) -> dict:
@@ -49,7 +54,7 @@ class Draws:
         """Log-probabilities [N, V] at this temperature, then cut to the nucleus."""
         if self.temperature != 1:
             log_probs = (log_probs / self.temperature).log_softmax(-1)
-        return log_probs if self.top_p in (None, 1) else nucleus(log_probs, self.top_p)
+        return log_probs if self.top_p is None or self.top_p == 1 else nucleus(log_probs, self.top_p)
 
     def codes(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [N, K] of codes at the latent temperature."""
@@ -57,14 +62,15 @@ class Draws:
 
 
 def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Log-probabilities [N, V] cut, row by row, to the fewest most probable tokens that have at least `top_p` together,
-    and normalised; the others have -inf. The most probable token always stays. Sums are float64. Source: Holtzman et
-    al. 2020, arXiv 1904.09751. Lowers the entropy of what is drawn; at 1 nothing is cut.
+    """Log-probabilities [N, V] cut, row by row, to the fewest most probable tokens that have at
+    least `top_p` together, and normalised; the others have -inf. The most probable token always
+    stays. Sums are float64. Source: Holtzman et al. 2020, arXiv 1904.09751. Lowers the entropy of
+    what is drawn; at 1 nothing is cut.
 
     >>> nucleus(torch.tensor([[0.5, 0.3, 0.2]]).log(), 0.6).exp()
     tensor([[0.6250, 0.3750, 0.0000]])
     """
-    if not 0 < checks.number("top_p", top_p, 0.0, 1.0):
+    if not 0 < arguments.number("top_p", top_p, 0.0, 1.0):
         raise ValueError(f"top_p must be in (0, 1], got {top_p!r}")
     if top_p == 1:
         return log_probs
@@ -77,14 +83,9 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     return torch.cat(out)
 
 
-def draw_lengths(share: torch.Tensor, n: int, g: torch.Generator) -> torch.Tensor:
-    """n sequence lengths from the share [L+1] of each length 0..L in the training data: [n]."""
-    return draw_categorical(share.clamp_min(1e-300).log().expand(n, -1), g)
-
-
 @torch.no_grad()
 def sample(
-    model,
+    model: Model,
     start,
     knots,
     path,
@@ -99,14 +100,15 @@ def sample(
 ) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
-    Tokens that are not the mask in `start` are given: they stay as they are. Draws come from one seed.
-    `temperature` > 0: sharpens (< 1) or flattens token draws. `top_p` in (0, 1]: then only from the `nucleus`.
-    `order`: which positions a step reveals, `ancestral`, `even` or `confidence` (see `order`); the codes of discrete
-    latents follow `even` for both of the latter. `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM.
-    `latent_temperature`: of the draws of codes; ValueError other than 1 without discrete latents. All but `order`
-    and `eta` trade entropy for likelihood when they sharpen, and so does `order="confidence"`: look at both.
-    `progress(done, total)` is called after each step; what it raises ends the run. A step is one network call (NFE), in
-    which only those sequences take part that change.
+    Tokens that are not the mask in `start` are given: they stay as they are. Draws come from one
+    seed. `temperature` > 0: sharpens (< 1) or flattens token draws. `top_p` in (0, 1]: then only
+    from the `nucleus`. `order`: which positions a step reveals, `ancestral`, `even` or `confidence`
+    (see `unmasking_order`); the codes of discrete latents follow `even` for both of the latter.
+    `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM. `latent_temperature`: of the
+    draws of codes; ValueError other than 1 without discrete latents. All but `order` and `eta`
+    trade entropy for likelihood when they sharpen, and so does `order="confidence"`: look at both.
+    `progress(done, total)` is called after each step; what it raises ends the run. A step is one
+    network call (NFE), in which only those sequences take part that change.
     """
     draws = Draws(temperature, eta, top_p, order, latent_temperature)
     if latent_temperature != 1 and model.config.latent != "discrete":
@@ -114,23 +116,27 @@ def sample(
             f"latent_temperature must be 1 for {model.name!r}, which has {model.config.latent} latents: only codes are "
             f"drawn from a distribution; got {latent_temperature!r}"
         )
-    checks.integer("batch", batch, minimum=1)
-    g = checks.generator(seed, start.device)
-    was_training = model.training
-    model.eval()
+    arguments.integer("batch", batch, minimum=1)
+    g = randomness.generator(seed, start.device)
     batches = start.split(batch)
     calls, total = itertools.count(1), len(batches) * (len(knots) - 1)
-    told = (lambda: None) if progress is None else (lambda: progress(next(calls), total))
-    try:
-        parts = [_walk(model, rows, knots, g, draws, told) for rows in batches]
-    finally:
-        model.train(was_training)
-    joined = {k: None if parts[0][k] is None else torch.cat([p[k] for p in parts], _AXIS.get(k, 0)) for k in parts[0]}
+
+    def told():
+        if progress is not None:
+            progress(next(calls), total)
+
+    with evaluating(model):
+        parts = [_denoise(model, rows, knots, g, draws, told) for rows in batches]
+
+    def joined(name: str):
+        found = [part[name] for part in parts]
+        return None if found[0] is None else torch.cat(found, _AXIS.get(name, 0)).cpu().numpy()
+
     return Trace(
-        **{k: None if v is None else v.cpu().numpy() for k, v in joined.items()},
+        **{name: joined(name) for name in parts[0]},
         knots=[(k.t_x, k.t_z) for k in knots],
         labels=model.labels,
-        mask_id=model.tokens.mask_id,
+        mask_id=model.token_channel.mask_id,
         pad_id=model.config.pad_id,
         lead=path.lead,
         seed=seed if isinstance(seed, int) else -1,
@@ -139,40 +145,40 @@ def sample(
         meta={k: v for k, v in draws.changed().items() if k != "order"},
     )
 
-
 _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 
-def _walk(model, x, knots, g, draws, told) -> dict:
-    n, device, mask = len(x), x.device, model.tokens.mask_id
+def _denoise(model: Model, x, knots, g, draws, told) -> dict:
+    n, device, mask = len(x), x.device, model.token_channel.mask_id
     free = (x == mask).sum(-1)  # [n], masked at the start
     reveal_step = torch.where(x == mask, -1, 0)
     confidence = torch.ones(x.shape, device=device)
     top = min(TOP, model.config.vocab)
     alternatives = x.unsqueeze(-1).repeat(1, 1, top)
     alternative_probs = torch.zeros(*x.shape, top, device=device)
-    z = None if model.latents is None else model.latents.prior(model.latent_shape(n), g).to(device)
+    z = None if model.latent_channel is None else model.latent_channel.prior(model.latent_shape(n), g).to(device)
     latents = None if z is None else [z]
     slots = torch.full((n,), model.config.slots, device=device)
     blank = bool((x[model.valid(x)] == mask).all())  # nothing given but padding
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
         moves_x, moves_z = b.t_x < a.t_x, b.t_z < a.t_z
-        where = _positions(model.tokens, x, free, a.t_x, b.t_x, draws.order, g) if moves_x else None
+        where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws.order, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen
         t_z, s_z = (torch.full((n,), v, device=device) for v in (a.t_z, b.t_z))
         asked = [None if skip else x, z, t_z, where, lengths]
         idle = False
-        if moves_x and not moves_z:  # a sequence in which nothing is about to be revealed needs no prediction
+        if where is not None and not moves_z:  # a sequence in which nothing is about to be revealed needs no prediction
             at = where.any(1).nonzero().squeeze(1)
             asked, idle = [t if t is None else t.index_select(0, at) for t in asked], len(at) == 0
-        out = None if idle else model.predict(*asked[:4], need_latents=moves_z, lengths=asked[4])
-        if moves_x and not idle:
+        x_in, z_in, t_in, where_in, lengths_in = asked
+        out: Any = None if idle else model.predict(x_in, z_in, t_in, where_in, moves_z, lengths_in)
+        if where is not None and not idle:
             log_probs = draws.tokens(out.tokens)
             if draws.order == "confidence":
                 x, where, log_probs = _most_probable(x, out.tokens, log_probs, still_masked(free, b.t_x), where, g)
             else:
-                x = model.tokens.reverse_step(x, log_probs, where, g)
+                x = model.token_channel.reverse_step(x, log_probs, where, g)
             reveal_step = reveal_step.masked_fill(where, k)
             chosen = log_probs.gather(-1, x[where].unsqueeze(-1)).squeeze(-1)
             confidence = confidence.masked_scatter(where, chosen.exp().float())
@@ -182,11 +188,11 @@ def _walk(model, x, knots, g, draws, told) -> dict:
             alternative_probs = alternative_probs.masked_scatter(spot, best.values.exp().float())
         if moves_z:
             if model.config.latent == "continuous":
-                z = model.latents.reverse_step(z, out.latents.to(z), t_z, s_z, g, draws.eta)
+                z = model.latent_channel.reverse_step(z, out.latents.to(z), t_z, s_z, g, draws.eta)
             else:
                 order = "ancestral" if draws.order == "ancestral" else "even"
-                here = _positions(model.latents, z, slots, a.t_z, b.t_z, order, g)
-                z = model.latents.reverse_step(z, draws.codes(out.latents[here]), here, g)
+                here = _positions(model.latent_channel, z, slots, a.t_z, b.t_z, order, g)
+                z = model.latent_channel.reverse_step(z, draws.codes(out.latents[here]), here, g)
         if latents is not None:
             latents.append(z)
         told()
@@ -200,9 +206,9 @@ def _walk(model, x, knots, g, draws, told) -> dict:
     )
 
 
-def _positions(channel, x, free, t: float, s: float, order: str, g) -> torch.Tensor:
-    """Bool [n, L]: positions whose prediction a step t -> s needs. All masked ones for `confidence`, which chooses
-    among them afterwards; else those that the step reveals."""
+def _positions(channel: MaskedNoise, x, free, t: float, s: float, order: str, g) -> torch.Tensor:
+    """Bool [n, L]: positions whose prediction a step t -> s needs. All masked ones for
+    `confidence`, which chooses among them afterwards; else those that the step reveals."""
     if order == "ancestral":
         return channel.to_reveal(x, t, s, g)
     masked = x == channel.mask_id
@@ -210,8 +216,9 @@ def _positions(channel, x, free, t: float, s: float, order: str, g) -> torch.Ten
 
 
 def _most_probable(x, said, log_probs, keep, masked, g):
-    """One step of order `confidence`: (x, where it changed, the rows of `log_probs` there). Tokens are drawn at all
-    masked positions; those stay to which the model itself, untempered and uncut (`said`), gives most probability."""
+    """One step of order `confidence`: (x, where it changed, the rows of `log_probs` there). Tokens
+    are drawn at all masked positions; those stay to which the model itself, untempered and uncut
+    (`said`), gives most probability."""
     drawn = draw_categorical(log_probs, g)  # [N]
     where = choose(masked, keep, g, said.gather(-1, drawn.unsqueeze(-1)).squeeze(-1))
     rows = where[masked]

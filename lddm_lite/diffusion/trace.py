@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path as File
 
 import numpy as np
+
+from .._common import files
 
 __all__ = ["Trace"]
 
@@ -26,8 +27,8 @@ _DTYPES = {
 class Trace:
     """A whole denoising run of n sequences over S steps; step 0 is the start, step S the end.
 
-    Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of each position hold
-    the tokens of every step: `tokens_at(k)` returns them.
+    Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of
+    each position hold the tokens of every step: `tokens_at(k)` returns them.
 
     >>> t = Trace(tokens=[[1, 0]], reveal_step=[[1, 2]], confidence=[[1, 1]], knots=[(1, 0), (0.5, 0), (0, 0)],
     ...           labels=["a", "b"], mask_id=2)
@@ -48,7 +49,7 @@ class Trace:
     lead: float = 0.5
     seed: int = 0
     model: str = ""
-    order: str = "ancestral"  # in which positions were revealed; see `order`
+    order: str = "ancestral"  # in which positions were revealed; see `unmasking_order`
     meta: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -88,19 +89,21 @@ class Trace:
         return len(self.tokens)
 
     def tokens_at(self, step: int) -> np.ndarray:
-        """Token ids after `step` steps [n, L], the mask id where still masked. ValueError outside 0..S."""
+        """Token ids after `step` steps [n, L], the mask id where still masked. ValueError outside
+        0..S."""
         if not 0 <= step <= self.steps:
             raise ValueError(f"step must be in 0..{self.steps}, got {step!r}")
         return np.where(self.reveal_step <= step, self.tokens, self.mask_id)
 
     def words(self, i: int, step: int | None = None) -> list[str]:
-        """The labels of sequence i after `step` steps (default: the end), '[MASK]' where masked, padding left out."""
+        """The labels of sequence i after `step` steps (default: the end), '[MASK]' where masked,
+        padding left out."""
         row = self.tokens_at(self.steps if step is None else step)[i]
         return ["[MASK]" if v == self.mask_id else self.labels[v] for v in row if v != self.pad_id]
 
     def text(self, i: int, step: int | None = None) -> str:
-        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined; without the filler at its
-        end, where `meta` names one."""
+        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined;
+        without the filler at its end, where `meta` names one."""
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
@@ -132,7 +135,8 @@ class Trace:
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
-        """The inverse of `to_json`. ValueError for another format, another version, or damaged content."""
+        """The inverse of `to_json`. ValueError for another format, another version, or damaged
+        content."""
         try:
             raw = json.loads(text)
         except json.JSONDecodeError as e:
@@ -154,11 +158,7 @@ class Trace:
 
     def save(self, path) -> None:
         """Write the trace to `path`, whole or not at all."""
-        path = File(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(self.to_json(), encoding="utf-8")
-        os.replace(part, path)
+        files.write(path, self.to_json())
 
     @classmethod
     def load(cls, path) -> Trace:

@@ -1,21 +1,30 @@
-"""Systems side by side at the same total number of network calls: one table, one JSON file, one figure.
+"""Systems side by side at the same total number of network calls: one table, one JSON file, one
+figure.
 
-Gen PPL never stands without the token entropy beside it, and beside both stands what as many real sentences have.
+Gen PPL never stands without the token entropy beside it, and beside both stands what as many real
+sentences have.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path as File
+from typing import Any
 
 import torch
 
-from . import budgets, checks, evaluate
-from .estimate import Estimate
+from .._common import arguments, randomness
+from .._common.estimate import Estimate
+from .._common.protocols import Data, Judge, Model, Task, Text, has_scores
+from ..diffusion import nfe_budget
+from ..diffusion.paths import Curve, Path
+from . import few_steps, latents, tables
 from .judge import perplexity_of
+from .latents import latent_health
 from .metrics import unigram_entropy
-from .textmetrics import distinct_n, latent_health, repetition
+from .text_scores import distinct_n, repetition
 
 __all__ = ["compare", "held_out", "write"]
 
@@ -26,11 +35,11 @@ HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health o
 
 
 def compare(
-    models: dict,
-    data,
+    models: Mapping[str, Model],
+    data: Task | Text,
     nfe=None,
     n: int = 256,
-    judge=None,
+    judge: Judge | None = None,
     latent_share: float | None = None,
     latent_steps: int | None = None,
     order: str = "ancestral",
@@ -42,21 +51,26 @@ def compare(
     progress: bool = False,
     save=None,
 ) -> dict:
-    """Sample `n` sequences from each of `models` {name: model} at each total `nfe`, and score them. JSON-able.
+    """Sample `n` sequences from each of `models` {name: model} at each total `nfe`, and score them.
+    JSON-able.
 
-    `data`: a task, or held-out text (`TextData`, `TokenStore`) in the models' own tokens. `nfe`: totals, by default
-    powers of two up to 128, for tasks up to their length. `judge`: a `judge.Judge`, or None for no Gen PPL.
-    `latent_share`, `latent_steps`: how the calls are divided (`budgets.split`); totals that `latent_steps` leaves no
-    token step are `skipped`. `order`, `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the
-    latents; `exact=False`: without the exact limit of a task. `save(report)` is called after each row.
+    `data`: a task, or held-out text (`TextData`, `TokenStore`) in the models' own tokens. `nfe`:
+    totals, by default powers of two up to 128, for tasks up to their length. `judge`: a
+    `judge.Judge`, or None for no Gen PPL. `latent_share`, `latent_steps`: how the calls are divided
+    (`nfe_budget.split`); totals that `latent_steps` leaves no token step are `skipped`. `order`,
+    `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the latents;
+    `exact=False`: without the exact limit of a task. `save(report)` is called after each row.
 
-    The report: `rows`, one for each model and total, {model, system, lead, token_steps, latent_steps, nfe, seconds},
-    and for text `entropy` of the tokens in nats, `distinct_1`, `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl`
-    with `gen_ppl_se`; where an mdlm is among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and
-    `entropy_diff` over it; for tasks their scores. `real`: the same of as many held-out sentences, or the entropy of
-    the task. `models`: {name: {system, parameters, bound, health}}; see `held_out`, `evaluate.health`, `latent_health`.
+    The report: `rows`, one for each model and total, {model, system, lead, token_steps,
+    latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
+    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`; where an mdlm is
+    among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
+    over it; for tasks their scores. `real`: the same of as many held-out sentences, or the entropy
+    of the task. `models`: {name: {system, parameters, bound, health}}; see `held_out`,
+    `latents.health`, `latent_health`.
 
-    ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`, no row at all.
+    ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`,
+    no row at all.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -64,57 +78,65 @@ def compare(
     >>> [(row["model"], row["token_steps"], row["latent_steps"]) for row in found["rows"]]
     [('co-seq', 1, 1), ('exact', 1, 0), ('co-seq', 2, 2), ('exact', 4, 0)]
     """
-    task, n = hasattr(data, "score"), checks.integer("n", n, minimum=2)
-    totals = _totals(nfe, data, task)
+    n = arguments.integer("n", n, minimum=2)
+    totals = _totals(nfe, data)
     _check(models, data)
     plans, skipped = _plans(models, totals, latent_share, latent_steps)
-    held = data.sample(BOUND, seed) if task else _sentences(data, min(len(data), max(n, BOUND)), seed)
-    if len(held) < n and not task:
-        raise ValueError(f"n={n} needs as many real sentences to compare with; the text has {len(held)} that fit")
-    options = {"order": order, "temperature": temperature, "top_p": top_p}
-    out = {
+    if has_scores(data):
+        held, real = data.sample(BOUND, seed), {"entropy": data.entropy()}
+    else:
+        held = _sentences(data, min(len(data), max(n, BOUND)), seed)
+        if len(held) < n:
+            raise ValueError(f"n={n} needs as many real sentences to compare with; the text has {len(held)} that fit")
+        real = _text_scores(data, held[:n], judge)
+    task = has_scores(data)
+    options: dict[str, Any] = {"order": order, "temperature": temperature, "top_p": top_p}
+    out: dict[str, Any] = {
         "format": FORMAT, "version": VERSION, "finished": False,
         "kind": "task" if task else "text", "data": repr(data), "n": n, "seed": seed, "nfe": totals,
         "judge": None if judge is None or task else judge.name,
         "options": {**options, "latent_share": latent_share, "latent_steps": latent_steps},
-        "models": {}, "real": {"entropy": data.entropy()} if task else _text_scores(data, held[:n], judge),
-        "rows": [], "skipped": skipped,
+        "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
     save = save or (lambda report: None)
     with _bar(len(plans) + len(models), progress) as bar:
         for name, model, plan in plans:
-            row, trace, seconds = evaluate.run(model, n, *plan, seed, batch=_batch(model), **options)
-            scores = evaluate.score_samples(data, trace.tokens, seed) if task else _text_scores(
-                data, torch.as_tensor(trace.tokens).long(), judge
-            )
+            row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=_batch(model), **options)
+            if has_scores(data):
+                scores = few_steps.score_samples(data, trace.tokens, seed)
+            else:
+                scores = _text_scores(data, torch.as_tensor(trace.tokens).long(), judge)
             out["rows"].append({"model": name, **row, **scores, "seconds": seconds})
-            save(_plain(out)), bar.update()
+            save(_plain(out))
+            bar.update()
         for name, model in models.items():
             size = sum(p.numel() for p in model.parameters())
             about = {"system": model.name, "parameters": size, "bound": held_out(model, held[:BOUND], seed)}
             if health and task:
-                about["health"] = evaluate.health(model, data, min(n, HEALTH["task"]), seed)
+                about["health"] = latents.health(model, data, min(n, HEALTH["task"]), seed)
             elif health:
                 few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * _batch(model)))
                 about["health"] = latent_health(model, data, (1, 4), few, judge, seed)
             out["models"][name] = about
-            save(_plain(out)), bar.update()
-    if task and exact and "exact" not in models and (fits := [k for k in totals if k <= data.length]):
+            save(_plain(out))
+            bar.update()
+    if has_scores(data) and exact and "exact" not in models and (fits := [k for k in totals if k <= data.length]):
         # the order `confidence` does not draw from the law that the limit is about
-        rows = evaluate.exact_limit(data, fits, n, seed, order="even" if order == "confidence" else order)
+        rows = few_steps.exact_limit(data, fits, n, seed, order="even" if order == "confidence" else order)
         out["rows"] += [{"model": "exact", **row} for row in rows]
     out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
     _beside_mdlm(out["rows"])
     return _plain({**out, "finished": True})
 
 
-def held_out(model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:
-    """The bound (M9) of `model` on sequences x [B, L], on its own path: `total` nats per token and its terms `tokens`,
-    `latents`, `prior`, `perplexity`, their exponential, and nats `per_sequence`, each ± s.e.
+def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:
+    """The bound (M9) of `model` on sequences x [B, L], on its own path: `total` nats per token and
+    its terms `tokens`, `latents`, `prior`, `perplexity`, their exponential, and nats
+    `per_sequence`, each ± s.e.
 
-    Errors by random groups: the bound is taken apart on up to 32 groups of sequences, whose times and noises are
-    independent (`draws` of them for each sequence), and the ratio's error is that of `perplexity_of`. All is given the
-    lengths of the sequences.
+    Errors by random groups: the bound is taken apart on up to 32 groups of sequences, whose times
+    and noises are independent (`draws` of them for each sequence), and the ratio's error is that of
+    `perplexity_of`. All is given the lengths of the sequences.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -143,30 +165,29 @@ def write(report: dict, out) -> tuple[File, File]:
     """
     import matplotlib.pyplot as plt
 
-    from . import plots
-    from .diskfiles import replacing, write_json
+    from .. import plots
+    from .._common import files
 
-    files = File(out) / "report.json", File(out) / "report.png"
-    write_json(files[0], report)
+    places = File(out) / "report.json", File(out) / "report.png"
+    files.write_json(places[0], report)
     figure = plots.comparison(report)[0].figure
     picture = plots.png(figure)
     plt.close(figure)
-    with replacing(files[1]) as f:
-        f.write(picture)
-    return files
+    files.write(places[1], picture)
+    return places
 
 
 # -- what is compared, and with what ------------------------------------------------------------------------------
-def _totals(nfe, data, task: bool) -> list[int]:
+def _totals(nfe, data: Data) -> list[int]:
     if nfe is None:
-        return [k for k in evaluate.BUDGETS if not task or k <= data.length]
-    totals = sorted({checks.integer("nfe", k, minimum=1) for k in ([nfe] if isinstance(nfe, int) else nfe)})
+        return [k for k in few_steps.TOKEN_STEPS if not has_scores(data) or k <= data.length]
+    totals = sorted({arguments.integer("nfe", k, minimum=1) for k in ([nfe] if isinstance(nfe, int) else nfe)})
     if not totals:
         raise ValueError("nfe must hold at least one total of network calls, got none")
     return totals
 
 
-def _check(models: dict, data) -> None:
+def _check(models: Mapping[str, Model], data: Data) -> None:
     if not isinstance(models, dict) or not models:
         raise ValueError(f"models must be a dictionary of at least one model by name, got {models!r}"[:200])
     for name, model in models.items():
@@ -178,13 +199,15 @@ def _check(models: dict, data) -> None:
             )
 
 
-def _plans(models: dict, totals: list[int], latent_share, latent_steps):
+def _plans(
+    models: Mapping[str, Model], totals: list[int], latent_share, latent_steps
+) -> tuple[list[tuple[str, Model, tuple[int, int, Path | Curve]]], list[dict]]:
     """([(name, model, (token_steps, latent_steps, path))], what is left out and why)."""
     plans, skipped = [], []
     for total in totals:
         for name, model in models.items():
             try:
-                plans.append((name, model, budgets.split(model, total, latent_share, latent_steps)))
+                plans.append((name, model, nfe_budget.split(model, total, latent_share, latent_steps)))
             except ValueError as e:
                 if latent_steps is None or latent_share is not None or latent_steps < 1:
                     raise
@@ -194,19 +217,19 @@ def _plans(models: dict, totals: list[int], latent_share, latent_steps):
     return plans, skipped
 
 
-def _sentences(data, n: int, seed: int) -> torch.Tensor:
+def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
     """n different sentences of a text [n, L]."""
-    at = torch.randperm(len(data), generator=checks.generator(seed))[:n]
+    at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
     return data.batch(at.numpy()) if hasattr(data, "batch") else data.rows[at].long()
 
 
-def _batch(model) -> int:
+def _batch(model: Model) -> int:
     """Sequences at once, so that the logits of a network call fit into memory."""
     return max(1, min(512, LOGITS // (model.config.length * model.config.vocab)))
 
 
 # -- scores -------------------------------------------------------------------------------------------------------
-def _text_scores(data, x: torch.Tensor, judge) -> dict:
+def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
     rows = [[v for v in row if v != data.pad_id] for row in x.tolist()]
     texts = [data.decode(row) for row in x]
@@ -227,7 +250,8 @@ def _text_scores(data, x: torch.Tensor, judge) -> dict:
 
 
 def _beside_mdlm(rows: list[dict]) -> None:
-    """Adds what each row gains over the first mdlm at the same total. Errors as of independent samples."""
+    """Adds what each row gains over the first mdlm at the same total. Errors as of independent
+    samples."""
     name = next((row["model"] for row in rows if row["system"] == "mdlm"), None)
     base = {row["nfe"]: row for row in rows if row["model"] == name}
     for row in rows:
@@ -241,7 +265,7 @@ def _beside_mdlm(rows: list[dict]) -> None:
 
 
 def _plain(report: dict) -> dict:
-    return json.loads(evaluate.as_json(report))
+    return json.loads(tables.as_json(report))
 
 
 def _bar(total: int, show: bool):

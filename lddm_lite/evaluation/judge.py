@@ -1,6 +1,8 @@
-"""An independent judge of texts: the perplexity that a causal language model finds in them (Gen PPL, METHOD 9).
+"""An independent judge of texts: the perplexity that a causal language model finds in them (Gen
+PPL, METHOD 9).
 
-Alone it says little: dull and repetitive text has a low one. `textmetrics.generation_report` sets entropy beside it.
+Alone it says little: dull and repetitive text has a low one. `text_scores.generation_report` sets
+entropy beside it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from . import checks
-from .estimate import Estimate
-from .pretrained import load, locate, online
+from .._common import arguments
+from .._common.estimate import Estimate
+from .._common.hub import locate, online
+from ..networks.pretrained import load
 
 __all__ = ["Judge", "Perplexity", "perplexity_of"]
 
@@ -23,7 +26,8 @@ START = "<|endoftext|>"  # what stands between documents in the training of GPT-
 
 @dataclass(frozen=True)
 class Perplexity:
-    """Perplexity of texts, by whom, and out of what. `str()` tells the judge too, for no two judges agree.
+    """Perplexity of texts, by whom, and out of what. `str()` tells the judge too, for no two judges
+    agree.
 
     >>> print(Perplexity(Estimate(40.0, 1.5), Estimate(3.689, 0.038), 200, 10, "smollm2"))
     40.0 ± 1.5 (10 texts, 200 tokens, judge smollm2)
@@ -45,8 +49,9 @@ class Perplexity:
 def perplexity_of(nats: torch.Tensor, counts: torch.Tensor, judge: str = "") -> Perplexity:
     """exp(total nats / total predicted tokens) of N texts with `nats` [N] and token `counts` [N].
 
-    Standard errors over texts by the delta method: r = sum(nats) / sum(counts) is a ratio of means, so its variance is
-    N/(N-1) sum (nats_i - r counts_i)^2 / (sum counts)^2, and that of exp(r) is exp(2 r) times this. nan for one text.
+    Standard errors over texts by the delta method: r = sum(nats) / sum(counts) is a ratio of means,
+    so its variance is N/(N-1) sum (nats_i - r counts_i)^2 / (sum counts)^2, and that of exp(r) is
+    exp(2 r) times this. nan for one text.
 
     >>> perplexity_of(torch.tensor([2.0, 4.0]), torch.tensor([2, 4])).nats
     Estimate(value=1.0, stderr=0.0)
@@ -65,15 +70,17 @@ def perplexity_of(nats: torch.Tensor, counts: torch.Tensor, judge: str = "") -> 
 class Judge:
     """Nats and perplexity of texts by a causal language model, which is loaded at once.
 
-    `name`: 'smollm2' (a package, offline), a folder, or a hub name such as 'openai-community/gpt2-large', the field's
-    choice; 'auto' takes that one where the hub answers, else 'smollm2': `name` then tells which. `start`: the token
-    set before each text, not scored itself, so that the first word is judged too. 'auto': '<|endoftext|>' if the model
-    knows it, else its BOS, else none; then the first token is given, not scored, as it is for None. No end token is
-    scored. A text longer than the model reads, or than `window` tokens, is judged in windows that overlap by half: each
-    token is scored once, all but those of the first window after at least window/2 others.
+    `name`: 'smollm2' (a package, offline), a folder, or a hub name such as
+    'openai-community/gpt2-large', the field's choice; 'auto' takes that one where the hub answers,
+    else 'smollm2': `name` then tells which. `start`: the token set before each text, not scored
+    itself, so that the first word is judged too. 'auto': '<|endoftext|>' if the model knows it,
+    else its BOS, else none; then the first token is given, not scored, as it is for None. No end
+    token is scored. A text longer than the model reads, or than `window` tokens, is judged in
+    windows that overlap by half: each token is scored once, all but those of the first window after
+    at least window/2 others.
 
-    Weights are float32; nats are summed in float64. ImportError naming the command for a missing package, OSError
-    for a hub out of reach, ValueError for a bad name.
+    Weights are float32; nats are summed in float64. ImportError naming the command for a missing
+    package, OSError for a hub out of reach, ValueError for a bad name.
 
     >>> print(Judge("smollm2").perplexity(["The bank is open .", "The river rose ."]))  # doctest: +SKIP
     """
@@ -82,8 +89,8 @@ class Judge:
                  batch_tokens: int = 1024):
         self.name = (USUAL if online() else OFFLINE) if name == "auto" else name
         locate(self.name)
-        checks.integer("window", window, minimum=4)
-        self.batch_tokens = checks.integer("batch_tokens", batch_tokens, minimum=1)
+        arguments.integer("window", window, minimum=4)
+        self.batch_tokens = arguments.integer("batch_tokens", batch_tokens, minimum=1)
         self.tokenizer, self.model = load(self.name, "AutoModelForCausalLM", device)
         self.window = min(window, getattr(self.model.config, "max_position_embeddings", None) or window)
         words = self.tokenizer.get_vocab()
@@ -95,8 +102,8 @@ class Judge:
         self._first = [] if start is None else [words[start]]
 
     def nll(self, texts, progress: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-        """(nats [N] float64, predicted tokens [N] int64) of each text: -sum_i log p(x_i | x_<i). ValueError naming a
-        text that is empty."""
+        """(nats [N] float64, predicted tokens [N] int64) of each text: -sum_i log p(x_i | x_<i).
+        ValueError naming a text that is empty."""
         texts = _texts(texts)
         nats = torch.zeros(len(texts), dtype=torch.float64)
         counts = torch.zeros(len(texts), dtype=torch.long)
@@ -112,7 +119,8 @@ class Judge:
         return nats, counts
 
     def perplexity(self, texts, progress: bool = True) -> Perplexity:
-        """exp(total nats / total predicted tokens) with its standard error (see `perplexity_of`). Raises as `nll`."""
+        """exp(total nats / total predicted tokens) with its standard error (see `perplexity_of`).
+        Raises as `nll`."""
         return perplexity_of(*self.nll(texts, progress), self.name)
 
     def _windows(self, ids: list[int]):
@@ -126,9 +134,10 @@ class Judge:
                 return
             at += step
 
-    def _batches(self, pieces: list):
-        """Pieces of about one length, together at most `batch_tokens` with their padding, but at least one."""
-        out = []
+    def _batches(self, pieces: list[tuple[int, list[int], int]]):
+        """Pieces of about one length, together at most `batch_tokens` with their padding, but at
+        least one."""
+        out: list[tuple[int, list[int], int]] = []
         for piece in sorted(pieces, key=lambda p: len(p[1])):
             if out and (len(out) + 1) * len(piece[1]) > self.batch_tokens:
                 yield out

@@ -1,18 +1,34 @@
-"""A report of `report.compare` as text for a terminal."""
+"""Rows, reports of generated text and comparisons as tables for a terminal, and as JSON."""
 
 from __future__ import annotations
 
-from . import evaluate
+import json
+import math
+from dataclasses import fields, is_dataclass
 
-__all__ = ["table"]
+from .._common.estimate import Estimate
+from .._common.words import counted
+
+__all__ = ["as_json", "as_text", "comparison_table", "generation_table"]
+
+_GENERATION = {
+    "gen_ppl": ("Gen PPL", ".1f"),
+    "entropy": ("token entropy, nats", ".3f"),
+    "entropy_text": ("... within a text", ".3f"),
+    "distinct_1": ("distinct-1", ".3f"),
+    "distinct_2": ("distinct-2", ".3f"),
+    "repetition": ("repeated pairs", ".3f"),
+    "length": ("tokens per text", ".1f"),
+    "empty": ("empty texts", "d"),
+}
 
 
-def table(report: dict) -> str:
-    """The rows by total NFE, then what stands beside them, then each model's bound and latents. `report`: as `compare`
-    returns it, or as read from its JSON file.
+def comparison_table(report: dict) -> str:
+    """The rows by total NFE, then what stands beside them, then each model's bound and latents.
+    `report`: as `compare` returns it, or as read from its JSON file.
 
     >>> row = {"model": "mdlm", "nfe": 1, "token_steps": 1, "latent_steps": 0, "excess": 44.0, "excess_se": 0.2}
-    >>> print(table({"kind": "task", "data": "Binsaw()", "n": 64, "seed": 0, "rows": [row]}))
+    >>> print(comparison_table({"kind": "task", "data": "Binsaw()", "n": 64, "seed": 0, "rows": [row]}))
     Binsaw(): 64 samples a row, seed 0
     <BLANKLINE>
     model  NFE  token steps  latent steps   excess nats
@@ -23,7 +39,7 @@ def table(report: dict) -> str:
     head += "".join(
         f", {k.replace('_', ' ')} {v}" for k, v in report.get("options", {}).items() if v not in (None, 1, "ancestral")
     )
-    parts = [head, "", evaluate.as_text(report["rows"], _COLUMNS)]
+    parts = [head, "", as_text(report["rows"], _COMPARISON)]
     real = report.get("real")
     if real and text:
         ppl = "" if "gen_ppl" not in real else f"Gen PPL {_pm(real, 'gen_ppl', 1)}, "
@@ -61,10 +77,11 @@ def _about(name: str, about: dict, text: bool):
         found = ", ".join(f"{k} {_estimate(v, '.2f')}" for k, v in health["one_step"].items())
         yield f"  excess of one token step from z: {found}"
     for steps, found in health.get("token_steps", {}).items():
+        taken = counted(int(steps), "token step")
         nll = ", ".join(f"{k} {_estimate(v)}" for k, v in found["nll"].items())
-        yield f"  nats/token of {steps} token step{'s' * (steps != '1')} given z: {nll}"
+        yield f"  nats/token of {taken} given z: {nll}"
         drawn = ", ".join(f"{k} {_sample(v)}" for k, v in found["samples"].items())
-        yield f"  samples of {steps} token step{'s' * (steps != '1')} given z: {drawn}"
+        yield f"  samples of {taken} given z: {drawn}"
 
 
 def _sample(about: dict) -> str:
@@ -96,8 +113,7 @@ def _beside(name: str, form: str):
 
     return write
 
-
-_COLUMNS = {  # heading -> (key that a row must have, how to write it)
+_COMPARISON = {  # heading -> (key that a row must have, how to write it)
     "model": ("model", lambda r: r["model"]),
     "NFE": ("nfe", lambda r: f"{r['nfe']}"),
     "token steps": ("token_steps", lambda r: f"{r['token_steps']}"),
@@ -115,3 +131,88 @@ _COLUMNS = {  # heading -> (key that a row must have, how to write it)
     "mode TV (fresh)": ("mode_tv", _beside("mode_tv", ".3f")),
     "seconds": ("seconds", lambda r: _number(r["seconds"], ".1f")),
 }
+
+
+# -- showing it ------------------------------------------------------------------------------------------
+def _value_pm(name: str, digits: int):
+    return lambda r: f"{r[name]:.{digits}f} ± {r[name + '_se']:.{digits}f}"
+
+
+def _value_beside(name: str, fresh: str, form: str):
+    """A value, and in brackets what true data show."""
+    return lambda r: f"{r[name]:{form}}" + (f" ({r[fresh]:{form}})" if fresh in r else "")
+
+
+_FRONTIER = {  # heading -> (key that a row must have, how to write it)
+    "system": ("system", lambda r: r["system"]),
+    "token steps": ("token_steps", lambda r: f"{r['token_steps']}"),
+    "latent steps": ("latent_steps", lambda r: f"{r['latent_steps']}"),
+    "NFE": ("nfe", lambda r: f"{r['nfe']}"),
+    "excess nats": ("excess", _value_pm("excess", 2)),
+    "mode TV (fresh)": ("mode_tv", _value_beside("mode_tv", "mode_tv_fresh", ".3f")),
+    "coherent (fresh)": ("coherent", _value_beside("coherent", "coherent_fresh", ".1%")),
+    "SWD (fresh)": ("swd", _value_beside("swd", "swd_fresh", ".3f")),
+    "bound, nats/token": ("bound", _value_pm("bound", 3)),
+    "token entropy (data)": ("entropy", _value_beside("entropy", "entropy_data", ".3f")),
+    "sec": ("seconds", lambda r: f"{r['seconds']:.1f}"),
+}
+
+
+def as_text(rows: list[dict], columns: dict | None = None) -> str:
+    """Rows of `frontier` as a table for a terminal; a column that no row has is left out.
+    `columns`: others than the usual ones, {heading: (key that a row must have, row -> text)}.
+
+    >>> print(as_text([{"system": "mdlm", "token_steps": 1, "nfe": 1, "excess": 44.0, "excess_se": 0.2}]))
+    system  token steps  NFE   excess nats
+    mdlm              1    1  44.00 ± 0.20
+    """
+    kept = {h: c for h, c in (columns or _FRONTIER).items() if any(c[0] in r for r in rows)}
+    lines = [list(kept)] + [[write(r) if key in r else "" for key, write in kept.values()] for r in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    out = []
+    for line in lines:
+        cells = [w.ljust(k) if i == 0 else w.rjust(k) for i, (w, k) in enumerate(zip(line, widths, strict=True))]
+        out.append("  ".join(cells).rstrip())
+    return "\n".join(out)
+
+
+def as_json(value) -> str:
+    """Rows, health or a bound as JSON text: an `Estimate` becomes {value, stderr}, what is not
+    finite null.
+
+    >>> as_json({"excess": Estimate(0.5, 0.1), "swd": float("nan")})
+    '{"excess": {"value": 0.5, "stderr": 0.1}, "swd": null}'
+    """
+    return json.dumps(_plain(value))
+
+
+def _plain(v):
+    if isinstance(v, dict):
+        return {str(k): _plain(w) for k, w in v.items()}
+    if isinstance(v, list | tuple):
+        return [_plain(w) for w in v]
+    if is_dataclass(v):
+        return {f.name: _plain(getattr(v, f.name)) for f in fields(v)}
+    return None if isinstance(v, float) and not math.isfinite(v) else v
+
+
+def generation_table(report: dict, names: tuple[str, str] = ("samples", "real")) -> str:
+    """A `generation_report` as a table for a terminal, the reference beside the samples.
+
+    >>> from lddm_lite.evaluation import generation_report
+    >>> print(generation_table(generation_report(["a b", "a c"])).splitlines()[1])
+    token entropy, nats        1.040
+    """
+    sides = [report] + ([report["reference"]] if "reference" in report else [])
+    lines = [["", *names[: len(sides)]]]
+    for key, (heading, form) in _GENERATION.items():
+        if key in report:
+            cells = [side[key] for side in sides]
+            lines.append([heading] + [
+                f"{v.value:{form}} ± {v.stderr:{form}}" if isinstance(v, Estimate) else f"{v:{form}}" for v in cells
+            ])
+    wide = max(len(cell) for line in lines for cell in line[1:])
+    out = [f"{line[0]:<22}" + "".join(f"  {cell:>{max(wide, 8)}}" for cell in line[1:]) for line in lines]
+    if "judge" in report:
+        out.append(f"judge: {report['judge']}")
+    return "\n".join(line.rstrip() for line in out)

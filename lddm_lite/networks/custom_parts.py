@@ -1,8 +1,9 @@
 """Parts of your own in a model: what each must answer, and the check that it does.
 
-`LatentDiffusion.preset(system, data, denoiser=..., encoder=..., channel=...)` takes a part in place of the library's: a
-module or, so that the seed decides its weights and a saved model can be made again, a class or function that makes one
-of a `Config`. B sequences of L tokens out of V (mask V), m slots of d numbers or of codes out of K; t_z is [B].
+`LatentDiffusion.preset(system, data, denoiser=..., encoder=..., channel=...)` takes a part in place
+of the library's: a module or, so that the seed decides its weights and a saved model can be made
+again, a class or function that makes one of a `Config`. B sequences of L tokens out of V (mask V),
+m slots of d numbers or of codes out of K; t_z is [B].
 
 | part | what is asked of it |
 |---|---|
@@ -10,8 +11,9 @@ of a `Config`. B sequences of L tokens out of V (mask V), m slots of d numbers o
 | `encoder` | `forward(x)`, [B, L] -> z_0: [B, m, d] of about unit scale or, for discrete latents, codes [B, m] int64, and then a tensor `codebook` [K, d]. Stage 1 trains what weights it has, and is left out if there are none; `settle(batches)`, if there, is called when it is frozen. A discrete one with weights also has `quantise(x, g)` (see `DiscreteEncoder`). With `stochastic = True` it is called with a generator too: `forward(x, g)`. |
 | `channel` | noise of the latents: a `GaussianChannel` or, for discrete ones, a `MaskedChannel` over K codes, or a subclass. Another schedule overrides `log_snr(t)` and `speed(t)`. The library's denoiser expects a^2 + sigma^2 = 1. |
 
-A model with such parts trains, samples, resumes and is saved like any other. A file holds weights and no code, so that
-to load it the same parts must be given again; what their weights do not show (a frequency, a schedule) is not checked.
+A model with such parts trains, samples, resumes and is saved like any other. A file holds weights
+and no code, so that to load it the same parts must be given again; what their weights do not show
+(a frequency, a schedule) is not checked.
 """  # noqa: E501 - a table
 
 from __future__ import annotations
@@ -19,50 +21,21 @@ from __future__ import annotations
 from dataclasses import fields
 
 import torch
-from torch import nn
 
-from .channels import GaussianChannel, MaskedChannel
-from .checkpoint import CheckpointError
-from .config import Config
-from .denoiser import Denoiser, Prediction
-from .encoders import ContinuousEncoder, DiscreteEncoder
+from .._common import protocols
+from .._common.checkpoint import CheckpointError
+from ..config import Config
+from ..diffusion.channels import GaussianChannel, MaskedChannel
+from ..diffusion.prediction import Prediction
+from .build import usual_channel
+from .codebook import DiscreteEncoder
+from .denoiser import Denoiser
+from .encoders import ContinuousEncoder
 
-__all__ = ["NAMES", "check", "fill", "learned", "made", "own", "usual_channel", "wanted"]
-
-NAMES = ("denoiser", "encoder", "channel")
-
-
-def usual_channel(config: Config):
-    """The library's channel for the latents of `config`, or None.
-
-    >>> usual_channel(Config.preset("di-seq", length=8, vocab=2, codes=16))
-    MaskedChannel(vocab=16)
-    """
-    if config.latent == "none":
-        return None
-    if config.latent == "discrete":
-        return MaskedChannel(config.codes)
-    return GaussianChannel(config.log_snr_max, config.log_snr_min)
+__all__ = ["check", "fill", "learned", "own", "wanted"]
 
 
-def made(name: str, part, config: Config):
-    """The part itself: `part`, or what it makes of the configuration. ValueError for something else and another name.
-
-    >>> made("channel", lambda config: GaussianChannel(8.0), Config(8, 2)).log_snr_max
-    8.0
-    """
-    if name not in NAMES:
-        raise ValueError(f"unknown part {name!r}; there are {', '.join(NAMES)}")
-    kind = (GaussianChannel, MaskedChannel) if name == "channel" else nn.Module
-    if not isinstance(part, kind) and callable(part):
-        part = part(config)
-    if not isinstance(part, kind):
-        wish = "a GaussianChannel or MaskedChannel" if name == "channel" else "a torch.nn.Module"
-        raise ValueError(f"{name} must be {wish}, or a function that makes one of a Config; got {part!r}")
-    return part
-
-
-def learned(encoder) -> bool:
+def learned(encoder: protocols.Encoder | None) -> bool:
     """Has the encoder weights that stage 1 trains?
 
     >>> learned(None)
@@ -73,8 +46,9 @@ def learned(encoder) -> bool:
     return any(p.requires_grad for p in encoder.parameters())
 
 
-def own(model) -> dict[str, str]:
-    """The parts of a model that are not the library's, by their class: what `save` notes and `load` asks for.
+def own(model: protocols.Model) -> dict[str, str]:
+    """The parts of a model that are not the library's, by their class: what `save` notes and `load`
+    asks for.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> own(LatentDiffusion.preset("co-seq", tasks.Binsaw(length=8)))
@@ -87,14 +61,14 @@ def own(model) -> dict[str, str]:
     if type(model.encoder) is not usual and model.config.encoder == "learned":
         found["encoder"] = type(model.encoder).__name__
     expected = usual_channel(model.config)
-    if type(model.latents) is not type(expected) or model.latents != expected:
-        found["channel"] = type(model.latents).__name__
+    if type(model.latent_channel) is not type(expected) or model.latent_channel != expected:
+        found["channel"] = type(model.latent_channel).__name__
     return found
 
 
 def wanted(folder, meta: dict, given: dict) -> Config:
-    """The configuration in a checkpoint's `meta`. CheckpointError when it is none, and when the parts `given` are not
-    the ones that the model was saved with."""
+    """The configuration in a checkpoint's `meta`. CheckpointError when it is none, and when the
+    parts `given` are not the ones that the model was saved with."""
     if not isinstance(meta.get("config"), dict) or not {"labels", "data"} <= set(meta):
         raise CheckpointError(f"{folder} holds no model but {meta.get('kind', 'something else')!r}")
     unknown = set(meta["config"]) - {f.name for f in fields(Config)}
@@ -116,8 +90,9 @@ def wanted(folder, meta: dict, given: dict) -> Config:
         raise CheckpointError(f"{folder}/config.json does not describe a model: {e}") from None
 
 
-def fill(model, tensors: dict[str, torch.Tensor], meta: dict, folder):
-    """The model with the weights of a checkpoint. CheckpointError when they, or the classes of its parts, do not."""
+def fill(model: protocols.Model, tensors: dict[str, torch.Tensor], meta: dict, folder) -> None:
+    """Give the model the weights of a checkpoint. CheckpointError when they, or the classes of its
+    parts, do not fit."""
     for name, kind in own(model).items():
         if kind != meta.get("parts", {}).get(name):
             raise CheckpointError(f"{folder} was made with {name}={meta.get('parts', {}).get(name)}, got {kind}")
@@ -125,13 +100,12 @@ def fill(model, tensors: dict[str, torch.Tensor], meta: dict, folder):
         model.load_state_dict(tensors)
     except RuntimeError as e:
         raise CheckpointError(f"{folder}: the weights do not fit its config: {e}") from None
-    return model
 
 
 @torch.no_grad()
-def check(model, given) -> None:
-    """Call the parts named in `given` once on two sequences, and raise a ValueError that names the part and what it
-    did wrong. Random generators and train mode stay as they are."""
+def check(model: protocols.Model, given) -> None:
+    """Call the parts named in `given` once on two sequences, and raise a ValueError that names the
+    part and what it did wrong. Random generators and train mode stay as they are."""
     c, modes = model.config, [(m, m.training) for m in model.modules()]
     model.eval()
     try:
@@ -147,31 +121,32 @@ def check(model, given) -> None:
             m.training = training
 
 
-def _channel(model) -> None:
+def _channel(model: protocols.Model) -> None:
     kind = {"none": type(None), "continuous": GaussianChannel, "discrete": MaskedChannel}[model.config.latent]
-    if not isinstance(model.latents, kind):
+    channel = model.latent_channel
+    if not isinstance(channel, kind):
         raise ValueError(
             f"channel must be {'None' if kind is type(None) else f'a {kind.__name__}'} for {model.config.latent} "
-            f"latents, got {type(model.latents).__name__}"
+            f"latents, got {type(channel).__name__}"
         )
-    if kind is MaskedChannel and model.latents.vocab != model.config.codes:
-        raise ValueError(f"channel must be over codes={model.config.codes} codes, got vocab={model.latents.vocab}")
-    if kind is GaussianChannel:
+    if isinstance(channel, MaskedChannel) and channel.vocab != model.config.codes:
+        raise ValueError(f"channel must be over codes={model.config.codes} codes, got vocab={channel.vocab}")
+    if isinstance(channel, GaussianChannel):
         t = torch.linspace(0, 1, 65, dtype=torch.float64)
-        log_snr = torch.as_tensor(model.latents.log_snr(t)).double()
-        ends = model.latents.log_snr_max, model.latents.log_snr_min
+        log_snr = torch.as_tensor(channel.log_snr(t)).double()
+        ends = channel.log_snr_max, channel.log_snr_min
         if not torch.allclose(log_snr[[0, -1]], torch.tensor(ends).double(), atol=1e-3):
             got = tuple(log_snr[[0, -1]].tolist())
             raise ValueError(f"channel: log_snr(t) must go from log_snr_max to log_snr_min, {ends}; it goes {got}")
         fall = -log_snr.diff()
         if not bool((fall > 0).all()):
             raise ValueError("channel: log_snr(t) must fall from t=0 to t=1 everywhere, and be finite")
-        middle = torch.as_tensor(model.latents.speed((t[1:] + t[:-1]) / 2)).double().expand(64) / 64
+        middle = torch.as_tensor(channel.speed((t[1:] + t[:-1]) / 2)).double().expand(64) / 64
         if not torch.allclose(middle, fall, rtol=0.1):  # the trapezoid of a curve is off by its bend
             raise ValueError("channel: speed(t) must be -d log_snr/dt; it is not what log_snr(t) falls by")
 
 
-def _encoder(model) -> None:
+def _encoder(model: protocols.Model) -> None:
     c = model.config
     if c.latent == "none":
         raise ValueError(f"encoder must be left out for {model.name!r}, which has no latents")
@@ -186,17 +161,17 @@ def _encoder(model) -> None:
             raise ValueError("encoder: to be trained, one of discrete latents needs quantise(x, g)")
 
 
-def _denoiser(model, c: Config) -> None:
+def _denoiser(model: protocols.Model, c: Config) -> None:
     x, z = _sequences(model), None
     where = torch.arange(c.length).expand(2, -1) % 2 == 0
     where[1, 0] = False  # not the same in both rows
-    t, lengths = torch.full((2,), 0.5), torch.full((2,), c.length)
+    lengths = torch.full((2,), c.length)
     if c.latent != "none":
         z = torch.randn(2, c.slots, c.dim, generator=torch.Generator().manual_seed(0))
         if c.latent == "discrete":
             _shape("denoiser: its attribute `mask_vector`", getattr(model.denoiser, "mask_vector", None), (c.dim,))
     latent = (2, c.slots, c.dim) if c.latent == "continuous" else (2, c.slots, c.codes)
-    x_t, t = x.masked_fill(where, c.vocab), None if z is None else t
+    x_t, t = x.masked_fill(where, c.vocab), None if z is None else torch.full((2,), 0.5)
     said = _said(model, x_t, z, t, where, z is not None, lengths)
     _shape("denoiser: tokens", said.tokens, (int(where.sum()), c.vocab), logs=True)
     if z is None:
@@ -206,7 +181,7 @@ def _denoiser(model, c: Config) -> None:
         _shape("denoiser: latents", said.latents, latent, logs=c.latent == "discrete")
 
 
-def _said(model, *call) -> Prediction:
+def _said(model: protocols.Model, *call) -> Prediction:
     said = _called("denoiser", lambda: model.denoiser(*call))
     if not hasattr(said, "tokens") or not hasattr(said, "latents"):
         raise ValueError(f"denoiser must return a Prediction(tokens, latents), got {type(said).__name__}")
@@ -220,7 +195,7 @@ def _called(name: str, call):
         raise ValueError(f"{name}: a call on two sequences failed with {type(e).__name__}: {e}") from e
 
 
-def _sequences(model) -> torch.Tensor:
+def _sequences(model: protocols.Model) -> torch.Tensor:
     """Two different sequences [2, L], without padding."""
     c = model.config
     ids = [v for v in range(c.vocab) if v != c.pad_id]

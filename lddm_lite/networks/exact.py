@@ -1,22 +1,27 @@
-"""Bayes-optimal denoisers: the best any network could do, run through the same sampler and the same bound."""
+"""Bayes-optimal denoisers: the best any network could do, run through the same sampler and the same
+bound."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
-from .channels import GaussianChannel, draw_categorical
-from .denoiser import Prediction
-from .tasks.binsaw import Binsaw
-from .tasks.mixture import MixtureTask
+from .._common.protocols import Channel, Encoder, Task
+from .._common.randomness import draw_categorical
+from ..diffusion.channels import GaussianChannel
+from ..diffusion.prediction import Prediction
+from ..tasks.binsaw import Binsaw
+from ..tasks.mixture import MixtureTask
 
 __all__ = ["ExactDenoiser", "ShiftEncoder", "enumerated"]
 
 
-def enumerated(task: MixtureTask) -> MixtureTask:
-    """The same law with one component per sequence, so that a component decides z_0 for any deterministic encoder.
+def enumerated(task: Task) -> MixtureTask:
+    """The same law with one component per sequence, so that a component decides z_0 for any
+    deterministic encoder.
 
     ValueError above 4,096 sequences. METHOD 8.
 
@@ -36,14 +41,16 @@ def enumerated(task: MixtureTask) -> MixtureTask:
 
 
 class ShiftEncoder(nn.Module):
-    """Binsaw's own latent: z_0 = sqrt(2) (cos, sin) of the hidden shift's angle, the shift drawn from its posterior.
+    """Binsaw's own latent: z_0 = sqrt(2) (cos, sin) of the hidden shift's angle, the shift drawn
+    from its posterior.
 
-    A stochastic encoder: the bound with it exceeds the entropy by I(z_0; z | x), z at the noise floor.
+    A stochastic encoder: the bound with it exceeds the entropy by I(z_0; z | x), z at the noise
+    floor.
     """
 
     stochastic = True
 
-    def __init__(self, task: Binsaw):
+    def __init__(self, task: Task):
         super().__init__()
         if not isinstance(task, Binsaw):
             raise ValueError(f"ShiftEncoder needs a Binsaw task, got {type(task).__name__}")
@@ -57,16 +64,20 @@ class ShiftEncoder(nn.Module):
 
 
 class ExactDenoiser(nn.Module):
-    """E[x_0 | x_t, z_t] and E[z_0 | x_t, z_t] exactly, by a posterior over the components of `task`.
+    """E[x_0 | x_t, z_t] and E[z_0 | x_t, z_t] exactly, by a posterior over the components of
+    `task`.
 
-    `latents`: z_0 of each component, [G, m, d] float, [G, m] codes, or None. Without latents any task works; with a
-    learned encoder use `enumerated(task)` and its encodings; on Binsaw the latent may be the shift itself. Same call
-    as `Denoiser`; float64 throughout. Raises ValueError when `latents` does not have one entry per component.
+    `latents`: z_0 of each component, [G, m, d] float, [G, m] codes, or None. Without latents any
+    task works; with a learned encoder use `enumerated(task)` and its encodings; on Binsaw the
+    latent may be the shift itself. Same call as `Denoiser`; float64 throughout. Raises ValueError
+    when `latents` does not have one entry per component.
     """
 
     exact = True
+    points: Any  # z_0 of each component, or None
+    channel: Any  # noise of the latents, or None; `LatentDiffusion.exact` tells it
 
-    def __init__(self, task: MixtureTask, latents: torch.Tensor | None = None, channel=None):
+    def __init__(self, task: Task, latents: torch.Tensor | None = None, channel: Channel | None = None):
         super().__init__()
         if latents is not None and len(latents) != task.components:
             raise ValueError(f"latents must hold {task.components} entries, one per component, got {len(latents)}")
@@ -82,7 +93,7 @@ class ExactDenoiser(nn.Module):
         w = log_w.softmax(-1)
         tokens = latents = None
         if where is not None:
-            p = (w @ task._flat).reshape(n, task.length, task.vocab)
+            p = (w @ task.probs.flatten(1)).reshape(n, task.length, task.vocab)
             tokens = p[where].clamp_min(1e-300).log()
         if need_latents and self.points is not None:
             if self.points.is_floating_point():
@@ -97,13 +108,14 @@ class ExactDenoiser(nn.Module):
         if isinstance(self.channel, GaussianChannel):
             a, sigma = self.channel.coefficients(t_z.double().reshape(-1, 1))
             z, points = z_t.double().flatten(1), self.points.double().flatten(1)  # [B, m d], [G, m d]
-            # |z - a z0|^2 = |z|^2 - 2a z.z0 + a^2 |z0|^2; the first term is the same for every component
+            # |z - a z0|^2 = |z|^2 - 2a z.z0 + a^2 |z0|^2; the first term is the same for every
+            # component
             return (a * (z @ points.T) - 0.5 * a**2 * points.pow(2).sum(-1)) / sigma**2
         clash = (z_t.unsqueeze(1) != self.points) & (z_t.unsqueeze(1) != self.channel.mask_id)  # [B, G, m]
         return torch.where(clash.any(-1), -1e6, 0.0).double()
 
 
-def build(task: MixtureTask, encoder=None):
+def build(task: Task, encoder: Encoder | str | None = None) -> tuple[dict, ExactDenoiser, Encoder | None]:
     """(config changes, denoiser, encoder) of the exact model for `LatentDiffusion.exact`."""
     if encoder is None:
         return dict(latent="none"), ExactDenoiser(task), None
@@ -118,5 +130,6 @@ def build(task: MixtureTask, encoder=None):
     if points.is_floating_point():
         changes = dict(latent="continuous", slots=points.shape[1], dim=points.shape[2])
     else:
-        changes = dict(latent="discrete", slots=points.shape[1], codes=encoder.config.codes)
+        config: Any = encoder.config
+        changes = dict(latent="discrete", slots=points.shape[1], codes=config.codes)
     return changes, ExactDenoiser(table, points), encoder

@@ -1,4 +1,5 @@
-"""A frozen text encoder as the encoder of a model: token ids -> z_0, from a table wherever it can be."""
+"""A frozen text encoder as the encoder of a model: token ids -> z_0, from a table wherever it can
+be."""
 
 from __future__ import annotations
 
@@ -8,26 +9,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from .frozen import FrozenEncoder, Statistics
+from .sentence_latents import SentenceLatents, Statistics
 
-__all__ = ["FrozenLatents"]
+__all__ = ["FrozenTextEncoder"]
 
 SILENT = ("[PAD]", "[CLS]", "[SEP]", "·")  # labels that are no words: · fills up the toy newswire
 EXTRA = 65_536  # latents remembered beside those of the corpus
 
 
-class FrozenLatents(nn.Module):
-    """Token ids [B, L] -> z_0 [B, m, d]: ids are written out as text, which the `encoder` reads (METHOD 5).
+class FrozenTextEncoder(nn.Module):
+    """Token ids [B, L] -> z_0 [B, m, d]: ids are written out as text, which the `encoder` reads
+    (METHOD 5).
 
-    The text is that of `text.TextCodec.decode`: `labels` joined with spaces, without ' ##', padding left out.
-    `prepare(rows)` encodes a corpus once; from then on its sentences are looked up by a 64-bit hash of their ids
-    (that two of a million sentences share one has a chance below 1e-6), so training never runs the encoder. Other
-    sentences are encoded on the spot, and remembered. It has no parameters; its state dict is the encoder's
-    statistics, so that a saved model samples without the encoder's package, and encodes with it.
+    The text is that of `text.TextCodec.decode`: `labels` joined with spaces, without ' ##', padding
+    left out. `prepare(rows)` encodes a corpus once; from then on its sentences are looked up by a
+    64-bit hash of their ids (that two of a million sentences share one has a chance below 1e-6), so
+    training never runs the encoder. Other sentences are encoded on the spot, and remembered. It has
+    no parameters; its state dict is the encoder's statistics, so that a saved model samples without
+    the encoder's package, and encodes with it.
 
     >>> letters = lambda texts: (torch.tensor([[[ord(t[0]) % 2, ord(t[0]) % 3]] for t in texts]).float(),
     ...                          torch.ones(len(texts), dtype=torch.long))
-    >>> module = FrozenLatents(FrozenEncoder(letters, slots=1, dim=2), ["[PAD]", *"abcdef"])
+    >>> module = FrozenTextEncoder(SentenceLatents(letters, slots=1, dim=2), ["[PAD]", *"abcdef"])
     >>> x = torch.tensor([[i, 0] for i in range(1, 7)])
     >>> module.prepare(x, progress=False)(x).shape, module.table
     (torch.Size([6, 1, 2]), 6)
@@ -35,7 +38,7 @@ class FrozenLatents(nn.Module):
 
     frozen = True  # training begins with stage 2
 
-    def __init__(self, encoder: FrozenEncoder, labels):
+    def __init__(self, encoder: SentenceLatents, labels):
         super().__init__()
         self.encoder, self.labels = encoder, list(labels)
         self._words = ["" if label in SILENT else label for label in self.labels]
@@ -52,11 +55,12 @@ class FrozenLatents(nn.Module):
         return [" ".join(filter(None, row)).replace(" ##", "") for row in rows]
 
     @torch.no_grad()
-    def prepare(self, rows: torch.Tensor, progress: bool = True) -> FrozenLatents:
-        """Encode the corpus, ids [N, L] of any integer type, and keep its latents: N m d float32 in memory, and in
-        the encoder's cache on disk. Fits the statistics on it if there are none. Returns itself."""
-        keys = torch.cat([_hash(part.long()) for part in rows.split(65_536)]).cpu()
-        keys, first = np.unique(keys.numpy(), return_index=True)
+    def prepare(self, rows: torch.Tensor, progress: bool = True) -> FrozenTextEncoder:
+        """Encode the corpus, ids [N, L] of any integer type, and keep its latents: N m d float32 in
+        memory, and in the encoder's cache on disk. Fits the statistics on it if there are none.
+        Returns itself."""
+        hashes = torch.cat([_hash(part.long()) for part in rows.split(65_536)]).cpu()
+        keys, first = np.unique(hashes.numpy(), return_index=True)
         order = np.sort(first)  # the corpus' own order: the same corpus finds the same cache
         kept = rows[torch.from_numpy(order)]
         texts = [t for part in kept.split(65_536) for t in self.texts(part.long())]
@@ -70,7 +74,8 @@ class FrozenLatents(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Sequences [B, L] -> z_0 [B, m, d], on the device of x. Raises as `texts` and `FrozenEncoder.encode`."""
+        """Sequences [B, L] -> z_0 [B, m, d], on the device of x. Raises as `texts` and
+        `SentenceLatents.encode`."""
         self._keys, self._values = self._keys.to(x.device), self._values.to(x.device)
         keys = _hash(x)
         if len(self._keys):
@@ -81,10 +86,10 @@ class FrozenLatents(nn.Module):
         else:
             at = torch.zeros_like(keys)
             known = torch.zeros_like(keys, dtype=torch.bool)
-        new, first = np.unique(keys[~known].cpu().numpy(), return_index=True)
+        unknown, first = np.unique(keys[~known].cpu().numpy(), return_index=True)
         missing = x[~known].cpu()[torch.from_numpy(first)]
         z = self.encoder.encode(self.texts(missing), progress=False, cache=False).to(x.device)
-        new = torch.from_numpy(new).to(x.device)
+        new = torch.from_numpy(unknown).to(x.device)
         out = z[torch.searchsorted(new, keys).clamp_max(len(new) - 1)]
         if bool(known.any()):
             out = torch.where(known.view(-1, 1, 1), self._values[at], out)
@@ -94,7 +99,8 @@ class FrozenLatents(nn.Module):
         return out
 
     def settle(self, batches) -> None:
-        """For `fit`, which settles learned encoders: this one has its statistics, or takes them from `batches`."""
+        """For `fit`, which settles learned encoders: this one has its statistics, or takes them
+        from `batches`."""
         if self.encoder.statistics is None:
             self.encoder.fit_statistics([t for x in batches for t in self.texts(x)], progress=False)
 
@@ -115,17 +121,20 @@ class FrozenLatents(nn.Module):
             if own != got:
                 errors.append(f"statistics for {got[0]} slots of {got[1]} numbers, not {own[0]} of {own[1]}")
                 return
-            if self.encoder.statistics is None or self._differ(statistics):
+            kept = self.encoder.statistics
+            if kept is None or _differ(kept, statistics):
                 self._keys, self._values, self.table = self._keys[:0], self._values[:0], 0
             self.encoder.statistics = statistics
 
-    def _differ(self, other: Statistics) -> bool:
-        a, b = self.encoder.statistics.tensors(), other.tensors()
-        return any(not torch.equal(a[k], b[k]) for k in a)
+
+def _differ(one: Statistics, other: Statistics) -> bool:
+    a, b = one.tensors(), other.tensors()
+    return any(not torch.equal(a[k], b[k]) for k in a)
 
 
 def _hash(x: torch.Tensor) -> torch.Tensor:
-    """A 64-bit number for each row of ids [B, L]: (ids + 1) times fixed random odd numbers, summed modulo 2^64."""
+    """A 64-bit number for each row of ids [B, L]: (ids + 1) times fixed random odd numbers, summed
+    modulo 2^64."""
     return ((x.long() + 1) * _odd(x.shape[1], x.device)).sum(1)
 
 

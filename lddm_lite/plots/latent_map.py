@@ -1,4 +1,5 @@
-"""A flat map of latents: two coordinates for each sequence, stored, so that the same map comes back."""
+"""A flat map of latents: two coordinates for each sequence, stored, so that the same map comes
+back."""
 
 from __future__ import annotations
 
@@ -6,16 +7,17 @@ import base64
 import functools
 import importlib.util
 import json
-import os
 import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path as File
+from typing import Any
 
 import numpy as np
 
-from . import checks
+from .._common import arguments, files
+from .style import plain
 
-__all__ = ["METHODS", "LatentMap"]
+__all__ = ["LatentMap", "METHODS", "plane"]
 
 METHODS = ("auto", "umap", "pca", "plane")
 VERSION = 1
@@ -26,11 +28,13 @@ SAME = 1e-6  # squared distance, in units of the mean squared norm, below which 
 
 @dataclass
 class LatentMap:
-    """Coordinates of N latents in a plane, and where others would lie. Make one with `fit` or `load`.
+    """Coordinates of N latents in a plane, and where others would lie. Make one with `fit` or
+    `load`.
 
-    `method` begins with the kind of map, and may go on with a reason (`pca: umap-learn is not installed`):
-    `plane`, the latents are two numbers and their own map; `pca`, the two directions of largest variance; `umap`,
-    neighbours stay neighbours (McInnes et al. 2018, arXiv 1802.03426), while distances across the map mean little.
+    `method` begins with the kind of map, and may go on with a reason (`pca: umap-learn is not
+    installed`): `plane`, the latents are two numbers and their own map; `pca`, the two directions
+    of largest variance; `umap`, neighbours stay neighbours (McInnes et al. 2018, arXiv 1802.03426),
+    while distances across the map mean little.
 
     >>> m = LatentMap.fit(np.eye(4).reshape(4, 1, 4), method="pca")
     >>> m.coords.shape, m.kind
@@ -40,9 +44,10 @@ class LatentMap:
     coords: np.ndarray  # [N, 2] float32
     method: str
     seed: int = 0
-    points: np.ndarray | None = None  # umap: [N, D] the latents behind `coords`
-    mean: np.ndarray | None = None  # pca: [D]
-    axes: np.ndarray | None = None  # pca: [2, D], orthonormal rows
+    # arrays, like `coords`; None where the kind of map does without
+    points: Any = None  # umap: [N, D] the latents behind `coords`
+    mean: Any = None  # pca: [D]
+    axes: Any = None  # pca: [2, D], orthonormal rows
     codebook: np.ndarray | None = None  # discrete latents: [K, d], the vector of each code
 
     def __post_init__(self):
@@ -65,7 +70,7 @@ class LatentMap:
             raise ValueError(f"points and coords must be equally many, got {len(self.points)} and {len(self.coords)}")
         if self.kind == "pca" and self.axes.shape != (2, len(self.mean)):
             raise ValueError(f"axes must have shape {(2, len(self.mean))}, got {self.axes.shape}")
-        self.seed = checks.integer("seed", self.seed, minimum=0)
+        self.seed = arguments.integer("seed", self.seed, minimum=0)
 
     @property
     def kind(self) -> str:
@@ -80,19 +85,20 @@ class LatentMap:
 
     @classmethod
     def fit(cls, latents, method: str = "auto", seed: int = 0, codebook=None, progress: bool = False) -> LatentMap:
-        """The map of `latents`: [N, m, d] numbers, or [N, m] codes, which need the `codebook` [K, d] of the encoder.
+        """The map of `latents`: [N, m, d] numbers, or [N, m] codes, which need the `codebook`
+        [K, d] of the encoder.
 
-        `method`: `plane` (m = 1, d = 2 only), `pca`, `umap`, or `auto`: the first of plane and umap that fits, else
-        pca with the reason why. UMAP runs on one thread from `seed`, and takes half a minute, of which `progress`
-        gives notice on stderr; it sees equal latents once. ValueError for a method or latents that do not fit;
-        ImportError for `umap` without umap-learn.
+        `method`: `plane` (m = 1, d = 2 only), `pca`, `umap`, or `auto`: the first of plane and umap
+        that fits, else pca with the reason why. UMAP runs on one thread from `seed`, and takes half
+        a minute, of which `progress` gives notice on stderr; it sees equal latents once. ValueError
+        for a method or latents that do not fit; ImportError for `umap` without umap-learn.
 
         >>> LatentMap.fit(np.zeros((3, 2, 4))).method
         'pca: 1 different latents are too few for UMAP'
         """
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-        checks.integer("seed", seed, minimum=0)
+        arguments.integer("seed", seed, minimum=0)
         book = None if codebook is None else _numbers("codebook", codebook, "[K, d]", 2)
         flat = _flat("latents", latents, book)
         different, at = np.unique(flat, axis=0, return_inverse=True)
@@ -121,9 +127,10 @@ class LatentMap:
         return cls((flat - mean) @ axes.T, method, seed, mean=mean, axes=axes, codebook=book)
 
     def place(self, latents) -> np.ndarray:
-        """Where latents [K, m, d] or codes [K, m] lie on the map: [K, 2] float32. Exact on plane and pca maps; on a
-        umap map the mean of the five nearest stored latents' places, weighted by 1 / squared distance, so that a
-        stored latent has the place it had, with umap-learn or without. ValueError for latents of another size.
+        """Where latents [K, m, d] or codes [K, m] lie on the map: [K, 2] float32. Exact on plane
+        and pca maps; on a umap map the mean of the five nearest stored latents' places, weighted by
+        1 / squared distance, so that a stored latent has the place it had, with umap-learn or
+        without. ValueError for latents of another size.
 
         >>> m = LatentMap.fit(np.random.default_rng(0).normal(size=(9, 1, 3)), method="pca")
         >>> bool(np.allclose(m.place([[[0, 0, 0]]]), -m.mean @ m.axes.T, atol=1e-6))
@@ -166,15 +173,12 @@ class LatentMap:
             if isinstance(v, np.ndarray):
                 v = {"shape": list(v.shape), "base64": base64.b64encode(v.tobytes()).decode()}  # float32
             out[f.name] = v
-        path = File(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(out), encoding="utf-8")
-        os.replace(part, path)
+        files.write(path, json.dumps(out))
 
     @classmethod
     def load(cls, path) -> LatentMap:
-        """Read a map written by `save`. ValueError for another format, another version, or damaged content."""
+        """Read a map written by `save`. ValueError for another format, another version, or damaged
+        content."""
         try:
             raw = json.loads(File(path).read_text(encoding="utf-8"))
         except (json.JSONDecodeError, UnicodeDecodeError) as e:
@@ -236,3 +240,27 @@ def _umap(points: np.ndarray, seed: int, progress: bool) -> np.ndarray:
             torch.set_num_threads(threads)
         bar.set_description("UMAP: done")
     return out - out.mean(0)
+
+
+def plane(latents: np.ndarray):
+    """A 2-d view of latents [..., m, d]: a function that maps such arrays to [..., 2].
+
+    Both coordinates themselves when there are only two; else the principal plane of the given ones,
+    each axis turned so that its largest weight is positive. Raises ValueError for other shapes.
+
+    >>> to = plane(np.random.default_rng(0).normal(size=(100, 2, 3)))
+    >>> to(np.zeros((5, 7, 2, 3))).shape
+    (5, 7, 2)
+    """
+    latents = plain(latents)
+    if latents.ndim < 2 or not latents.size or latents.dtype.kind != "f":
+        raise ValueError(f"latents must be floats [..., slots, dim], got {latents.dtype} of shape {latents.shape}")
+    inner = latents.shape[-2:]
+    flat = latents.reshape(-1, inner[0] * inner[1]).astype(float)
+    if flat.shape[1] == 2:
+        return lambda z: np.asarray(z).reshape(*np.shape(z)[:-2], 2)
+    mean = flat.mean(0)
+    found = np.linalg.svd(flat - mean, full_matrices=False)[2][:2]  # principal directions, rows
+    directions = np.zeros((2, flat.shape[1]))
+    directions[: len(found)] = found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(1)])[:, None]
+    return lambda z: (np.asarray(z).reshape(*np.shape(z)[:-2], -1) - mean) @ directions.T

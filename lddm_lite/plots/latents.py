@@ -5,41 +5,21 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import integer
+from .._common.arguments import integer
+from .._common.words import counted
+from .latent_map import plane
 from .style import FRESH, GROUPS, axes, hues, look, plain
 
-__all__ = ["codebook_use", "latent_spread", "latent_trajectories", "plane"]
-
-
-def plane(latents: np.ndarray):
-    """A 2-d view of latents [..., m, d]: a function that maps such arrays to [..., 2].
-
-    Both coordinates themselves when there are only two; else the principal plane of the given ones, each axis turned so
-    that its largest weight is positive. Raises ValueError for other shapes.
-
-    >>> to = plane(np.random.default_rng(0).normal(size=(100, 2, 3)))
-    >>> to(np.zeros((5, 7, 2, 3))).shape
-    (5, 7, 2)
-    """
-    latents = plain(latents)
-    if latents.ndim < 2 or not latents.size or latents.dtype.kind != "f":
-        raise ValueError(f"latents must be floats [..., slots, dim], got {latents.dtype} of shape {latents.shape}")
-    inner = latents.shape[-2:]
-    flat = latents.reshape(-1, inner[0] * inner[1]).astype(float)
-    if flat.shape[1] == 2:
-        return lambda z: np.asarray(z).reshape(*np.shape(z)[:-2], 2)
-    mean = flat.mean(0)
-    found = np.linalg.svd(flat - mean, full_matrices=False)[2][:2]  # principal directions, rows
-    directions = np.zeros((2, flat.shape[1]))
-    directions[: len(found)] = found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(1)])[:, None]
-    return lambda z: (np.asarray(z).reshape(*np.shape(z)[:-2], -1) - mean) @ directions.T
+__all__ = ["codebook_use", "latent_spread", "latent_trajectories"]
 
 
 def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
-    """Paths of the latents of a Trace from noise to clean, in a plane (see `plane`): the first `rows` sequences.
+    """Paths of the latents of a Trace from noise to clean, in a plane (see `plane`): the first
+    `rows` sequences.
 
-    `cloud` [N, m, d]: encoded data to draw behind; `hue` [N] colours it: a cyclic quantity in [0, 1], or integer
-    classes. Returns the Axes. Raises ValueError for a trace without continuous latents, or a cloud of another shape.
+    `cloud` [N, m, d]: encoded data to draw behind; `hue` [N] colours it: a cyclic quantity in
+    [0, 1], or integer classes. Returns the Axes. Raises ValueError for a trace without continuous
+    latents, or a cloud of another shape.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> model = LatentDiffusion.exact(tasks.Binsaw(length=16), "shift")
@@ -74,11 +54,13 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
 
 
 def latent_spread(latents, ax=None):
-    """Spread of encoded data across inputs: the standard deviation of each coordinate of each slot, as a bar.
+    """Spread of encoded data across inputs: the standard deviation of each coordinate of each slot,
+    as a bar.
 
-    `latents` [N, m, d]: z_0 of N different inputs. The encoder puts each slot on the sphere of radius sqrt(d), so that
-    1 is the unit scale (METHOD 5); bars near 0 are a collapsed encoder, whose output does not depend on its input.
-    Returns the Axes. Raises ValueError for codes, other shapes, or a single input.
+    `latents` [N, m, d]: z_0 of N different inputs. The encoder puts each slot on the sphere of
+    radius sqrt(d), so that 1 is the unit scale (METHOD 5); bars near 0 are a collapsed encoder,
+    whose output does not depend on its input. Returns the Axes. Raises ValueError for codes, other
+    shapes, or a single input.
 
     >>> ax = latent_spread(np.random.default_rng(0).normal(size=(500, 1, 4)))
     >>> len(ax.patches)
@@ -105,18 +87,20 @@ def latent_spread(latents, ax=None):
             ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         else:
             ax.set_xticks([k * d + (d - 1) / 2 for k in shown], [str(k) for k in shown])
-            ax.set_xlabel(f"slot ({d} coordinate{'s' * (d > 1)} each)")
+            ax.set_xlabel(f"slot ({counted(d, 'coordinate')} each)")
         ax.set_title(f"{len(latents)} inputs: std {spread.min():.3f} to {spread.max():.3f}")
         ax.legend(loc="upper right", borderaxespad=0.1)
         return ax
 
 
 def codebook_use(codes, size: int, ax=None):
-    """How often each entry of a codebook of `size` entries is used, sorted; `codes` [N, m], a line for each of m slots.
+    """How often each entry of a codebook of `size` entries is used, sorted; `codes` [N, m], a line
+    for each of m slots.
 
-    The title has the perplexity, exp of the entropy (nats) of the use, averaged over slots: the number of entries
-    effectively in use (METHOD 6). Entries that no slot uses lie on a hatched ground. Returns the Axes. Raises
-    ValueError for other shapes and for codes outside 0..size-1 (a mask code is none).
+    The title has the perplexity, exp of the entropy (nats) of the use, averaged over slots: the
+    number of entries effectively in use (METHOD 6). Entries that no slot uses lie on a hatched
+    ground. Returns the Axes. Raises ValueError for other shapes and for codes outside 0..size-1 (a
+    mask code is none).
 
     >>> codebook_use(np.array([[0], [1], [0], [1]]), size=4).get_title()
     'perplexity 2.0 of 4 (entropy 0.69 nats)'

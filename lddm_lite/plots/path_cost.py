@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..paths import Path
-from ..rates import RateGrid
+from ..diffusion.paths import Path
+from ..diffusion.rate_grid import RateGrid
 
-__all__ = ["figure", "picture"]
-
-
-def picture(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens") -> bytes:
-    """PNG of `figure`."""
-    from ..plots import png
-
-    return png(figure(grid, lead, token_steps, latent_steps, rate))
+__all__ = ["path_cost_figure", "path_cost_png"]
 
 
-def figure(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens"):
-    """The Matplotlib figure: rho_x or rho_z over the square with the walk; both integrands along it, hatched what the
-    steps add (M12); the bound in nats; and the excess of these budgets against the lead, tokens on latents."""
+def path_cost_png(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens") -> bytes:
+    """PNG of `path_cost_figure`."""
+    from . import png
+
+    return png(path_cost_figure(grid, lead, token_steps, latent_steps, rate))
+
+
+def path_cost_figure(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens"):
+    """The Matplotlib figure: rho_x or rho_z over the square with the walk; both integrands along
+    it, hatched what the steps add (M12); the bound in nats; and the excess of these steps against
+    the lead, tokens on latents."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
     from matplotlib.figure import Figure
 
-    from ..plots import REVEAL, look
-    from ..plots.style import TERMS
+    from . import REVEAL, look
+    from .style import TERMS
 
     path = Path(lead)
     cost, knots = grid.bound(path, token_steps, latent_steps), path.knots(token_steps, latent_steps)
     with look():
         fig = Figure(figsize=(9.2, 5.4), layout="constrained")
-        left, right = fig.subfigures(1, 2, width_ratios=[1, 1.1])
+        left, right = fig.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.1])[0]
         ax = left.subplots()
         t = np.linspace(0, 1, 81)
         x, z = (v.ravel() for v in np.meshgrid(t, t))
@@ -42,7 +43,8 @@ def figure(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rat
         label = f"{name} (nats per unit of time)"
         left.colorbar(heat, ax=ax, label=label, orientation="horizontal", shrink=0.8, aspect=30)
         at = np.array([(k.t_x, k.t_z) for k in knots])
-        ax.plot(*at.T, color="#10151b", lw=4), ax.plot(*at.T, color="white", lw=2)
+        ax.plot(*at.T, color="#10151b", lw=4)
+        ax.plot(*at.T, color="white", lw=2)
         moves = at[:-1] - at[1:] > 0
         for axis, mark, size in ((1, "D", 50), (0, "o", 34)):  # a step that moves both shows one mark in the other
             some = at[:-1][moves[:, axis]]
@@ -69,7 +71,8 @@ def figure(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rat
 
 
 def _integrand(ax, grid: RateGrid, knots, axis: int, colour: str) -> None:
-    """One channel's rate along the walk, time from 1 to 0, and hatched what stale predictions add."""
+    """One channel's rate along the walk, time from 1 to 0, and hatched what stale predictions add.
+    """
     most = 0.0
     for a, b in zip(knots, knots[1:], strict=False):
         start, end = np.array([a.t_x, a.t_z]), np.array([b.t_x, b.t_z])
@@ -81,7 +84,8 @@ def _integrand(ax, grid: RateGrid, knots, axis: int, colour: str) -> None:
         t = (t_x, t_z)[axis]
         ax.fill_between(t, 0, rate, color=colour, alpha=0.3, lw=0)
         ax.fill_between(t, rate, stale, facecolor="none", edgecolor=colour, hatch="////", lw=0)
-        ax.plot(t, rate, color="#222222", lw=1.6), ax.plot(t, stale, color=colour, lw=1.2)
+        ax.plot(t, rate, color="#222222", lw=1.6)
+        ax.plot(t, stale, color=colour, lw=1.2)
         most = max(most, 4.6 * rate.max())
     name = "$t_z$" if axis else "$t_x$"
     ax.set(xlim=(1, 0), xlabel=name, ylabel=rf"$\rho_{'z' if axis else 'x'}$ (nats)")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path as File
+from typing import Any
 
 from matplotlib import animation
 from tqdm.auto import tqdm
 
-from ..checks import number
-from .still import Scene, Still
+from .._common.arguments import number
+from .._common.files import staged
+from .run_frame import Scene, Still
 from .style import look
 
 __all__ = ["animate"]
@@ -18,14 +19,16 @@ ENDINGS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
-    """Write a run, or up to four side by side, as a film: one `frame` per step, the last one held for a second.
+    """Write a run, or up to four side by side, as a film: one `frame` per step, the last one held
+    for a second.
 
-    `path` ends in .gif, or in .mp4, which needs the program ffmpeg; `fps`: steps shown per second; `options`: those of
-    `frame` (order, planes, cloud, hue, names). The file appears whole or not at all; missing folders are made. A
-    progress bar shows up when it takes more than three seconds. Returns the path.
+    `path` ends in .gif, or in .mp4, which needs the program ffmpeg; `fps`: steps shown per second;
+    `options`: those of `frame` (order, planes, cloud, hue, names). The file appears whole or not at
+    all; missing folders are made. A progress bar shows up when it takes more than three seconds.
+    Returns the path.
 
-    Raises ValueError for another ending, fps outside (0, 50], and whatever `frame` refuses; RuntimeError where ffmpeg
-    is needed and missing.
+    Raises ValueError for another ending, fps outside (0, 50], and whatever `frame` refuses;
+    RuntimeError where ffmpeg is needed and missing.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> run = LatentDiffusion.exact(tasks.Binsaw(length=8)).sample(2, token_steps=2)
@@ -45,19 +48,14 @@ def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
         )
     scene = Scene(traces, **options)
     sample = scene.check_sample(sample)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    writer = animation.writers[kind](fps=fps)
+    make: Any = animation.writers[kind]  # whose annotation wants whole fps
+    writer = make(fps=fps)
     figure = scene.draw(Still(), 0, sample)
     held = max(1, round(fps))  # frames that the end stays
-    try:
-        with look(savefig_bbox=None), writer.saving(figure, part, 100):
-            bar = tqdm(range(scene.last + 1), desc=path.name, unit="frame", delay=3, leave=False, dynamic_ncols=True)
-            for step in bar:
-                scene.draw(figure, step, sample)
-                for _ in range(held if step == scene.last else 1):
-                    writer.grab_frame(facecolor="white")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with staged(path, path.suffix) as part, look(savefig_bbox=None), writer.saving(figure, part, 100):
+        bar = tqdm(range(scene.last + 1), desc=path.name, unit="frame", delay=3, leave=False, dynamic_ncols=True)
+        for step in bar:
+            scene.draw(figure, step, sample)
+            for _ in range(held if step == scene.last else 1):
+                writer.grab_frame(facecolor="white")
     return path

@@ -1,4 +1,5 @@
-"""A whole run at one step as one picture: what the Scrubber shows, for pages without scripts and for films."""
+"""A whole run at one step as one picture: what the Scrubber shows, for pages without scripts and
+for films."""
 
 from __future__ import annotations
 
@@ -8,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..checks import integer
-from . import panels
-from .latent import plane
+from .._common.arguments import integer
+from . import run_panels
+from .latent_map import plane
+from .run_words import LINE, clip, printable, set_words
 from .style import hues, look, plain
-from .words import LINE, clip, printable, set_words
 
 __all__ = ["Still", "frame", "png"]
 
@@ -29,7 +30,8 @@ class Still(Figure):
 
 
 def png(figure) -> bytes:
-    """A figure as the bytes of a PNG at 100 dots per inch, in at most 256 colours, which keeps it small.
+    """A figure as the bytes of a PNG at 100 dots per inch, in at most 256 colours, which keeps it
+    small.
 
     >>> png(Figure(figsize=(1, 1)))[1:4]
     b'PNG'
@@ -43,20 +45,23 @@ def png(figure) -> bytes:
 
 
 def frame(traces, step: int, sample: int = 0, order=None, planes=None, cloud=None, hue=None, names=None) -> Still:
-    """One to four runs after `step` steps, side by side, 900 pixels wide: a still of `widgets.Scrubber`.
+    """One to four runs after `step` steps, side by side, 900 pixels wide: a still of
+    `widgets.Scrubber`.
 
-    A column per Trace, in step by NFE (a shorter run stays at its end): its name, NFE, noise times; the tokens of
-    sequence `sample`; for bits all sequences, a row each, sorted by `order` [n] (or a list of such, one per trace); the
-    latent plane with the data behind, all samples and the trail of the chosen one, or the code slots; and the point on
-    the path of noise times (METHOD 4). Words have the colour of the step that revealed them (`REVEAL`), masked ones are
-    grey blocks, and what this step revealed is outlined. Characters that the font lacks appear as boxes.
+    A column per Trace, in step by NFE (a shorter run stays at its end): its name, NFE, noise times;
+    the tokens of sequence `sample`; for bits all sequences, a row each, sorted by `order` [n] (or a
+    list of such, one per trace); the latent plane with the data behind, all samples and the trail
+    of the chosen one, or the code slots; and the point on the path of noise times (METHOD 4). Words
+    have the colour of the step that revealed them (`REVEAL`), masked ones are grey blocks, and what
+    this step revealed is outlined. Characters that the font lacks appear as boxes.
 
-    `cloud` [N, m, d], or a list of such or None, one per trace: encoded data behind the latents, coloured by `hue` [N]
-    (a cyclic quantity in [0, 1], or integer classes). `planes`: coordinates computed elsewhere, for each trace
-    (paths [S+1, n, 2], data [N, 2]) or None. `names`: headings, one per trace; default: the names of the models.
+    `cloud` [N, m, d], or a list of such or None, one per trace: encoded data behind the latents,
+    coloured by `hue` [N] (a cyclic quantity in [0, 1], or integer classes). `planes`: coordinates
+    computed elsewhere, for each trace (paths [S+1, n, 2], data [N, 2]) or None. `names`: headings,
+    one per trace; default: the names of the models.
 
-    Returns a Figure; `png` makes bytes of it. Raises ValueError for none or more than four traces, traces of different
-    sizes, a step or a sample out of range, and arrays that do not fit.
+    Returns a Figure; `png` makes bytes of it. Raises ValueError for none or more than four traces,
+    traces of different sizes, a step or a sample out of range, and arrays that do not fit.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> figure = frame(LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(4, token_steps=3), step=2)
@@ -68,7 +73,8 @@ def frame(traces, step: int, sample: int = 0, order=None, planes=None, cloud=Non
 
 
 class Scene:
-    """The runs of a still or a film with all that does not depend on the step; `draw` puts one step into a figure."""
+    """The runs of a still or a film with all that does not depend on the step; `draw` puts one step
+    into a figure."""
 
     def __init__(self, traces, order=None, planes=None, cloud=None, hue=None, names=None):
         self.traces = list(traces) if isinstance(traces, (list, tuple)) else [traces]
@@ -105,14 +111,17 @@ class Scene:
         return [None if v is None else plain(v) for v in (value if many else [value] * n)]
 
     def _planes(self, planes, cloud, hue) -> list:
-        """For each trace (paths [S+1, n, 2], data [N, 2], colours, is it the latents' own plane?) or None."""
+        """For each trace (paths [S+1, n, 2], data [N, 2], colours, is it the latents' own plane?)
+        or None."""
         if planes is not None and len(planes) != len(self.traces):
             raise ValueError(f"planes must have one entry per trace, {len(self.traces)}, got {len(planes)}")
         clouds = self._each(cloud, 3)
         if hue is not None and cloud is None and planes is None:
             raise ValueError("hue colours the cloud; give cloud=... too")
         self.behind = "where they end" if cloud is None and planes is None else "data"
-        out, fits, shapes = [], False, []
+        out: list[tuple | None] = []
+        shapes: list[tuple[int, ...]] = []
+        fits = False
         for k, t in enumerate(self.traces):
             if planes is not None and planes[k] is not None:
                 paths, dots = (plain(v).astype(float) for v in planes[k])
@@ -169,9 +178,9 @@ class Scene:
                 self._draw_tokens(panel, t, now, sample, part, x, head, main)
                 if part["words"] is None:
                     ax = panel(x + 0.1, head + tokens, main - 0.1, raster - 0.3)
-                    panels.raster(ax, t, sample, now, self.orders[k])
-                at = (x + main + GUTTER, head) if beside else (x, head + tokens + raster + 0.06)
-                self._draw_latents(panel, k, now, sample, *at, views[k], left, times, low - 0.3)
+                    run_panels.raster(ax, t, sample, now, self.orders[k])
+                x, top = (x + main + GUTTER, head) if beside else (x, head + tokens + raster + 0.06)
+                self._draw_latents(panel, k, now, sample, x, top, views[k], left, times, low - 0.3)
             note = "Orange: revealed at this step."
             if any(self.planes):
                 note = f"Orange: revealed at this step; in the latent plane, the way of sample {sample} so far."
@@ -182,9 +191,10 @@ class Scene:
         return figure
 
     def _tokens(self, t, sample: int, width: float) -> dict:
-        """How tall the tokens are, and the words where they are not bits. The same at every step."""
+        """How tall the tokens are, and the words where they are not bits. The same at every step.
+        """
         if len(t.labels) == 2 and all(len(v) == 1 for v in t.labels):
-            rows, columns = panels.bit_shape(t.tokens.shape[1], width)
+            rows, columns = run_panels.bit_shape(t.tokens.shape[1], width)
             cell = min(0.19, width / columns)
             return dict(words=None, height=rows * cell + 0.12, cell=cell, columns=columns)
         labels = [(p, t.labels[v]) for p, v in enumerate(t.tokens[sample]) if v not in (t.pad_id, t.mask_id)]
@@ -216,16 +226,17 @@ class Scene:
     def _draw_tokens(panel, t, step, sample, part, x, top, width) -> None:
         if part["words"] is None:
             cells = part["cell"] * part["columns"]
-            panels.bit_cells(
+            run_panels.bit_cells(
                 panel(x, top, cells, part["height"] - 0.12), t, sample, step, part["columns"], 72 * part["cell"]
             )
             return
         room, lines = width * 72 - 2, part["lines"]
-        panels.text(panel(x, top, width, part["tall"]), t, sample, step, part["words"], part["left"], room, lines)
-        panels.reveal_key(panel(x, top + part["tall"] + 0.05, min(0.8, width / 4), 0.13), t, width < 2.5)
+        run_panels.text(panel(x, top, width, part["tall"]), t, sample, step, part["words"], part["left"], room, lines)
+        run_panels.reveal_key(panel(x, top + part["tall"] + 0.05, min(0.8, width / 4), 0.13), t, width < 2.5)
 
     def _view(self, k, room: float) -> tuple[float, float]:
-        """Width and height of the latent plane or of the code slots of run k; (0, 0) without latents."""
+        """Width and height of the latent plane or of the code slots of run k; (0, 0) without
+        latents."""
         t = self.traces[k]
         if self.planes[k] is not None:
             return min(2.0, room), min(2.0, room)
@@ -239,13 +250,13 @@ class Scene:
         t = self.traces[k]
         if self.planes[k] is not None:
             paths, dots, colours, two = self.planes[k]
-            panels.latent_plane(panel(x, top + tall - view[0], *view), paths, dots, colours, sample, step, two)
+            run_panels.latent_plane(panel(x, top + tall - view[0], *view), paths, dots, colours, sample, step, two)
         elif t.latent_kind == "discrete":
             across = max(1, min(t.latents.shape[2], int(view[0] / SLOT)))
             deep = view[1] - 0.3
             ax = panel(x, top + tall - max(times, deep), across * SLOT, deep)
-            panels.codes(ax, t, sample, step, across)
+            run_panels.codes(ax, t, sample, step, across)
         if t.latents is None:
-            panels.path_square(panel(x + 0.1, top + tall - 0.1, times, 0.1), t.knots, step, False)
+            run_panels.path_square(panel(x + 0.1, top + tall - 0.1, times, 0.1), t.knots, step, False)
         else:
-            panels.path_square(panel(x + left + 0.4, top + tall - times, times, times), t.knots, step, True)
+            run_panels.path_square(panel(x + left + 0.4, top + tall - times, times, times), t.knots, step, True)

@@ -1,4 +1,5 @@
-"""The panels of a still picture of a run (see `still`): each draws one view of one step into given Axes."""
+"""The panels of a still picture of a run (see `still`): each draws one view of one step into given
+Axes."""
 
 from __future__ import annotations
 
@@ -6,8 +7,9 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
+from .._common.words import plural
+from .run_words import LINE, POINTS, Word
 from .style import BIT_COLOURS, FRESH, GIVEN, MASKED, NOW, ink_on, reveal_colour, reveal_range
-from .words import LINE, POINTS, Word
 
 __all__ = ["bit_cells", "bit_shape", "codes", "latent_plane", "path_square", "raster", "reveal_key", "text"]
 
@@ -15,8 +17,8 @@ FAINT = "#b5b5b5"
 
 
 def bit_shape(length: int, width: float) -> tuple[int, int]:
-    """(rows, columns) of the cells that show so many bits in `width` inches: rows of 32, or 16 where there is little
-    room, or of more where that made over 8 rows.
+    """(rows, columns) of the cells that show so many bits in `width` inches: rows of 32, or 16
+    where there is little room, or of more where that made over 8 rows.
 
     >>> bit_shape(16, 4.0), bit_shape(128, 4.0), bit_shape(128, 2.0), bit_shape(1024, 4.0)
     ((1, 16), (4, 32), (8, 16), (8, 128))
@@ -28,8 +30,8 @@ def bit_shape(length: int, width: float) -> tuple[int, int]:
 
 
 def bit_cells(ax, trace, i: int, step: int, columns: int, cell: float) -> None:
-    """Sequence i as cells `cell` points wide, `columns` in a row; those that this step revealed, or that were given,
-    have an edge in the colour of that."""
+    """Sequence i as cells `cell` points wide, `columns` in a row; those that this step revealed, or
+    that were given, have an edge in the colour of that."""
     row, when = trace.tokens_at(step)[i], trace.reveal_step[i]
     rows = -(-len(row) // columns)
     at = np.stack([np.arange(len(row)) % columns, np.arange(len(row)) // columns], 1)
@@ -48,8 +50,9 @@ def bit_cells(ax, trace, i: int, step: int, columns: int, cell: float) -> None:
 
 
 def text(ax, trace, i: int, step: int, words: list[Word], left: int, room: float, lines: int) -> None:
-    """Sequence i as running text (`words` from `set_words`): blocks in the colour of the step that revealed them, grey
-    where masked; those that this step revealed are outlined. Coordinates are points."""
+    """Sequence i as running text (`words` from `set_words`): blocks in the colour of the step that
+    revealed them, grey where masked; those that this step revealed are outlined. Coordinates are
+    points."""
     now, when = trace.tokens_at(step)[i], trace.reveal_step[i]
     first, last = reveal_range(trace)
     boxes, faces, edges = [], [], []
@@ -74,7 +77,8 @@ def text(ax, trace, i: int, step: int, words: list[Word], left: int, room: float
 
 
 def reveal_key(ax, trace, short: bool) -> None:
-    """What the colours of running text say: a strip from the first to the last step that reveals tokens."""
+    """What the colours of running text say: a strip from the first to the last step that reveals
+    tokens."""
     first, last = reveal_range(trace)
     steps = np.linspace(first, last, min(40, last - first + 1)).round().astype(int)
     colours = [[to_rgb(reveal_colour(int(k), first, last)) for k in steps]]
@@ -86,7 +90,8 @@ def reveal_key(ax, trace, short: bool) -> None:
 
 
 def raster(ax, trace, i: int, step: int, order=None) -> None:
-    """All bit sequences, a row each, sorted by `order`; a mark at the left edge shows where sequence i is."""
+    """All bit sequences, a row each, sorted by `order`; a mark at the left edge shows where
+    sequence i is."""
     rows = trace.tokens_at(step)
     at = np.arange(len(rows)) if order is None else np.argsort(order, kind="stable")
     palette = np.array([to_rgb(c) for c in BIT_COLOURS])
@@ -98,9 +103,11 @@ def raster(ax, trace, i: int, step: int, order=None) -> None:
 
 
 def latent_plane(ax, paths, dots, colours, i: int, step: int, two: bool) -> None:
-    """The latent plane: data behind (`dots` [N, 2]), where all samples are, and the trail of sample i.
+    """The latent plane: data behind (`dots` [N, 2]), where all samples are, and the trail of sample
+    i.
 
-    `paths` [S+1, n, 2]; the window holds the data, the whole trail and 98 % of the others, at every step the same."""
+    `paths` [S+1, n, 2]; the window holds the data, the whole trail and 98 % of the others, at every
+    step the same."""
     usual = np.quantile(paths.reshape(-1, 2), [0.01, 0.99], axis=0)  # few points are far out
     both = np.concatenate([usual, paths[:, i], dots])
     low, high = both.min(0), both.max(0)
@@ -115,8 +122,8 @@ def latent_plane(ax, paths, dots, colours, i: int, step: int, two: bool) -> None
 
 
 def codes(ax, trace, i: int, step: int, slots_in_row: int) -> None:
-    """Discrete latents of sequence i: a slot each, filled in as they are revealed. The mask code is `meta["code_mask"]`
-    of the trace, else its largest id, for all codes are masked at first."""
+    """Discrete latents of sequence i: a slot each, filled in as they are revealed. The mask code is
+    `meta["code_mask"]` of the trace, else its largest id, for all codes are masked at first."""
     now, before = trace.latents[step, i], trace.latents[max(0, step - 1), i]
     mask = int(trace.meta.get("code_mask", trace.latents.max()))
     rows = -(-len(now) // slots_in_row)
@@ -129,13 +136,14 @@ def codes(ax, trace, i: int, step: int, slots_in_row: int) -> None:
         ax.add_collection(PolyCollection([corners], facecolors=[face], edgecolors=[edge], linewidths=wide))
         ax.text(x + 0.5, y + 0.5, "···" if masked else int(code), fontsize=9, ha="center", va="center", color="#111111")
     ax.set(xlim=(0, slots_in_row), ylim=(rows, 0), xticks=[], yticks=[])
-    ax.set_xlabel(f"latent code{'s' * (len(now) > 1)}", loc="left")
+    ax.set_xlabel(plural(len(now), "latent code"), loc="left")
     ax.spines[:].set_visible(False)
 
 
 def path_square(ax, knots, step: int, latents: bool) -> None:
-    """The (t_x, t_z) square: the sampler's knots dashed, the way so far solid, and where it is now. Noise is at the top
-    right, clean at the bottom left. Without latents there is but the line of t_x."""
+    """The (t_x, t_z) square: the sampler's knots dashed, the way so far solid, and where it is now.
+    Noise is at the top right, clean at the bottom left. Without latents there is but the line of
+    t_x."""
     x, z = np.array(knots).T
     z = z if latents else 0 * z
     ax.plot(x, z, color="#8d979f", lw=1.4, ls=(0, (2, 1.5)), marker=".", ms=4, clip_on=False)

@@ -1,4 +1,5 @@
-"""Running text for figures: which characters can be shown, how wide words are, and where each goes."""
+"""Running text for figures: which characters can be shown, how wide words are, and where each goes.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +26,9 @@ def _font():
 
 @functools.lru_cache(maxsize=8192)
 def printable(text: str) -> str:
-    """`text` with a box for every character that the font cannot show (such as CJK and most emoji), and for every
-    control character (line breaks, switches of direction), so that nothing is dropped unseen and nothing warns.
+    """`text` with a box for every character that the font cannot show (such as CJK and most emoji),
+    and for every control character (line breaks, switches of direction), so that nothing is dropped
+    unseen and nothing warns.
 
     >>> printable("a\\n中$")
     'a□□$'
@@ -37,7 +39,8 @@ def printable(text: str) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def width(text: str, points: float = POINTS) -> float:
-    """Width in points of printable `text` as drawn at 100 dots per inch, where hinting makes some words 5 % wider.
+    """Width in points of printable `text` as drawn at 100 dots per inch, where hinting makes some
+    words 5 % wider.
 
     >>> width("MM") > width("ii")
     True
@@ -66,7 +69,8 @@ def clip(text: str, room: float, points: float = POINTS) -> str:
 
 @dataclass(frozen=True)
 class Word:
-    """A block of running text: the position of its token, its text, its left end and width in points, its line."""
+    """A block of running text: the position of its token, its text, its left end and width in
+    points, its line."""
 
     position: int
     text: str
@@ -76,8 +80,9 @@ class Word:
 
 
 def set_words(labels, room: float, lines: int) -> tuple[list[Word], int]:
-    """Break (position, label) pairs into lines `room` points wide: the words that fit `lines` lines, and how many are
-    left over. Empty labels take no room; word pieces ('##') join the word before them; words wider than a line are cut.
+    """Break (position, label) pairs into lines `room` points wide: the words that fit `lines`
+    lines, and how many are left over. Empty labels take no room; word pieces ('##') join the word
+    before them; words wider than a line are cut.
 
     >>> words, left = set_words([(0, "token"), (1, "##ize"), (2, "all")], room=60, lines=1)
     >>> [w.text for w in words], left

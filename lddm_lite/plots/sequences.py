@@ -7,15 +7,16 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ..checks import integer
+from .._common.arguments import integer
 from .style import BIT_COLOURS, GIVEN, axes, look, plain, reveal_colour, reveal_range
 
 __all__ = ["bits", "unmasking"]
 
 
 def bits(tokens, order=None, ax=None, title: str = ""):
-    """Bit sequences [n, L] as rows of a picture; id 2 is the mask. `order` [n]: rows are sorted by it, e.g. by
-    `task.find_shift(tokens)`, which turns Binsaw's shared structure into diagonal bands.
+    """Bit sequences [n, L] as rows of a picture; id 2 is the mask. `order` [n]: rows are sorted by
+    it, e.g. by `task.find_shift(tokens)`, which turns Binsaw's shared structure into diagonal
+    bands.
 
     Returns the Axes. Raises ValueError for other shapes and other ids.
 
@@ -45,8 +46,9 @@ def bits(tokens, order=None, ax=None, title: str = ""):
 def unmasking(trace, ax=None, rows: int = 40):
     """Which step revealed which position: a heat map of the first `rows` sequences of a Trace.
 
-    Colours go from the first to the last step that reveals tokens (`reveal_range`). Positions that were given have a
-    colour of their own, named in a legend; padding stays white. Returns the Axes. Raises ValueError for `rows` below 1.
+    Colours go from the first to the last step that reveals tokens (`reveal_range`). Positions that
+    were given have a colour of their own, named in a legend; padding stays white. Returns the Axes.
+    Raises ValueError for `rows` below 1.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> unmasking(LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(4, token_steps=3)).get_title()

@@ -1,7 +1,8 @@
 """The one look of all figures: colours, sizes, and the context in which every figure is drawn.
 
-All palettes are safe for colour-blind readers and differ in lightness, so that grey print stays readable. Figures have
-a white background of their own, also inside a dark notebook. Nothing here changes the user's global settings.
+All palettes are safe for colour-blind readers and differ in lightness, so that grey print stays
+readable. Figures have a white background of their own, also inside a dark notebook. Nothing here
+changes the user's global settings.
 """
 
 from __future__ import annotations
@@ -14,26 +15,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-__all__ = [
-    "BIT_COLOURS",
-    "COLOURS",
-    "CYCLE",
-    "FRESH",
-    "GIVEN",
-    "GROUPS",
-    "MARKERS",
-    "MASKED",
-    "OTHERS",
-    "REVEAL",
-    "TERMS",
-    "axes",
-    "hues",
-    "ink_on",
-    "look",
-    "plain",
-    "reveal_colour",
-    "reveal_range",
-]
+__all__ = ["BIT_COLOURS", "COLOURS", "CYCLE", "FRESH", "GIVEN", "GROUPS", "MARKERS", "MASKED", "OTHERS", "REVEAL"]
+__all__ += ["TERMS", "axes", "hues", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
 
 # systems, from dark to light: L* = 13, 33, 47, 56, 68, 75
 COLOURS = {
@@ -79,9 +62,10 @@ _LOOK = {
 
 @contextlib.contextmanager
 def look(**changes):
-    """The context in which figures are drawn: `with look(): ...`. The settings that it makes, and no others, are undone
-    at its end: the first figure of a notebook loads its backend in here, and what that sets must stay (which
-    `matplotlib.rc_context` would undo). `changes`: further settings, with "_" for ".".
+    """The context in which figures are drawn: `with look(): ...`. The settings that it makes, and
+    no others, are undone at its end: the first figure of a notebook loads its backend in here, and
+    what that sets must stay (which `matplotlib.rc_context` would undo). `changes`: further
+    settings, with "_" for ".".
 
     >>> before = matplotlib.rcParams["axes.titlesize"]
     >>> with look():
@@ -115,7 +99,8 @@ def axes(ax, size: tuple[float, float]):
 
 
 def plain(values) -> np.ndarray:
-    """Numbers of any origin as a numpy array: lists, arrays, tensors on any device, with or without a gradient.
+    """Numbers of any origin as a numpy array: lists, arrays, tensors on any device, with or without
+    a gradient.
 
     >>> plain([1, 2]).tolist()
     [1, 2]
@@ -124,8 +109,9 @@ def plain(values) -> np.ndarray:
 
 
 def ink_on(colour) -> str:
-    """Black or white, whichever reads better on `colour`: a contrast of at least 4.58:1 on any colour (WCAG 2 asks for
-    4.5:1 and defines it as (Y1 + 0.05) / (Y2 + 0.05), Y the relative luminance).
+    """Black or white, whichever reads better on `colour`: a contrast of at least 4.58:1 on any
+    colour (WCAG 2 asks for 4.5:1 and defines it as (Y1 + 0.05) / (Y2 + 0.05), Y the relative
+    luminance).
 
     >>> ink_on("#00224e"), ink_on("#fee838")
     ('#ffffff', '#000000')
@@ -148,7 +134,8 @@ def reveal_range(trace) -> tuple[int, int]:
 
 
 def reveal_colour(step: int, first: int, last: int) -> str:
-    """The colour of what was revealed at `step`, on `REVEAL` stretched from step `first` to step `last`.
+    """The colour of what was revealed at `step`, on `REVEAL` stretched from step `first` to step
+    `last`.
 
     >>> reveal_colour(1, 1, 8) == REVEAL[0], reveal_colour(8, 1, 8) == REVEAL[-1]
     (True, True)
@@ -156,14 +143,13 @@ def reveal_colour(step: int, first: int, last: int) -> str:
     share = (step - first) / (last - first) if last > first else 0.0
     return to_hex(_RAMP(min(1.0, max(0.0, share))))
 
-
 _RAMP = LinearSegmentedColormap.from_list("reveal", REVEAL, N=1001)
 _ROUND = LinearSegmentedColormap.from_list("cycle", [*CYCLE, CYCLE[0]], N=1001)
 
 
 def hues(hue, n: int) -> list | np.ndarray:
-    """Colours for n points: one grey for None; floats in [0, 1] are a cyclic quantity (`CYCLE`), integers are classes
-    (`GROUPS`). Raises ValueError for another length or range.
+    """Colours for n points: one grey for None; floats in [0, 1] are a cyclic quantity (`CYCLE`),
+    integers are classes (`GROUPS`). Raises ValueError for another length or range.
 
     >>> hues([0, 1], 2)
     ['#0072b2', '#d55e00']

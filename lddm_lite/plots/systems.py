@@ -1,4 +1,5 @@
-"""Several systems at the same total number of network calls: quality, and beside it what keeps quality honest."""
+"""Several systems at the same total number of network calls: quality, and beside it what keeps
+quality honest."""
 
 from __future__ import annotations
 
@@ -22,11 +23,13 @@ _PANELS = {  # column -> (label of the axis, its scale)
 
 
 def comparison(report: dict, ax=None):
-    """Two panels of a report of `report.compare` (also as read from JSON) against the total NFE, with bars of two
-    standard errors: Gen PPL and token entropy for text (entropy and distinct pairs where no judge was), with a line for
-    as many real sentences; coherence and excess nats for tasks, with the exact factorised limit dashed.
+    """Two panels of a report of `comparison.compare` (also as read from JSON) against the total
+    NFE, with bars of two standard errors: Gen PPL and token entropy for text (entropy and distinct
+    pairs where no judge was), with a line for as many real sentences; coherence and excess nats for
+    tasks, with the exact factorised limit dashed.
 
-    `ax`: two Axes to draw into. Returns both. ValueError for a report without rows, or other than two Axes.
+    `ax`: two Axes to draw into. Returns both. ValueError for a report without rows, or other than
+    two Axes.
 
     >>> rows = [{"model": "mdlm", "system": "mdlm", "nfe": 1, "entropy": 5.0, "distinct_2": 0.9}]
     >>> comparison({"kind": "text", "rows": rows, "real": {"entropy": 5.5, "distinct_2": 0.95}})[0].get_ylabel()

@@ -1,4 +1,5 @@
-"""Tasks with exact answers (METHOD section 8): likelihood, entropy, Bayes-optimal predictor, scores."""
+"""Tasks with exact answers (METHOD section 8): likelihood, entropy, Bayes-optimal predictor,
+scores."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ToyNewswire)}
 
 
 def make(task: str, **arguments) -> MixtureTask:
-    """Build a task from its name, e.g. from a saved model's `spec`. Raises ValueError for an unknown name.
+    """Build a task from its name, e.g. from a saved model's `spec`. Raises ValueError for an
+    unknown name.
 
     >>> make("binsaw", length=16).length
     16

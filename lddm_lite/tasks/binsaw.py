@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from .. import checks
+from .._common import arguments
 from .mixture import MixtureTask
 
 __all__ = ["Binsaw"]
@@ -18,13 +18,14 @@ class Binsaw(MixtureTask):
 
         p(x_i = 1 | s) = eps + (1 - 2 eps) tri(((i/L + s) mod 1) saws mod 1),   tri(u) = 1 - |2u - 1|
 
-    Source: METHOD section 8; defaults as in the paper. The law has period 1/saws in s, so the hidden mode is
-    s mod 1/saws. p*(x) is an integral over that period. Its integrand is a polynomial between the kinks of the
-    saws, so Gauss-Legendre nodes inside each piece turn the integral into a finite mixture that equals it to
-    float64 rounding: the nodes are this task's mixture components.
+    Source: METHOD section 8; defaults as in the paper. The law has period 1/saws in s, so the
+    hidden mode is s mod 1/saws. p*(x) is an integral over that period. Its integrand is a
+    polynomial between the kinks of the saws, so Gauss-Legendre nodes inside each piece turn the
+    integral into a finite mixture that equals it to float64 rounding: the nodes are this task's
+    mixture components.
 
-    Arguments: `length` L >= 2, `saws` >= 1, `eps` in (0, 0.5), `mode_bins`: bins of the shift for mode coverage.
-    Attributes: `shift` [G], the shift of each component, in [0, 1/saws).
+    Arguments: `length` L >= 2, `saws` >= 1, `eps` in (0, 0.5), `mode_bins`: bins of the shift for
+    mode coverage. Attributes: `shift` [G], the shift of each component, in [0, 1/saws).
 
     >>> task = Binsaw(length=8)
     >>> task.sample(4, seed=0).shape, len(task.labels)
@@ -34,9 +35,10 @@ class Binsaw(MixtureTask):
     name = "binsaw"
 
     def __init__(self, length: int = 128, saws: int = 2, eps: float = 0.01, mode_bins: int = 16):
-        checks.integer("length", length, 2), checks.integer("saws", saws, 1)
-        checks.integer("mode_bins", mode_bins, 2)
-        if not 0 < checks.number("eps", eps) < 0.5:
+        arguments.integer("length", length, 2)
+        arguments.integer("saws", saws, 1)
+        arguments.integer("mode_bins", mode_bins, 2)
+        if not 0 < arguments.number("eps", eps) < 0.5:
             raise ValueError(f"eps must be in (0, 0.5), got {eps!r}")
         self._arguments = dict(length=length, saws=saws, eps=eps, mode_bins=mode_bins)
         self.saws, self.eps, self.period = saws, eps, 1.0 / saws
@@ -74,7 +76,8 @@ class Binsaw(MixtureTask):
 
 
 def _nodes(length: int, saws: int, total: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gauss-Legendre nodes and weights over one period of the shift, piecewise between the kinks of all p_i(s)."""
+    """Gauss-Legendre nodes and weights over one period of the shift, piecewise between the kinks of
+    all p_i(s)."""
     period = 1.0 / saws
     half = np.arange(2) / (2 * saws)
     kinks = np.unique(np.round((half[None] - np.arange(length)[:, None] / length).ravel() % period, 12))

@@ -1,19 +1,20 @@
-"""Fixed sequences of a task, for what wants a corpus rather than a law: a frozen encoder reads each of them once."""
+"""Fixed sequences of a task, for what wants a corpus rather than a law: a frozen encoder reads each
+of them once."""
 
 from __future__ import annotations
 
 import torch
 
-from .. import checks
+from .._common import arguments, randomness
 from .mixture import MixtureTask
 
 __all__ = ["Corpus"]
 
 
 class Corpus:
-    """`n` sequences drawn once from `task` with `seed`, with the interface of a text: `rows` [n, L], from which
-    `sample` draws with replacement. A model made for it belongs to the task: `spec` is the task's. Raises ValueError
-    for n < 1.
+    """`n` sequences drawn once from `task` with `seed`, with the interface of a text: `rows`
+    [n, L], from which `sample` draws with replacement. A model made for it belongs to the task:
+    `spec` is the task's. Raises ValueError for n < 1.
 
     >>> from lddm_lite import tasks
     >>> corpus = tasks.Corpus(tasks.ToyNewswire(), 100)
@@ -22,7 +23,7 @@ class Corpus:
     """
 
     def __init__(self, task: MixtureTask, n: int, seed: int | torch.Generator = 0):
-        self.task, self.rows = task, task.sample(checks.integer("n", n, minimum=1), seed)
+        self.task, self.rows = task, task.sample(arguments.integer("n", n, minimum=1), seed)
         self.length, self.vocab, self.labels, self.spec = task.length, task.vocab, task.labels, task.spec
 
     def __len__(self) -> int:
@@ -33,5 +34,5 @@ class Corpus:
 
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
-        checks.integer("n", n, minimum=1)
-        return self.rows[torch.randint(len(self), (n,), generator=checks.generator(seed))]
+        arguments.integer("n", n, minimum=1)
+        return self.rows[torch.randint(len(self), (n,), generator=randomness.generator(seed))]

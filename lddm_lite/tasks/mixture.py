@@ -2,9 +2,9 @@
 
     p*(x) = sum_g pi_g prod_i p_g(x_i)
 
-Given the hidden component g the positions are independent: the dependence between tokens, which a factorised
-few-step sampler loses, lies entirely in g. Posterior, likelihood and Bayes-optimal predictor are all one
-logsumexp over components. Binsaw and the toy newswire are special cases.
+Given the hidden component g the positions are independent: the dependence between tokens, which a
+factorised few-step sampler loses, lies entirely in g. Posterior, likelihood and Bayes-optimal
+predictor are all one logsumexp over components. Binsaw and the toy newswire are special cases.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .. import checks
-from ..channels import draw_categorical
-from ..estimate import Estimate
+from .._common import arguments, randomness
+from .._common.estimate import Estimate
+from .._common.randomness import draw_categorical
 
 __all__ = ["MixtureOfProducts", "MixtureTask"]
 
@@ -26,11 +26,12 @@ _CHUNK = 1 << 25  # entries of the largest intermediate array
 
 
 class MixtureTask:
-    """Base of all exact tasks. Arguments: `log_prior` [G] and `log_probs` [G, L, V] in nats (float64),
-    `mode_of` [G] the hidden mode each component belongs to, `labels` the V words shown for the token ids.
+    """Base of all exact tasks. Arguments: `log_prior` [G] and `log_probs` [G, L, V] in nats
+    (float64), `mode_of` [G] the hidden mode each component belongs to, `labels` the V words shown
+    for the token ids.
 
-    Source: METHOD section 8. All methods take and return CPU tensors; likelihoods are float64, in nats per
-    sequence. Raises ValueError for shapes that disagree and for tokens out of range.
+    Source: METHOD section 8. All methods take and return CPU tensors; likelihoods are float64, in
+    nats per sequence. Raises ValueError for shapes that disagree and for tokens out of range.
     """
 
     name = "mixture-task"
@@ -59,27 +60,30 @@ class MixtureTask:
 
     # -- the law -----------------------------------------------------------------------------------------
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
-        """`n` fresh sequences [n, L], int64, exactly from p*. `seed`: an integer or a torch.Generator.
+        """`n` fresh sequences [n, L], int64, exactly from p*. `seed`: an integer or a
+        torch.Generator.
 
         >>> MixtureOfProducts(length=4).sample(3).shape
         torch.Size([3, 4])
         """
-        checks.integer("n", n, minimum=1)
-        g = checks.generator(seed)
+        arguments.integer("n", n, minimum=1)
+        g = randomness.generator(seed)
         comp = draw_categorical(self.log_prior.expand(n, -1), g)  # [n]
         cdf = self.probs.cumsum(-1)  # [G, L, V]
-        u = checks.rand((n, self.length, 1), g, dtype=torch.float64)
+        u = randomness.rand((n, self.length, 1), g, dtype=torch.float64)
         return (u >= cdf[comp]).sum(-1).clamp_max(self.vocab - 1)
 
     def log_joint(self, x) -> torch.Tensor:
-        """log pi_g + sum over visible i of log p_g(x_i): [B, G], nats. Masked positions (id V) are summed out."""
-        x = checks.tokens("x", x, self.length, self.vocab, mask_ok=True).cpu()
+        """log pi_g + sum over visible i of log p_g(x_i): [B, G], nats. Masked positions (id V) are
+        summed out."""
+        x = arguments.tokens("x", x, self.length, self.vocab, mask_ok=True).cpu()
         step = max(1, _CHUNK // self._table.shape[0])
         out = [F.one_hot(c, self.vocab + 1).flatten(1).double() @ self._table for c in x.split(step)]
         return torch.cat(out) + self.log_prior
 
     def log_prob(self, x) -> torch.Tensor:
-        """Exact log p*(x) [B], nats per sequence; with masked positions the marginal of the visible ones.
+        """Exact log p*(x) [B], nats per sequence; with masked positions the marginal of the visible
+        ones.
 
         >>> task = MixtureOfProducts(length=3)
         >>> float(task.log_prob(task.all_sequences()).exp().sum())  # doctest: +ELLIPSIS
@@ -92,13 +96,14 @@ class MixtureTask:
         return self.log_joint(x).softmax(-1)
 
     def predict(self, x_t) -> torch.Tensor:
-        """Bayes-optimal p(x_0^i | visible tokens) [B, L, V], float64; a visible token is predicted as itself.
+        """Bayes-optimal p(x_0^i | visible tokens) [B, L, V], float64; a visible token is predicted
+        as itself.
 
         >>> task = MixtureOfProducts(length=3)
         >>> task.predict([[0, 2, 1]]).sum(-1).round(decimals=6)
         tensor([[1., 1., 1.]], dtype=torch.float64)
         """
-        x_t = checks.tokens("x_t", x_t, self.length, self.vocab, mask_ok=True).cpu()
+        x_t = arguments.tokens("x_t", x_t, self.length, self.vocab, mask_ok=True).cpu()
         p = (self.posterior(x_t) @ self._flat).reshape(-1, self.length, self.vocab)
         seen = (x_t != self.mask_id).unsqueeze(-1)
         return torch.where(seen, F.one_hot(x_t.clamp_max(self.vocab - 1), self.vocab).double(), p)
@@ -112,8 +117,8 @@ class MixtureTask:
         return (torch.arange(count).unsqueeze(-1) // digits) % self.vocab
 
     def entropy(self) -> Estimate:
-        """H(p*) in nats per sequence: exact by enumeration on tiny tasks, else the mean of 131,072 exact
-        log-likelihoods (fixed seed) with its standard error.
+        """H(p*) in nats per sequence: exact by enumeration on tiny tasks, else the mean of 131,072
+        exact log-likelihoods (fixed seed) with its standard error.
 
         >>> MixtureOfProducts(length=4).entropy().stderr
         0.0
@@ -123,7 +128,7 @@ class MixtureTask:
                 lp = self.log_prob(self.all_sequences())
                 self._entropy = Estimate(float(-(lp.exp() * lp).sum()))
             else:
-                g = checks.generator(20_251_018)
+                g = randomness.generator(20_251_018)
                 self._entropy = Estimate.of(torch.cat([-self.log_prob(self.sample(1 << 13, g)) for _ in range(16)]))
         return self._entropy
 
@@ -134,29 +139,31 @@ class MixtureTask:
         return torch.zeros(self.modes, dtype=w.dtype).index_add_(0, self.mode_of, w)
 
     def mode_tv(self, x) -> float:
-        """Total variation between the hidden modes of `x` and the true ones: 0 = all there, 1 = all missing."""
+        """Total variation between the hidden modes of `x` and the true ones: 0 = all there, 1 = all
+        missing."""
         true = torch.zeros(self.modes, dtype=torch.float64).index_add_(0, self.mode_of, self.log_prior.exp())
         return float((self.mode_mass(x) - true).abs().sum() / 2)
 
     def coherent(self, x) -> torch.Tensor:
-        """Bool [B]: may a sequence be called a clean member of one hidden mode? Here: its likelihood is no lower
-        than that of all but 1 in 1,000 true sequences."""
+        """Bool [B]: may a sequence be called a clean member of one hidden mode? Here: its
+        likelihood is no lower than that of all but 1 in 1,000 true sequences."""
         if not hasattr(self, "_low"):
             self._low = torch.quantile(self.log_prob(self.sample(8192, 31)), 0.001)
         return self.log_prob(x) >= self._low
 
     def score(self, x, seed: int = 1) -> dict[str, float]:
-        """Judge samples [B, L]. Keys: `excess` = mean of -log p*(x) minus H(p*), nats per sequence, with `excess_se`;
-        `mode_tv` beside `mode_tv_fresh`, what as many true samples show by chance; `coherent`, a share with
-        `coherent_fresh`; and the sliced Wasserstein distance `swd` with `swd_fresh` when the tokens are numbers.
+        """Judge samples [B, L]. Keys: `excess` = mean of -log p*(x) minus H(p*), nats per sequence,
+        with `excess_se`; `mode_tv` beside `mode_tv_fresh`, what as many true samples show by
+        chance; `coherent`, a share with `coherent_fresh`; and the sliced Wasserstein distance `swd`
+        with `swd_fresh` when the tokens are numbers.
 
         >>> task = MixtureOfProducts()
         >>> abs(task.score(task.sample(2000, seed=3))["excess"]) < 0.3
         True
         """
-        from ..metrics import sliced_wasserstein
+        from .scores import sliced_wasserstein
 
-        x = checks.tokens("samples", x, self.length, self.vocab).cpu()
+        x = arguments.tokens("samples", x, self.length, self.vocab).cpu()
         ent, nll = self.entropy(), Estimate.of(-self.log_prob(x))
         fresh = self.sample(len(x), seed=1_000_003 + seed)
         out = {
@@ -182,10 +189,11 @@ class MixtureTask:
 
 
 class MixtureOfProducts(MixtureTask):
-    """K random prototypes of `length` tokens, each token flipped to another one with probability `noise`.
+    """K random prototypes of `length` tokens, each token flipped to another one with probability
+    `noise`.
 
-    The smallest picture of the factorisation effect: modes can be counted. Source: METHOD section 8.
-    Arguments: `length` L, `modes` K, `vocab` V, `noise` in [0, 1), `seed` of the prototypes.
+    The smallest picture of the factorisation effect: modes can be counted. Source: METHOD section
+    8. Arguments: `length` L, `modes` K, `vocab` V, `noise` in [0, 1), `seed` of the prototypes.
 
     >>> MixtureOfProducts(length=6, modes=3).sample(2).shape
     torch.Size([2, 6])
@@ -194,10 +202,11 @@ class MixtureOfProducts(MixtureTask):
     name = "mixture"
 
     def __init__(self, length: int = 16, modes: int = 4, vocab: int = 2, noise: float = 0.05, seed: int = 0):
-        checks.integer("length", length, 1), checks.integer("modes", modes, 1), checks.integer("vocab", vocab, 2)
-        checks.number("noise", noise, 0.0, 1.0)
+        for name, value, least in (("length", length, 1), ("modes", modes, 1), ("vocab", vocab, 2)):
+            arguments.integer(name, value, least)
+        arguments.number("noise", noise, 0.0, 1.0)
         self._arguments = dict(length=length, modes=modes, vocab=vocab, noise=noise, seed=seed)
-        proto = torch.randint(vocab, (modes, length), generator=checks.generator(seed))
+        proto = torch.randint(vocab, (modes, length), generator=randomness.generator(seed))
         self.prototypes = proto
         p = torch.full((modes, length, vocab), noise / (vocab - 1), dtype=torch.float64)
         p.scatter_(-1, proto.unsqueeze(-1), 1 - noise)

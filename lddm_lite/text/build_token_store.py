@@ -1,4 +1,5 @@
-"""From a text to a `TokenStore`: read, cut into pieces and written in one go, a few thousand lines at a time."""
+"""From a text to a `TokenStore`: read, cut into pieces and written in one go, a few thousand lines
+at a time."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from . import checks
-from .diskfiles import locked, replacing, sha256, write_json
-from .doctor import cache_folder
-from .text import iter_lines
-from .tokenstore import FORMAT, VERSION, DamagedStore, TokenStore, load
-from .wordpiece import TextCodec, train
+from .._common import arguments
+from .._common.files import cache_folder, locked, replacing, sha256, write_json
+from .codec import TextCodec
+from .lines import iter_lines
+from .token_store import FORMAT, VERSION, DamagedStore, TokenStore, load
+from .wordpiece import train
 
 __all__ = ["SEP", "build", "with_separator"]
 
@@ -38,17 +39,19 @@ def build(
 ) -> TokenStore:
     """Tokenise a text into rows of L ids, on disk, or take them from the cache.
 
-    `text`: a UTF-8 file, one sentence a line (`text.lm1b(...)`), or a list of sentences. `mode` 'pad': a sentence a
-    row, filled up with `pad_id`; what is longer is dropped (`long='drop'`, as `text.from_file` does) or cropped
-    ('crop', as is usual on LM1B with length 128). 'pack': all sentences in a row, each ended by [SEP], cut every L
-    tokens; fewer than L at the very end are left out. `codec`: the tokenizer (`bertvocab.bert(128)`, or that of another
-    store); its own length then holds. None trains one of at most `vocab` pieces on the first `learn` sentences:
+    `text`: a UTF-8 file, one sentence a line (`text.lm1b(...)`), or a list of sentences. `mode`
+    'pad': a sentence a row, filled up with `pad_id`; what is longer is dropped (`long='drop'`, as
+    `text.from_file` does) or cropped ('crop', as is usual on LM1B with length 128). 'pack': all
+    sentences in a row, each ended by [SEP], cut every L tokens; fewer than L at the very end are
+    left out. `codec`: the tokenizer (`bert_vocabulary.bert(128)`, or that of another store); its
+    own length then holds. None trains one of at most `vocab` pieces on the first `learn` sentences:
     shuffle a file that is sorted. `errors`: as in `text.from_file`.
 
-    Kept in the folder `tokens` of the cache (None: `doctor.cache_folder()`), under the SHA-256 of the text, the
-    tokenizer and the options; checked when used again, and built anew when damaged. Reads the text twice (hash, ids).
-    Raises ValueError for bad arguments, a text without a sentence, or one that is not UTF-8 (naming the line);
-    OSError on a full disk, with nothing half written.
+    Kept in the folder `tokens` of the cache (None: `files.cache_folder()`), under the SHA-256 of
+    the text, the tokenizer and the options; checked when used again, and built anew when damaged.
+    Reads the text twice (hash, ids). Raises ValueError for bad arguments, a text without a
+    sentence, or one that is not UTF-8 (naming the line); OSError on a full disk, with nothing half
+    written.
 
     >>> build(["Rain fell .", "It rained ."], vocab=64, length=4, mode="pack", cache=".", progress=False).labels[-1]
     '[SEP]'
@@ -59,9 +62,10 @@ def build(
         if value not in allowed[name]:
             raise ValueError(f"{name} must be {' or '.join(map(repr, allowed[name]))}, got {value!r}")
     if codec is None:  # the tokenizer follows from the text and these
-        checks.integer("vocab", vocab, minimum=16), checks.integer("learn", learn, minimum=1)
-        key = {"length": checks.integer("length", length, minimum=1), "vocab": vocab, "lowercase": bool(lowercase)}
-        key |= {"learn": learn}
+        arguments.integer("vocab", vocab, minimum=16)
+        arguments.integer("learn", learn, minimum=1)
+        length = arguments.integer("length", length, minimum=1)
+        key: dict = {"length": length, "vocab": vocab, "lowercase": bool(lowercase), "learn": learn}
     else:
         key = {"length": codec.length, "tokenizer": _digest(codec.tokenizer)}
     source = _Source(text, errors)
@@ -107,7 +111,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
     dtype, size = np.dtype("<u2" if codec.vocab < 2**16 else "<u4"), codec.length
     told = dict.fromkeys(("rows", "tokens", "unknown", "dropped", "cropped", "blank", "nul"), 0)
     lengths, digest, rest = np.zeros(size + 1, dtype=np.int64), hashlib.sha256(), np.zeros(0, dtype)
-    shortest = None
+    shortest: int | None = None
     with replacing(file) as out, tqdm(desc="tokenising", unit=" lines", disable=not progress) as bar:
         for lines in _chunks(source.lines()):
             ids = [row for row in codec.tokenise(lines) if row]
@@ -120,13 +124,16 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
                 rows, rest = np.split(flat, [len(flat) // size * size])
                 rows = rows.reshape(-1, size)
             else:
-                shortest = min([shortest] * bool(shortest) + [len(row) for row in ids], default=None)
+                counts = [len(row) for row in ids] if shortest is None else [shortest, *(len(row) for row in ids)]
+                shortest = min(counts, default=None)
                 over = sum(len(row) > size for row in ids)
                 told["dropped" if long == "drop" else "cropped"] += over
                 ids = [row[:size] for row in ids if long == "crop" or len(row) <= size]
                 rows = codec.pad(ids).numpy().astype(dtype).reshape(-1, size)
             data = np.ascontiguousarray(rows).tobytes()
-            out.write(data), digest.update(data), bar.update(len(lines))
+            out.write(data)
+            digest.update(data)
+            bar.update(len(lines))
             filled = (rows != codec.pad_id).sum(1)
             lengths += np.bincount(filled, minlength=size + 1)
             told["rows"] += len(rows)

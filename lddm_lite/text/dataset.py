@@ -1,28 +1,29 @@
-"""Text of your own: any UTF-8 file, one sentence a line, with a tokenizer trained on it (see `wordpiece`).
+"""Text of your own in memory: any UTF-8 file, one sentence a line, with a tokenizer trained on it.
 
-`lm1b` fetches a subset of the One Billion Word benchmark as such a file; `from_file` holds a text in memory, and
-`tokenstore.build` keeps one of any size on disk.
+`lm1b` fetches a subset of the One Billion Word benchmark as such a file; `build_token_store.build`
+keeps a text of any size on disk.
 """
 
 from __future__ import annotations
 
-import codecs
-import os
-
 import torch
 
-from . import checks
-from .wordpiece import TextCodec, train
+from .._common import arguments, randomness
+from .codec import TextCodec
+from .lines import read_lines
+from .wordpiece import train
 
-__all__ = ["TextCodec", "TextData", "from_file", "from_lines", "from_spec", "iter_lines", "lm1b", "read_lines"]
+__all__ = ["TextData", "from_file", "from_lines", "from_spec", "lm1b"]
 
 
 class TextData:
-    """Sentences as token ids, ready for `fit`: it has `length`, `vocab`, `labels`, `pad_id`, `spec`, `sample`.
+    """Sentences as token ids, ready for `fit`: it has `length`, `vocab`, `labels`, `pad_id`,
+    `spec`, `sample`.
 
-    `rows` [N, L] holds all sentences, padded with id 0, int16 or int32; `codec` is the tokenizer, of which it
-    has `encode` and `decode`. `dropped`: sentences left out, with more than L tokens; `blank`: empty lines; `nul`:
-    lines that held NUL bytes, which are dropped like all control characters (a file full of them is not a text).
+    `rows` [N, L] holds all sentences, padded with id 0, int16 or int32; `codec` is the tokenizer,
+    of which it has `encode` and `decode`. `dropped`: sentences left out, with more than L tokens;
+    `blank`: empty lines; `nul`: lines that held NUL bytes, which are dropped like all control
+    characters (a file full of them is not a text).
 
     >>> data = from_lines(["the bank is open .", "the bank is closed ."], length=8)
     >>> data.sample(3, seed=0).shape, len(data)
@@ -36,7 +37,8 @@ class TextData:
 
     @classmethod
     def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> TextData:
-        """Tokenised lines; those longer than `codec.length` are dropped. ValueError when none is left.
+        """Tokenised lines; those longer than `codec.length` are dropped. ValueError when none is
+        left.
 
         >>> TextData.of(from_lines(["a b"], length=2).codec, ["a b", "a b a"]).dropped
         1
@@ -52,8 +54,8 @@ class TextData:
         return cls(codec, codec.pad(kept), len(ids) - len(kept) - empty, blank + empty)
 
     def spec(self) -> dict:
-        """The tokenizer, and `lengths`, the share of sentences of each length 0..L: JSON-able. A model keeps it
-        as `data`, draws lengths from it, and gives the codec back (`from_spec`).
+        """The tokenizer, and `lengths`, the share of sentences of each length 0..L: JSON-able. A
+        model keeps it as `data`, draws lengths from it, and gives the codec back (`from_spec`).
 
         >>> from_lines(["a b", "a"], length=3).spec()["lengths"]
         [0.0, 0.5, 0.5, 0.0]
@@ -67,22 +69,23 @@ class TextData:
         >>> from_lines(["a b"], length=4).sample(2).shape
         torch.Size([2, 4])
         """
-        checks.integer("n", n, minimum=1)
-        u = checks.rand((n,), checks.generator(seed), dtype=torch.float64).cpu()
+        arguments.integer("n", n, minimum=1)
+        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()
         return self.rows[(u * len(self)).long()].long()
 
     def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[TextData, TextData]:
-        """(training, validation): a random `fraction` of the sentences, at least one, is held out. The counts
-        of dropped and blank lines stay with the first. ValueError for fewer than two sentences.
+        """(training, validation): a random `fraction` of the sentences, at least one, is held out.
+        The counts of dropped and blank lines stay with the first. ValueError for fewer than two
+        sentences.
 
         >>> [len(part) for part in from_lines(["a b"] * 40).split(0.1)]
         [36, 4]
         """
-        if not 0 < checks.number("fraction", fraction) < 1:
+        if not 0 < arguments.number("fraction", fraction) < 1:
             raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
         if len(self) < 2:
             raise ValueError("a split needs at least 2 sentences; there is 1")
-        order = torch.randperm(len(self), generator=checks.generator(seed))
+        order = torch.randperm(len(self), generator=randomness.generator(seed))
         held = min(len(self) - 1, max(1, round(fraction * len(self))))
         rest, out = (self.rows[part.sort().values] for part in (order[held:], order[:held]))
         return TextData(self.codec, rest, self.dropped, self.blank), TextData(self.codec, out)
@@ -117,20 +120,21 @@ def from_file(
     errors: str = "strict",
     codec: TextCodec | None = None,
 ) -> TextData:
-    """Read a UTF-8 file, one sentence a line, and train a tokenizer of at most `vocab` pieces on it.
+    """Read a UTF-8 file, one sentence a line, and train a tokenizer of at most `vocab` pieces on
+    it.
 
-    Sentences of more than `length` tokens are dropped and counted; blank lines are skipped. `limit`: that many
-    sentences, drawn at random with `seed`. `codec`: a tokenizer to use instead, say for held-out text; its own
-    length then holds. The same file and arguments give the same tokenizer every time. Raises FileNotFoundError,
-    and ValueError for an empty file or, naming the line, for bytes that are not UTF-8 (`errors='replace'` drops
-    them instead).
+    Sentences of more than `length` tokens are dropped and counted; blank lines are skipped.
+    `limit`: that many sentences, drawn at random with `seed`. `codec`: a tokenizer to use instead,
+    say for held-out text; its own length then holds. The same file and arguments give the same
+    tokenizer every time. Raises FileNotFoundError, and ValueError for an empty file or, naming the
+    line, for bytes that are not UTF-8 (`errors='replace'` drops them instead).
 
     >>> from_file("sentences.txt", vocab=4000)  # doctest: +SKIP
     TextData(11,467 sentences of at most 64 tokens; 749 longer ones dropped; vocabulary 4,000, 0.00% unknown)
     """
     lines, blank = read_lines(path, errors)
-    if limit is not None and checks.integer("limit", limit, minimum=1) < len(lines):
-        keep = torch.randperm(len(lines), generator=checks.generator(seed))[:limit]
+    if limit is not None and arguments.integer("limit", limit, minimum=1) < len(lines):
+        keep = torch.randperm(len(lines), generator=randomness.generator(seed))[:limit]
         lines = [lines[i] for i in keep.sort().values.tolist()]
     return _build(lines, blank, vocab, length, lowercase, codec, str(path))
 
@@ -146,7 +150,8 @@ def from_lines(lines, vocab: int = 4000, length: int = 64, lowercase: bool = Tru
 
 
 def from_spec(data: dict) -> TextCodec:
-    """The codec of a model of text, from `model.data` alone. ValueError for a model of something else.
+    """The codec of a model of text, from `model.data` alone. ValueError for a model of something
+    else.
 
     >>> data = from_lines(["a b"], length=4)
     >>> from_spec(data.spec()).encode("a [MASK]").tolist()[1:] == [data.vocab, 0, 0]
@@ -159,64 +164,30 @@ def from_spec(data: dict) -> TextCodec:
 
 
 def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: str | None = None, progress=True):
-    """A file with the first `sentences` (None: all) of the One Billion Word benchmark's `split`, 'train' or 'heldout',
-    one a line: `from_file(lm1b(50_000))` is ready for `fit`.
+    """A file with the first `sentences` (None: all) of the One Billion Word benchmark's `split`,
+    'train' or 'heldout', one a line: `from_file(lm1b(50_000))` is ready for `fit`.
 
-    The archive is read from its front, from `url` (None: `lm1b.URL`), until the subset is complete; 50,000 sentences
-    are 7 MB of text, and the held-out part may lie at the end of the archive's 1.79 GB. All is kept in `cache` (None:
-    $LDDM_CACHE, or lddm-lite in the user's cache), checked when used again, and a broken download goes on where it
-    stopped. $LDDM_LM1B names an archive fetched by hand, to be used instead of the network.
+    The archive is read from its front, from `url` (None: `lm1b.URL`), until the subset is complete;
+    50,000 sentences are 7 MB of text, and the held-out part may lie at the end of the archive's
+    1.79 GB. All is kept in `cache` (None: $LDDM_CACHE, or lddm-lite in the user's cache), checked
+    when used again, and a broken download goes on where it stopped. $LDDM_LM1B names an archive
+    fetched by hand, to be used instead of the network.
 
-    Returns the path. Raises ValueError for a bad argument, a split with fewer sentences, or an archive that is damaged
-    also when fetched anew; DownloadError (an OSError) that says what to do without a network; OSError on a full disk,
-    with nothing half written. Source: Chelba et al. 2013, arXiv 1312.3005.
+    Returns the path. Raises ValueError for a bad argument, a split with fewer sentences, or an
+    archive that is damaged also when fetched anew; DownloadError (an OSError) that says what to do
+    without a network; OSError on a full disk, with nothing half written. Source: Chelba et al.
+    2013, arXiv 1312.3005.
 
     >>> lm1b(1_000)  # doctest: +SKIP
     PosixPath('/home/me/.cache/lddm-lite/lm1b/7cfc577ace1b/train-1000.txt')
     """
-    from . import lm1b as benchmark
+    from . import one_billion_words
 
-    return benchmark.subset(sentences, split, cache, url or benchmark.URL, progress)
-
-
-def read_lines(path, errors: str = "strict") -> tuple[list[str], int]:
-    """(lines that are not blank, number of blank ones) of a file: see `iter_lines`.
-
-    >>> read_lines("sentences.txt")  # doctest: +SKIP
-    """
-    found = list(iter_lines(path, errors))
-    lines = [line for line in found if line]
-    return lines, len(found) - len(lines)
-
-
-def iter_lines(path, errors: str = "strict"):
-    """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line), with or without a
-    byte-order mark, with any of the three line ends. ValueError naming the first line that is not UTF-8, unless
-    `errors='replace'`. Holds one line at a time.
-
-    >>> with open("sentences.txt", "wb") as f:
-    ...     _ = f.write(b"Rain fell .\\r\\n\\n")
-    >>> list(iter_lines("sentences.txt"))
-    ['Rain fell .', '']
-    """
-    if errors not in ("strict", "replace"):
-        raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
-    with open(os.fspath(path), "rb") as f:
-        for number, raw in enumerate(f, 1):
-            raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-            try:
-                text = raw.decode("utf-8", errors)
-            except UnicodeDecodeError as e:
-                hint = " (UTF-16?)" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
-                raise ValueError(
-                    f"{path}, line {number}: byte 0x{raw[e.start]:02x} is not UTF-8{hint}. "
-                    "Convert the file, or drop such bytes with errors='replace'"
-                ) from None
-            yield from (part.strip() for part in text.rstrip("\r\n").split("\r"))
+    return one_billion_words.subset(sentences, split, cache, url or one_billion_words.URL, progress)
 
 
 def _build(lines, blank, vocab, length, lowercase, codec, name) -> TextData:
-    checks.integer("length", length, minimum=1)
+    arguments.integer("length", length, minimum=1)
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
     codec = codec or TextCodec(train(lines, vocab, lowercase), length, lowercase)

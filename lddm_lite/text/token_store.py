@@ -1,10 +1,13 @@
-"""Tokenised text that stays on disk: ready for `fit`, in the same memory for any number of sentences.
+"""Tokenised text that stays on disk: ready for `fit`, in the same memory for any number of
+sentences.
 
-A store is a folder: `tokens.bin`, rows of L token ids, unsigned 16 or 32 bit, little-endian; and `header.json`, which
-says all about them, the tokenizer included. `build` (see `tokenbuild`) makes one from a text and keeps it in the cache.
+A store is a folder: `tokens.bin`, rows of L token ids, unsigned 16 or 32 bit, little-endian; and
+`header.json`, which says all about them, the tokenizer included. `build` (see `build_token_store`)
+makes one from a text and keeps it in the cache.
 
-Batches are read row by row at their place in the file (pread), 3 us each. The file can be mapped too (`rows`), but a
-recent Linux maps up to 2 MB around every row that is touched, all of which counts as the process's memory.
+Batches are read row by row at their place in the file (pread), 3 us each. The file can be mapped
+too (`rows`), but a recent Linux maps up to 2 MB around every row that is touched, all of which
+counts as the process's memory.
 """
 
 from __future__ import annotations
@@ -16,29 +19,32 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import checks
-from .diskfiles import read_json, sha256
-from .permutation import Permutation
-from .wordpiece import TextCodec
+from .._common import arguments, randomness
+from .._common.files import read_json, sha256
+from .codec import TextCodec
 
-__all__ = ["DamagedStore", "TokenStore", "build", "load"]
+__all__ = ["DamagedStore", "Permutation", "TokenStore", "load"]
 
 FORMAT, VERSION = "lddm-lite tokens", 1
 
+ROUNDS = 6
+
 
 class DamagedStore(ValueError):
-    """A folder that is no store, of another version, or not what was written: the message says what is wrong."""
+    """A folder that is no store, of another version, or not what was written: the message says what
+    is wrong."""
 
 
 class TokenStore:
-    """Sentences, or packed text, as token ids; it has what `fit` and `LatentDiffusion.preset` need of data: `length`,
-    `vocab`, `labels`, `pad_id`, `spec`, `sample`. From the same text and tokenizer, `sample` gives the same batches as
-    `TextData`, draw for draw.
+    """Sentences, or packed text, as token ids; it has what `fit` and `LatentDiffusion.preset` need
+    of data: `length`, `vocab`, `labels`, `pad_id`, `spec`, `sample`. From the same text and
+    tokenizer, `sample` gives the same batches as `TextData`, draw for draw.
 
-    Attributes: `codec`, with `encode` and `decode`; `folder`; `header`, what header.json says: `mode` 'pad' or 'pack',
-    `long`, `rows`, `lengths` (rows with 0..L tokens), `tokens`, `unknown`, `dropped`, `cropped`, `blank`, `nul`,
-    `corpus` and `tokenizer` (SHA-256), `sha256` of the ids.
+    Attributes: `codec`, with `encode` and `decode`; `folder`; `header`, what header.json says:
+    `mode` 'pad' or 'pack', `long`, `rows`, `lengths` (rows with 0..L tokens), `tokens`, `unknown`,
+    `dropped`, `cropped`, `blank`, `nul`, `corpus` and `tokenizer` (SHA-256), `sha256` of the ids.
 
+    >>> from lddm_lite.text.build_token_store import build
     >>> with open("sentences.txt", "w") as f:
     ...     _ = f.write("Rain fell .\\nThe river rose .\\n")
     >>> store = build("sentences.txt", vocab=64, length=6, cache=".", progress=False)
@@ -58,6 +64,7 @@ class TokenStore:
     def rows(self) -> np.ndarray:
         """The whole file, mapped into memory, [rows, L], read-only: for statistics over all of it.
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).rows.shape
         (1, 6)
         """
@@ -67,6 +74,7 @@ class TokenStore:
     def batch(self, indices) -> torch.Tensor:
         """The rows with these numbers: [n, L], int64. IndexError for a number outside 0..len-1.
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).batch([0, 0]).shape
         torch.Size([2, 6])
         """
@@ -90,35 +98,41 @@ class TokenStore:
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).sample(2).shape
         torch.Size([2, 6])
         """
-        checks.integer("n", n, minimum=1)
-        u = checks.rand((n,), checks.generator(seed), dtype=torch.float64).cpu()  # as TextData draws
+        arguments.integer("n", n, minimum=1)
+        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()  # as TextData draws
         return self.batch((u * len(self)).long().numpy())
 
     def epoch(self, batch: int, seed: int = 0, number: int = 0):
-        """All rows once, in random order, as batches [batch, L]; the last may be smaller. `number` of the epoch: each
-        has an order of its own. The order is computed as it goes (`Permutation`) and takes no memory.
+        """All rows once, in random order, as batches [batch, L]; the last may be smaller. `number`
+        of the epoch: each has an order of its own. The order is computed as it goes (`Permutation`)
+        and takes no memory.
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> store = build(["Rain fell .", "Snow fell .", "It rose ."], vocab=64, length=6, cache=".", progress=False)
         >>> [len(x) for x in store.epoch(batch=2)]
         [2, 1]
         """
-        checks.integer("batch", batch, minimum=1), checks.integer("number", number, minimum=0)
-        order = Permutation(len(self), checks.integer("seed", seed, minimum=0) * 1_000_003 + number)
+        arguments.integer("batch", batch, minimum=1)
+        arguments.integer("number", number, minimum=0)
+        order = Permutation(len(self), arguments.integer("seed", seed, minimum=0) * 1_000_003 + number)
         for first in range(0, len(self), batch):
             yield self.batch(order(np.arange(first, min(first + batch, len(self)))))
 
     def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[TokenStore, TokenStore]:
-        """(training, validation): a random `fraction` of the rows, at least one, is held out. Both read the same file;
-        the header, and so the lengths in `spec`, stay those of the whole. ValueError for fewer than two rows.
+        """(training, validation): a random `fraction` of the rows, at least one, is held out. Both
+        read the same file; the header, and so the lengths in `spec`, stay those of the whole.
+        ValueError for fewer than two rows.
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> store = build(["Rain fell .", "Snow fell .", "It rose ."], vocab=64, length=6, cache=".", progress=False)
         >>> [len(part) for part in store.split(0.3)]
         [2, 1]
         """
-        if not 0 < checks.number("fraction", fraction) < 1:
+        if not 0 < arguments.number("fraction", fraction) < 1:
             raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
         if len(self) < 2:
             raise ValueError("a split needs at least 2 rows; there is 1")
@@ -126,12 +140,16 @@ class TokenStore:
             raise ValueError("split the whole store, not a part of it")
         held = min(len(self) - 1, max(1, round(fraction * len(self))))
         order = Permutation(len(self), seed)
-        parts = (order, held, len(self) - held), (order, 0, held)
-        return tuple(TokenStore(self.folder, self.header, self.codec, part) for part in parts)
+
+        def part(first: int, rows: int) -> TokenStore:
+            return TokenStore(self.folder, self.header, self.codec, (order, first, rows))
+
+        return part(held, len(self) - held), part(0, held)
 
     def spec(self) -> dict:
         """The tokenizer, and `lengths`, the share of rows of each length 0..L, as `TextData.spec`.
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> build(["a b", "a"], vocab=64, length=3, cache=".", progress=False).spec()["lengths"]
         [0.0, 0.5, 0.5, 0.0]
         """
@@ -141,6 +159,7 @@ class TokenStore:
     def unknown(self) -> float:
         """Share of tokens that are [UNK].
 
+        >>> from lddm_lite.text.build_token_store import build
         >>> build(["a b"], vocab=64, length=3, cache=".", progress=False).unknown()
         0.0
         """
@@ -166,9 +185,11 @@ class TokenStore:
 
 
 def load(folder, verify: bool = True) -> TokenStore:
-    """The store in a folder. Raises DamagedStore, a ValueError, naming what is wrong; `verify=False` compares sizes
-    but not the SHA-256 of the ids, for which the whole file is read (about a second per GB).
+    """The store in a folder. Raises DamagedStore, a ValueError, naming what is wrong;
+    `verify=False` compares sizes but not the SHA-256 of the ids, for which the whole file is read
+    (about a second per GB).
 
+    >>> from lddm_lite.text.build_token_store import build
     >>> store = build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False)
     >>> len(load(store.folder))
     1
@@ -194,17 +215,48 @@ def load(folder, verify: bool = True) -> TokenStore:
     return TokenStore(folder, header, codec)
 
 
-def build(text, codec: TextCodec | None = None, **options) -> TokenStore:
-    """The text as a store: see `tokenbuild.build`, which this calls.
-
-    >>> len(build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False))
-    1
-    """
-    from .tokenbuild import build
-
-    return build(text, codec, **options)
-
-
 def _again(folder: str, part) -> TokenStore:
     store = load(folder, verify=False)
     return store if part is None else TokenStore(folder, store.header, store.codec, part)
+
+
+class Permutation:
+    """A seeded random-looking permutation of 0..n-1; `p(i)` takes and gives int64 arrays.
+
+    A Feistel network (Luby & Rackoff 1988) permutes the smallest square 2^h x 2^h that holds n
+    numbers; where it leads outside, it is applied again until it is back inside (Black & Rogaway
+    2002), four times at most on average. Good for shuffling data, not for secrets. ValueError for n
+    < 1 or a bad seed.
+
+    >>> sorted(Permutation(5, seed=0)(np.arange(5)).tolist())
+    [0, 1, 2, 3, 4]
+    """
+
+    def __init__(self, n: int, seed: int = 0):
+        self.n = arguments.integer("n", n, minimum=1, maximum=2**62)
+        self._half = max(1, ((self.n - 1).bit_length() + 1) // 2)
+        start = np.uint64(arguments.integer("seed", seed, minimum=0) % 2**64)
+        self._keys = _mix(start + np.arange(1, ROUNDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+
+    def __call__(self, i) -> np.ndarray:
+        i = np.asarray(i, dtype=np.int64)
+        if i.size and (i.min() < 0 or i.max() >= self.n):
+            raise ValueError(f"i must lie in 0..{self.n - 1}, got {i.min()}..{i.max()}")
+        out = self._once(i.astype(np.uint64))
+        while (outside := out >= self.n).any():
+            out[outside] = self._once(out[outside])
+        return out.astype(np.int64)
+
+    def _once(self, x: np.ndarray) -> np.ndarray:
+        half, mask = np.uint64(self._half), np.uint64((1 << self._half) - 1)
+        left, right = x >> half, x & mask
+        for key in self._keys:
+            left, right = right, left ^ (_mix(right ^ key) & mask)
+        return np.atleast_1d((left << half) | right).reshape(x.shape)
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """The output function of SplitMix64 (Steele et al. 2014); unsigned overflow is meant."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

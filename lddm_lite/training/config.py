@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
-from . import checks
+from .._common import arguments
 
-__all__ = ["TrainConfig", "TrainingError", "budget"]
+__all__ = ["TrainConfig", "TrainingError"]
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message names the step and the cause. The last good weights are in the model."""
+    """Training cannot go on; the message names the step and the cause. The last good weights are in
+    the model."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class TrainConfig:
 
     def __post_init__(self):
         for name in ("steps", "batch", "log_every", "save_every", "accumulate"):
-            checks.integer(name, getattr(self, name), minimum=1)
+            arguments.integer(name, getattr(self, name), minimum=1)
         for name in ("seed", "warmup", "validate_every", "preview_every"):
-            checks.integer(name, getattr(self, name), minimum=0)
+            arguments.integer(name, getattr(self, name), minimum=0)
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
         if self.batch % self.accumulate:
             raise ValueError(f"batch must be a multiple of accumulate={self.accumulate}, got {self.batch}")
         for name in ("stage1", "few_step1", "few_step2", "ema"):
-            checks.number(name, getattr(self, name), 0.0, 1.0)
+            arguments.number(name, getattr(self, name), 0.0, 1.0)
         for name in ("lr", "clip"):
-            if checks.number(name, getattr(self, name)) <= 0:
+            if arguments.number(name, getattr(self, name)) <= 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
         if math.isinf(self.lr):
             raise ValueError(f"lr must be finite, got {self.lr!r}")
@@ -66,10 +66,3 @@ class TrainConfig:
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
-
-
-def budget(full: int, fast: int = 60) -> int:
-    """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell in a quick test
-    run.
-    """
-    return min(full, fast) if os.environ.get("LDDM_FAST", "0") not in ("", "0") else full

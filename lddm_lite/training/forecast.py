@@ -1,7 +1,7 @@
-"""What a training run will need, before it starts: parameters, memory, tokens per step, time.
+"""Forecast of a training run: parameters, memory, tokens per step, time.
 
-Parameters, and the memory of weights, gradients, optimiser and averages, are counted. The memory of activations, and
-the time, are measured on a copy of the model; nothing is written.
+Parameters, and the memory of weights, gradients, optimiser and averages, are counted. The memory of
+activations, and the time, are measured on a copy of the model; nothing is written.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import copy
 import time
 import weakref
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
-from . import checks, parts, trainchecks
-from .computing import computing
-from .train import _Run
-from .trainconfig import TrainConfig
+from .._common import randomness
+from .._common.protocols import Data, Model
+from ..networks import custom_parts
+from . import preflight
+from .config import TrainConfig
+from .loop import Trainer
+from .precision import computing
 
 __all__ = ["Forecast", "estimate"]
 
@@ -27,7 +31,8 @@ TIMED, PATIENCE = 5, 10.0  # steps that are timed in each stage, and seconds aft
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `estimate` found: parameters; bytes; tokens; seconds. `seconds` is without saving and validation.
+    """What `estimate` found: parameters; bytes; tokens; seconds. `seconds` is without saving and
+    validation.
 
     >>> Forecast(1, 0, 4, 4, 8, 4, 100, 64, (0.1, 0.2), 30.0, 1).memory
     120
@@ -64,10 +69,10 @@ class Forecast:
         )
 
 
-def estimate(model, data, config: TrainConfig | None = None, processes: int = 1) -> Forecast:
-    """Forecast of `fit(model, data, config)` on this machine, with `processes` like this one. Takes some steps in each
-    stage (at most about half a minute, unless a single sequence takes longer); model and generators stay as they are.
-    ValueError as for `fit`.
+def estimate(model: Model, data: Data, config: TrainConfig | None = None, processes: int = 1) -> Forecast:
+    """Forecast of `fit(model, data, config)` on this machine, with `processes` like this one. Takes
+    some steps in each stage (at most about half a minute, unless a single sequence takes longer);
+    model and generators stay as they are. ValueError as for `fit`.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -78,16 +83,17 @@ def estimate(model, data, config: TrainConfig | None = None, processes: int = 1)
     config = config or TrainConfig()
     config = config if config.accumulate > 1 else replace(config, accumulate=processes)
     # held_out is no part of it
-    trainchecks.together(model, data, replace(config, validate_every=0, tensorboard=False))
-    trainchecks.pieces(model, config, processes)
+    preflight.check_together(model, data, replace(config, validate_every=0, tensorboard=False))
+    preflight.check_micro_batches(model, config, processes)
     frozen = getattr(model.encoder, "frozen", False)
     if frozen:
-        model = copy.copy(model)
-        model._modules = {**model._modules, "encoder": _Table(model.config)}
+        shallow: Any = copy.copy(model)
+        shallow._modules = {**shallow._modules, "encoder": _Table(model.config)}
+        model = shallow
     params = [p for p in model.parameters() if p.requires_grad]
     size = sum(p.numel() * p.element_size() for p in params)
     buffers = sum(b.numel() * b.element_size() for b in model.buffers())
-    stages = (1, 2) if parts.learned(model.encoder) and config.stage1 > 0 else (2,)
+    stages = (1, 2) if custom_parts.learned(model.encoder) and config.stage1 > 0 else (2,)
     piece = config.batch // config.accumulate
     activations = max(_activations(model, data, config, stage, piece) for stage in stages)
     each = [_seconds(model, data, config, stage, piece, config.accumulate // processes) for stage in stages]
@@ -107,15 +113,15 @@ def estimate(model, data, config: TrainConfig | None = None, processes: int = 1)
     )
 
 
-def _trial(model, data, config: TrainConfig, stage: int, rows: int, pieces: int = 1) -> _Run:
+def _trial(model: Model, data: Data, config: TrainConfig, stage: int, rows: int, pieces: int = 1) -> Trainer:
     """A run on a copy of the model, in `stage`, whose batches are `pieces` of `rows` sequences."""
     rows = max(rows, 1 if model.encoder is None else 2)
-    run = _Run(copy.deepcopy(model), data, replace(config, batch=rows * pieces, accumulate=pieces), None)
+    run = Trainer(copy.deepcopy(model), data, replace(config, batch=rows * pieces, accumulate=pieces), None)
     run.stage = stage
     return run
 
 
-def _activations(model, data, config: TrainConfig, stage: int, piece: int) -> int:
+def _activations(model: Model, data: Data, config: TrainConfig, stage: int, piece: int) -> int:
     """Bytes that autograd keeps for the backward pass of one piece, parameters left out."""
     run = _trial(model, data, config, stage, min(piece, MEASURED))
     own = {t.untyped_storage().data_ptr() for t in [*run.model.parameters(), *run.model.buffers()]}
@@ -126,8 +132,11 @@ def _activations(model, data, config: TrainConfig, stage: int, piece: int) -> in
         kept.add(held)
         return held
 
+    def never(held):
+        raise AssertionError("nothing is differentiated")
+
     run.model.train(stage == 1)
-    with computing(run.model, config.precision), torch.autograd.graph.saved_tensors_hooks(note, lambda held: None):
+    with computing(run.model, config.precision), torch.autograd.graph.saved_tensors_hooks(note, never):
         few = config.few_step1 if stage == 1 else config.few_step2
         loss = run.model.loss(data.sample(run.config.batch, run.g_data), run.g_noise, stage, few)
     stores = {held.store.data_ptr(): held.store.nbytes() for held in kept}  # one store may be kept for several uses
@@ -136,14 +145,16 @@ def _activations(model, data, config: TrainConfig, stage: int, piece: int) -> in
 
 
 class _Kept:
-    """What autograd is given to keep in place of a tensor: never asked for, since nothing is differentiated."""
+    """What autograd is given to keep in place of a tensor: never asked for, since nothing is
+    differentiated."""
 
     def __init__(self, store):
         self.store = store
 
 
-def _seconds(model, data, config: TrainConfig, stage: int, piece: int, pieces: int) -> float:
-    """Seconds per step of so many pieces: the median of a few steps, after smaller ones that warm up."""
+def _seconds(model: Model, data: Data, config: TrainConfig, stage: int, piece: int, pieces: int) -> float:
+    """Seconds per step of so many pieces: the median of a few steps, after smaller ones that warm
+    up."""
     small = min(piece, 8)
     with _timing(model, data, config, stage, small) as step:
         step()
@@ -154,7 +165,8 @@ def _seconds(model, data, config: TrainConfig, stage: int, piece: int, pieces: i
         fewer, count = piece, pieces
     with _timing(model, data, config, stage, fewer, count) as step:
         step()
-        times, started = [], time.perf_counter()
+        times: list[float] = []
+        started = time.perf_counter()
         while len(times) < TIMED and (not times or time.perf_counter() - started < PATIENCE):
             times.append(step())
     return sorted(times)[len(times) // 2] * piece * pieces / (fewer * count)
@@ -163,7 +175,7 @@ def _seconds(model, data, config: TrainConfig, stage: int, piece: int, pieces: i
 class _timing:
     """Within the block: a function that takes a step and returns its seconds."""
 
-    def __init__(self, model, data, config, stage, rows, pieces=1):
+    def __init__(self, model: Model, data: Data, config: TrainConfig, stage: int, rows: int, pieces: int = 1):
         self.run = _trial(model, data, config, stage, rows, pieces)
         self.computing = computing(self.run.model, config.precision, config.compile, lambda text: None)
 
@@ -193,10 +205,10 @@ class _Table(nn.Module):
         self.shape = config.slots, config.dim
 
     def forward(self, x):
-        return torch.randn(len(x), *self.shape, device=x.device, generator=checks.generator(0, x.device))
+        return torch.randn(len(x), *self.shape, device=x.device, generator=randomness.generator(0, x.device))
 
 
-def _bytes(n: int) -> str:
+def _bytes(n: float) -> str:
     for unit in ("B", "kB", "MB"):
         if n < 1000:
             return f"{n:.3g} {unit}"

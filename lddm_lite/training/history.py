@@ -1,4 +1,4 @@
-"""What happened during training: rows of plain numbers that save themselves and plot themselves."""
+"""History of a training run: rows of plain numbers that save and plot themselves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
-from .diskfiles import replacing
+from .._common import files
 
 __all__ = ["History"]
 
@@ -16,10 +17,10 @@ HELD_OUT = ("held_out", "held_out_se")  # in the rows in which a bound was taken
 
 
 class History:
-    """Rows {step, stage, lr, loss, <term>..., seconds}, each the mean over the steps since the last row; losses in nats
-    per sequence. Where a bound on held-out data was taken, `held_out` and its standard error `held_out_se` (nats per
-    sequence). `events`: (step, text) of what else happened. `previews`: (step, samples) of `preview_every`. `state`
-    holds what resuming needs.
+    """Rows {step, stage, lr, loss, <term>..., seconds}, each the mean over the steps since the last
+    row; losses in nats per sequence. Where a bound on held-out data was taken, `held_out` and its
+    standard error `held_out_se` (nats per sequence). `events`: (step, text) of what else happened.
+    `previews`: (step, samples) of `preview_every`. `state` holds what resuming needs.
 
     >>> h = History([{"step": 10, "stage": 1, "tokens": 5.0}]); h.column("tokens")
     [5.0]
@@ -30,7 +31,7 @@ class History:
         self.events: list[tuple[int, str]] = [tuple(e) for e in events or []]
         self.previews: list[tuple[int, list[str]]] = [(step, list(texts)) for step, texts in previews or []]
         self.interrupted = interrupted
-        self.state = None
+        self.state: Any = None  # a `TrainState`
 
     def column(self, name: str) -> list[float]:
         """All values of one column; rows without it give nan."""
@@ -42,7 +43,7 @@ class History:
 
     def plot(self, ax=None):
         """Loss terms against steps (see `plots.training`)."""
-        from .plots import training
+        from ..plots import training
 
         return training(self, ax=ax)
 
@@ -57,8 +58,8 @@ class History:
         return cls(raw["rows"], raw["events"], raw.get("interrupted", False), raw.get("previews"))
 
     def save(self, path) -> None:
-        """Write JSON, or CSV when the name ends in .csv (a row a line, columns named in the first); whole or not at
-        all. OSError on a full disk leaves the old file.
+        """Write JSON, or CSV when the name ends in .csv (a row a line, columns named in the first);
+        whole or not at all. OSError on a full disk leaves the old file.
 
         >>> History([{"step": 10, "tokens": 5.0}]).save("history.csv")
         >>> Path("history.csv").read_text().splitlines()[1]
@@ -68,11 +69,11 @@ class History:
         if Path(path).suffix == ".csv":
             names = list(dict.fromkeys(k for row in self.rows for k in row)) or FIXED
             out = csv.DictWriter(text, names, lineterminator="\n")
-            out.writeheader(), out.writerows(self.rows)
+            out.writeheader()
+            out.writerows(self.rows)
         else:
             json.dump(self.to_dict(), text)
-        with replacing(path) as f:
-            f.write(text.getvalue().encode())
+        files.write(path, text.getvalue())
 
     def __repr__(self) -> str:
         if not self.rows:

@@ -1,4 +1,4 @@
-"""What a person sees and does while training runs: a bar, and Ctrl-C."""
+"""Progress bar and interruption (Ctrl-C, kernel stop) of a training run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def bar(total: int, done: int, show: bool):
 
 @contextmanager
 def stop_after_step(forwarded: bool = False):
-    """An event that SIGINT (Ctrl-C, kernel stop) sets, to ask for a stop after the current step; a second SIGINT
-    interrupts at once. `forwarded`: a launcher passes on to its processes what the terminal has already sent them, so
-    that one press arrives twice; what comes within seconds is then the same press.
+    """An event that SIGINT (Ctrl-C, kernel stop) sets, to ask for a stop after the current step; a
+    second SIGINT interrupts at once. `forwarded`: a launcher passes on to its processes what the
+    terminal has already sent them, so that one press arrives twice; what comes within seconds is
+    then the same press.
 
     >>> with stop_after_step() as stop:
     ...     signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,7 @@
-"""`fit`: two stages, EMA, exact resume. Knows nothing of the model's formulas. METHOD 5."""
+"""Training loop: two stages, EMA of the weights, exact resume. METHOD 5.
+
+It knows nothing of the model's formulas.
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,50 @@ import math
 import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from . import checks, parallel, parts, pieces, trainchecks, watch
-from .board import open_board
-from .computing import computing
+from .._common import randomness
+from .._common.protocols import Data, Model
+from ..evaluation.latents import z_response
+from ..networks import custom_parts
+from . import averages, microbatches, preflight, processes, validation
+from .config import TrainConfig, TrainingError
 from .history import History
-from .metrics import z_response
-from .progress import bar, stop_after_step
-from .trainconfig import TrainConfig, TrainingError, budget
-from .trainstate import TrainState, restore, snapshot
+from .interrupt import bar, stop_after_step
+from .precision import computing
+from .state import TrainState, restore, snapshot
+from .tensorboard import open_writer
 
-__all__ = ["TrainConfig", "TrainingError", "budget", "fit"]
-
+__all__ = ["fit"]
 
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
 def fit(
-    model,
-    data,
+    model: Model,
+    data: Data,
     config: TrainConfig | None = None,
     out=None,
     resume=False,
     progress: bool = True,
-    held_out=None,
+    held_out: Data | None = None,
     **options,
 ) -> History:
-    """Train `model` on `data` (anything with `sample(n, generator)` -> tokens [n, L]) and return the history.
+    """Train `model` on `data` (anything with `sample(n, generator)` -> tokens [n, L]) and return
+    the history.
 
-    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder, and the history as history.csv.
-    Ctrl-C or a kernel stop ends after the current step and keeps a usable model; `resume=True` (from `out`) or
-    `resume=history` goes on exactly where it stopped, bit for bit on CPU. `held_out`: data for `validate_every`, the
-    bound of the averaged weights. Afterwards the model holds the averaged (EMA) weights.
+    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder, and the
+    history as history.csv. Ctrl-C or a kernel stop ends after the current step and keeps a usable
+    model; `resume=True` (from `out`) or `resume=history` goes on exactly where it stopped, bit for
+    bit on CPU. `held_out`: data for `validate_every`, the bound of the averaged weights. Afterwards
+    the model holds the averaged (EMA) weights.
 
-    In several processes (`accelerate launch`, `torchrun`) all call this alike: `batch` is that of all together, dealt
-    out in `accumulate` pieces (1: one for each process), and the main process alone writes. The same pieces give the
-    same curve on one process, up to the order of summation.
+    In several processes (`accelerate launch`, `torchrun`) all call this alike: `batch` is that of
+    all together, dealt out in `accumulate` pieces (1: one for each process), and the main process
+    alone writes. The same pieces give the same curve on one process, up to the order of summation.
     Raises TrainingError for a loss that is not finite, ValueError for bad options.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -57,36 +65,46 @@ def fit(
         if name not in known:
             raise ValueError(f"unknown training option {name!r}; allowed are {', '.join(sorted(known))}")
     config = replace(config or TrainConfig(), **options)
-    trainchecks.together(model, data, config, held_out, out)
-    team = parallel.join(model.device)
+    preflight.check_together(model, data, config, held_out, out)
+    team = processes.join(model.device)
     model.to(team.device)
-    run = _Run(model, data, config, Path(out) if out else None, held_out, team)
+    run = Trainer(model, data, config, Path(out) if out else None, held_out, team)
     if resume:
         run.resume(resume)
-    trainchecks.pieces(model, run.config, team.size)
+    preflight.check_micro_batches(model, run.config, team.size)
     if getattr(model.encoder, "frozen", False):  # after resuming, which brings the statistics of its latents
         with team.main_first():
-            model.encoder.prepare(trainchecks.rows(data, model.config.encoder), progress and team.main)
+            model.encoder.prepare(preflight.sentences(data, model.config.encoder), progress and team.main)
     team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given
     return run.go(progress and team.main)
 
 
-class _Run:
+class Trainer:
     """One training run: model and optimiser in flight."""
 
-    def __init__(self, model, data, config: TrainConfig, out: Path | None, held_out=None, team=None):
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        config: TrainConfig,
+        out: Path | None,
+        held_out: Data | None = None,
+        team: processes.Team | None = None,
+    ):
         self.model, self.data, self.out, self.held_out = model, data, out, held_out
-        self.team = team or parallel.Team(model.device)
+        self.team = team or processes.Team(model.device)
         # one piece cannot be shared out
         self.config = config if config.accumulate > 1 else replace(config, accumulate=self.team.size)
-        self.history, self.board, self.bar = History(), None, None
-        learned = parts.learned(model.encoder)
+        self.history = History()
+        self.board: Any = None  # what writes for TensorBoard
+        self.bar: Any = None  # tqdm's, from `go` on
+        learned = custom_parts.learned(model.encoder)
         if model.config.latent == "discrete":
             model.encoder.late = config.late_codes
         self.step, self.stage = 0, 1 if learned and config.stage1 > 0 else 2
-        self.g_data = checks.generator(config.seed)
-        self.g_noise = checks.generator(config.seed + 1_000_003, model.device)
-        self.params = [p for p in model.parameters() if p.requires_grad]
+        self.g_data = randomness.generator(config.seed)
+        self.g_noise = randomness.generator(config.seed + 1_000_003, model.device)
+        self.params: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.ema = [p.detach().clone() for p in self.params]
         self.optimiser = torch.optim.AdamW(
             self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
@@ -109,10 +127,11 @@ class _Run:
         restore(self, state)
 
     def go(self, progress: bool) -> History:
-        """Steps until done or stopped; the model ends with EMA weights, the run's state kept for resuming."""
+        """Steps until done or stopped; the model ends with EMA weights, the run's state kept for
+        resuming."""
         c, started = self.config, time.perf_counter()
-        if c.tensorboard and self.team.main:
-            self.board = open_board(self.out / "tensorboard", self.step)
+        if c.tensorboard and self.out is not None and self.team.main:
+            self.board = open_writer(self.out / "tensorboard", self.step)
         with (
             stop_after_step(forwarded=self.team.size > 1) as stop,
             bar(c.steps, self.step, progress) as self.bar,
@@ -127,7 +146,7 @@ class _Run:
                     self.window.append(terms)
                     self._log(started)
                     self.bar.update(1)
-                    if self.out and self.step % c.save_every == 0 and self.step < c.steps:
+                    if self.step % c.save_every == 0 and self.step < c.steps:
                         self._save()
             finally:
                 self.history.interrupted = self.step < c.steps
@@ -135,8 +154,7 @@ class _Run:
                 self._use_ema()
                 if self.board:
                     self.board.close()
-                if self.out:
-                    self._save(self.history.state)
+                self._save(self.history.state)
         return self.history
 
     def _one_step(self) -> dict:
@@ -161,7 +179,7 @@ class _Run:
         few_step = c.few_step1 if self.stage == 1 else c.few_step2
         x = self.data.sample(c.batch, self.g_data)
         self.optimiser.zero_grad(set_to_none=True)
-        terms = pieces.backward(self.model, x, self.g_noise, self.stage, few_step, c.accumulate, self.team)
+        terms = microbatches.backward(self.model, x, self.g_noise, self.stage, few_step, c.accumulate, self.team)
         for name, value in terms.items():
             if name != "loss" and not torch.isfinite(value):
                 raise TrainingError(
@@ -182,13 +200,13 @@ class _Run:
 
     # -- the two stages ----------------------------------------------------------------------------------------
     def _encoder_done(self) -> bool:
-        """Is stage 1 over? Not before its share of steps, nor while the tokens do not respond to z (METHOD 5: a check,
-        not a step count), but at the latest after LATEST_STAGE1 of all steps."""
+        """Is stage 1 over? Not before its share of steps, nor while the tokens do not respond to z
+        (METHOD 5: a check, not a step count), but at the latest after LATEST_STAGE1 of all steps."""
         first = math.ceil(self.config.stage1 * self.config.steps)
         last = max(first, math.ceil(LATEST_STAGE1 * self.config.steps))
         if self.step < first or ((self.step - first) % 20 and self.step < last):
             return False
-        share = z_response(self.model, self.data.sample(256, checks.generator(self.config.seed + 7)))
+        share = z_response(self.model, self.data.sample(256, randomness.generator(self.config.seed + 7)))
         share = self.team.agree(share)
         if share > RESPONSE:
             self.history.events.append((self.step, f"encoder frozen; shuffling z costs {share:.1%} of the token loss"))
@@ -200,13 +218,14 @@ class _Run:
         return False
 
     def _freeze_encoder(self) -> None:
-        """Stage 2: the encoder takes its averaged weights, settles its statistics on them, and no longer moves."""
+        """Stage 2: the encoder takes its averaged weights, settles its statistics on them, and no
+        longer moves."""
         own = {id(p) for p in self.model.encoder.parameters()}
         with torch.no_grad():
             for p, e in zip(self.params, self.ema, strict=True):
                 if id(p) in own:
                     p.copy_(e)
-        g, batches = checks.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
+        g, batches = randomness.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
         settle = getattr(self.model.encoder, "settle", lambda batches: None)  # yours may have nothing to settle
         settle([self.data.sample(256, g).to(self.model.device) for _ in range(batches)])
         self.team.share([*self.model.encoder.parameters(), *self.model.encoder.buffers()])
@@ -220,10 +239,11 @@ class _Run:
         look = c.preview_every and self.step % c.preview_every == 0
         bound = {}
         if (validate or look) and self.team.main:
-            with watch.averaged(self.model, self.params, self.ema):
-                bound = watch.held_out_bound(self.model, self.held_out, c.seed) if validate else {}
+            with averages.averaged(self.model, self.params, self.ema):
+                if validate and self.held_out is not None:
+                    bound = validation.held_out_bound(self.model, self.held_out, c.seed)
                 if look:
-                    texts = watch.preview(self.model, c.seed)
+                    texts = validation.preview(self.model, c.seed)
                     self.history.previews.append((self.step, texts))
                     self._write(f"step {self.step}: " + "\n    ".join(texts))
         if not (validate or self.step % c.log_every == 0 or self.step == c.steps):
@@ -254,12 +274,13 @@ class _Run:
         self.model.eval()
 
     def _save(self, state=None) -> None:
-        """The run's state, then the EMA model, then the history for other programs; each whole or not at all."""
-        if not self.team.main:
+        """The run's state, then the EMA model, then the history for other programs; each whole or
+        not at all. Nothing without `out`."""
+        if self.out is None or not self.team.main:
             return
         state = state or snapshot(self)
         state.write(self.out / "training")
-        with watch.averaged(self.model, self.params, self.ema):  # also on a full disk the run's own weights come back
+        with averages.averaged(self.model, self.params, self.ema):  # whatever happens, the run's own weights come back
             self.model.save(self.out, history=self.history.to_dict(), training=asdict(self.config))
         self.history.save(self.out / "history.csv")
 

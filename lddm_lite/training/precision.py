@@ -1,20 +1,23 @@
-"""How the blocks compute while training runs: bfloat16 autocast, torch.compile. Neither touches the weights.
+"""Mixed precision (bfloat16 autocast) and torch.compile while training runs; weights stay float32.
 
-Both work on the transformer blocks, where nearly all arithmetic is. Everything around them stays float32: heads and
-losses, latents, the encoder's statistics and codebook, the optimiser and the averages. Beside bfloat16, a GPU with TF32
-takes that for the products that are left.
+Both work on the transformer blocks, where nearly all arithmetic is. Everything around them stays
+float32: heads and losses, latents, the encoder's statistics and codebook, the optimiser and the
+averages. Beside bfloat16, a GPU with TF32 takes that for the products that are left.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 
 import torch
 
+from .._common.protocols import Model
+
 __all__ = ["check_precision", "computing"]
 
-# The last block picks masked positions, whose number is not known beforehand; with and without tokens, latents and
-# gradients there are a dozen graphs.
+# The last block picks masked positions, whose number is not known beforehand; with and without
+# tokens, latents and gradients there are a dozen graphs.
 DYNAMO = {"capture_dynamic_output_shape_ops": True, "recompile_limit": 32}
 
 
@@ -28,10 +31,10 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 @contextmanager
-def computing(model, precision: str = "float32", compile: bool = False, say=print):
-    """Within this block the model's transformer blocks compute in `precision`, and compiled if `compile`. Where there
-    is no working compiler, `say` is told so in a sentence, once, and the blocks run as they are. Modules and state
-    dict are the same during and after it.
+def computing(model: Model, precision: str = "float32", compile: bool = False, say=print):
+    """Within this block the model's transformer blocks compute in `precision`, and compiled if
+    `compile`. Where there is no working compiler, `say` is told so in a sentence, once, and the
+    blocks run as they are. Modules and state dict are the same during and after it.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> model = LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16)
@@ -80,7 +83,7 @@ def _bf16(forward, kind: str):
 def _compiled(forward, say):
     from torch._dynamo.exc import TorchDynamoException
 
-    fast = torch.compile(forward, dynamic=True)  # the number of rows changes from step to step
+    fast: Callable | None = torch.compile(forward, dynamic=True)  # the number of rows changes from step to step
 
     def call(*args, **options):
         nonlocal fast

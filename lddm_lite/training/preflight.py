@@ -1,22 +1,24 @@
-"""Does what `fit` was given fit together? Errors name the argument, before anything is trained or written."""
+"""Checks of the arguments of `fit`, before anything is trained or written."""
 
 from __future__ import annotations
 
 import torch
 
-from .board import board_writer
-from .computing import check_precision
-from .trainconfig import TrainConfig
+from .._common.protocols import Data, Model, has_rows
+from .config import TrainConfig
+from .precision import check_precision
+from .tensorboard import summary_writer
 
-__all__ = ["pieces", "rows", "together"]
+__all__ = ["check_micro_batches", "check_together", "sentences"]
 
 
-def together(model, data, config: TrainConfig, held_out=None, out=None) -> None:
-    """ValueError for data of another shape than the model's, and for options that lack what they need.
+def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data | None = None, out=None) -> None:
+    """ValueError for data of another shape than the model's, and for options that lack what they
+    need.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
-    >>> together(LatentDiffusion.preset("mdlm", task, width=16), task, TrainConfig())
+    >>> check_together(LatentDiffusion.preset("mdlm", task, width=16), task, TrainConfig())
     """
     for name, part in (("data", data), ("held_out", held_out)):
         if part is not None and (part.length, part.vocab) != (model.config.length, model.config.vocab):
@@ -29,15 +31,17 @@ def together(model, data, config: TrainConfig, held_out=None, out=None) -> None:
     if config.tensorboard:
         if not out:
             raise ValueError("tensorboard=True needs `out`, the folder to write to")
-        board_writer()
+        summary_writer()
     check_precision(config.precision, model.device)
 
 
-def pieces(model, config: TrainConfig, processes: int = 1) -> None:
-    """ValueError for pieces that cannot be dealt out to so many processes, or are too small for the encoder.
+def check_micro_batches(model: Model, config: TrainConfig, processes: int = 1) -> None:
+    """ValueError for micro-batches that cannot be dealt out to so many processes, or are too small
+    for the encoder.
 
     >>> from lddm_lite import LatentDiffusion, tasks
-    >>> pieces(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16), TrainConfig(accumulate=4), processes=2)
+    >>> model = LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16)
+    >>> check_micro_batches(model, TrainConfig(accumulate=4), processes=2)
     """
     if config.accumulate % processes:
         raise ValueError(f"accumulate must be a multiple of the {processes} processes, got {config.accumulate}")
@@ -48,15 +52,15 @@ def pieces(model, config: TrainConfig, processes: int = 1) -> None:
         )
 
 
-def rows(data, encoder: str) -> torch.Tensor:
-    """All sentences of a text, for the frozen `encoder`: ids [N, L], of any integer type. ValueError for data that has
-    none, such as a task.
+def sentences(data: Data, encoder: str) -> torch.Tensor:
+    """All sentences of a text, for the frozen `encoder`: ids [N, L], of any integer type.
+    ValueError for data that has none, such as a task.
 
     >>> from lddm_lite import text
-    >>> rows(text.from_lines(["a b", "a"], length=3), "minilm").shape
+    >>> sentences(text.from_lines(["a b", "a"], length=3), "minilm").shape
     torch.Size([2, 3])
     """
-    if not hasattr(data, "rows"):
+    if not has_rows(data):
         raise ValueError(
             f"encoder={encoder!r} needs data that has `rows`, which it reads once: text.from_file or tasks.Corpus give "
             "such (on the command line: --text FILE, or --task NAME --limit N)"

@@ -1,7 +1,8 @@
-"""Several processes that train as one: who they are, and the few things that they tell each other.
+"""Data-parallel training: several processes that train as one, and what they tell each other.
 
-`accelerate launch` or `torchrun` starts the processes; Hugging Face Accelerate sets them up. Without such a launcher
-there is one process, Accelerate is not imported, and everything here does nothing.
+`accelerate launch` or `torchrun` starts the processes; Hugging Face Accelerate sets them up.
+Without such a launcher there is one process, Accelerate is not imported, and everything here does
+nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import Any
 
 import torch
 
@@ -71,12 +73,13 @@ class Team:
         """Overwrite tensors with the main process's."""
 
     def first(self, work):
-        """What `work()` returns in the main process, in all of them. Where it fails, the main process raises, and the
-        others exit with status 2."""
+        """What `work()` returns in the main process, in all of them. Where it fails, the main
+        process raises, and the others exit with status 2."""
         return work()
 
     def main_first(self):
-        """Within this block the main process goes ahead: the others find in the cache what it put there."""
+        """Within this block the main process goes ahead: the others find in the cache what it put
+        there."""
         return contextlib.nullcontext()
 
     def close(self) -> None:
@@ -117,7 +120,8 @@ class _Several(Team):
     def first(self, work):
         from accelerate.utils import broadcast_object_list
 
-        told, error = [None, None], None
+        told: list[Any] = [None, None]
+        error: Exception | None = None
         if self.main:
             try:
                 told = [work(), None]
@@ -138,8 +142,9 @@ class _Several(Team):
 
 
 def join(device) -> Team:
-    """The team that this process belongs to: one process on `device`, or what the launcher started. Of several
-    processes on GPUs, each is given one. ValueError when several are to work together and Accelerate is missing.
+    """The team that this process belongs to: one process on `device`, or what the launcher started.
+    Of several processes on GPUs, each is given one. ValueError when several are to work together
+    and Accelerate is missing.
 
     >>> join("cpu").device
     device(type='cpu')

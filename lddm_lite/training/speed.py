@@ -1,7 +1,7 @@
-"""How fast it is, measured again with one command: `python -m lddm_lite.speed`.
+"""How fast it is, measured again with one command: `python -m lddm_lite.training.speed`.
 
-On a CPU: one thread and its CPU time, so that busy cores matter little. On a GPU: throughput, and how much of the rate
-at which the card multiplies large matrices a training step reaches (MFU).
+On a CPU: one thread and its CPU time, so that busy cores matter little. On a GPU: throughput, and
+how much of the rate at which the card multiplies large matrices a training step reaches (MFU).
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import argparse
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from . import checks
-from .computing import computing
-from .config import SYSTEMS, Config
-from .diskfiles import write_json
-from .model import LatentDiffusion
+from .._common import arguments, randomness
+from .._common.files import write_json
+from .._common.protocols import Data, Model
+from ..config import SYSTEMS, Config
+from ..model import LatentDiffusion
+from .precision import computing
 
 __all__ = ["Rows", "build", "matmul_rate", "one_thread", "sampling_times", "step_flops", "throughput", "training_times"]
 
@@ -27,9 +29,10 @@ ROWS = 100_000  # sequences held in memory, from which batches are drawn as from
 
 @dataclass
 class Rows:
-    """Random tokens with the interface of data: what a step costs does not depend on what it learns.
+    """Random tokens with the interface of data: what a step costs does not depend on what it
+    learns.
 
-    >>> Rows(length=4, vocab=9, n=10).sample(2, checks.generator(0)).shape
+    >>> Rows(length=4, vocab=9, n=10).sample(2, randomness.generator(0)).shape
     torch.Size([2, 4])
     """
 
@@ -38,16 +41,16 @@ class Rows:
     n: int = ROWS
 
     def __post_init__(self):
-        self.labels = [str(i) for i in range(checks.integer("vocab", self.vocab, minimum=2))]
-        self.rows = torch.randint(self.vocab, (self.n, self.length), generator=checks.generator(0))
+        self.labels = [str(i) for i in range(arguments.integer("vocab", self.vocab, minimum=2))]
+        self.rows = torch.randint(self.vocab, (self.n, self.length), generator=randomness.generator(0))
 
     def spec(self) -> dict:
         """No description: nothing could make these again from one."""
         return {}
 
-    def sample(self, n: int, g: torch.Generator) -> torch.Tensor:
+    def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows with replacement: [n, L], int64."""
-        return self.rows[torch.randint(len(self.rows), (n,), generator=g)]
+        return self.rows[torch.randint(len(self.rows), (n,), generator=randomness.generator(seed))]
 
 
 @contextmanager
@@ -61,17 +64,18 @@ def one_thread():
         torch.set_num_threads(threads)
 
 
-def build(system: str, data, device="cpu", **options) -> LatentDiffusion:
-    """A fresh model of `system` for `data` on `device`; `options` are those of `Config.preset`. Latent options, such
-    as slots, mean nothing to mdlm, and are harmless there."""
+def build(system: str, data: Data, device="cpu", **options) -> LatentDiffusion:
+    """A fresh model of `system` for `data` on `device`; `options` are those of `Config.preset`.
+    Latent options, such as slots, mean nothing to mdlm, and are harmless there."""
     config = Config.preset(system, data.length, data.vocab, **options)
     return LatentDiffusion.from_config(config, data.labels, data.spec()).to(device)
 
 
-def _stepper(model, lr: float = 1e-4):
-    """A training step of stage 2 on tokens x [B, L]: loss, backward, AdamW. Weights are what training starts from."""
+def _stepper(model: Model, lr: float = 1e-4):
+    """A training step of stage 2 on tokens x [B, L]: loss, backward, AdamW. Weights are what
+    training starts from."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
-    g = checks.generator(0, model.device)
+    g = randomness.generator(0, model.device)
     model.denoiser.train()
     if model.encoder is not None:
         model.encoder.eval()
@@ -84,18 +88,19 @@ def _stepper(model, lr: float = 1e-4):
     return step
 
 
-def training_times(systems, data, batch: int = 32, repeats: int = 12, **options) -> dict[str, float]:
-    """CPU seconds of a training step of each system, on one thread: the first quartile, since bursts of other load move
-    the median. The systems take turns, so that a change in the machine's pace meets all alike.
+def training_times(systems, data: Data, batch: int = 32, repeats: int = 12, **options) -> dict[str, float]:
+    """CPU seconds of a training step of each system, on one thread: the first quartile, since
+    bursts of other load move the median. The systems take turns, so that a change in the machine's
+    pace meets all alike.
 
     >>> sorted(training_times(["mdlm"], Rows(8, 5, n=20), batch=4, repeats=1, width=16))
     ['mdlm']
     """
-    g = checks.generator(1)
+    g = randomness.generator(1)
     steps = {name: _stepper(build(name, data, **options)) for name in systems}
-    taken = {name: [] for name in systems}
+    taken: dict[str, list[float]] = {name: [] for name in systems}
     with one_thread():
-        for _ in range(WARM_UP + checks.integer("repeats", repeats, minimum=1)):
+        for _ in range(WARM_UP + arguments.integer("repeats", repeats, minimum=1)):
             x = data.sample(batch, g)
             for name, step in steps.items():
                 begin = time.process_time()
@@ -104,29 +109,31 @@ def training_times(systems, data, batch: int = 32, repeats: int = 12, **options)
     return {name: sorted(v[WARM_UP:])[repeats // 4] for name, v in taken.items()}
 
 
-def sampling_times(system: str, data, budgets=(16, 64), n: int = 64, repeats: int = 3, **options) -> dict[int, float]:
-    """CPU seconds to sample n sequences at each budget of token steps, on one thread; latent steps as usual. The best
-    of `repeats`: what else a machine does only ever adds.
+def sampling_times(
+    system: str, data: Data, counts=(16, 64), n: int = 64, repeats: int = 3, **options
+) -> dict[int, float]:
+    """CPU seconds to sample n sequences at each number of token steps, on one thread; latent steps
+    as usual. The best of `repeats`: what else a machine does only ever adds.
 
-    >>> list(sampling_times("mdlm", Rows(8, 5, n=20), budgets=(2,), n=2, width=16))
+    >>> list(sampling_times("mdlm", Rows(8, 5, n=20), counts=(2,), n=2, width=16))
     [2]
     """
     model, out = build(system, data, **options).eval(), {}
     with one_thread():
         model.sample(n, token_steps=2)
-        for budget in budgets:
+        for count in counts:
             taken = []
-            for seed in range(checks.integer("repeats", repeats, minimum=1)):
+            for seed in range(arguments.integer("repeats", repeats, minimum=1)):
                 begin = time.process_time()
-                model.sample(n, token_steps=budget, seed=seed)
+                model.sample(n, token_steps=count, seed=seed)
                 taken.append(time.process_time() - begin)
-            out[budget] = min(taken)
+            out[count] = min(taken)
     return out
 
 
 def matmul_rate(device="cpu", size: int = 8192, dtype=torch.bfloat16, repeats: int = 20) -> float:
-    """FLOP/s of multiplying two square matrices of `size`: what the machine can reach, as against what is written on
-    it. Best of three rounds.
+    """FLOP/s of multiplying two square matrices of `size`: what the machine can reach, as against
+    what is written on it. Best of three rounds.
 
     >>> matmul_rate("cpu", size=64, dtype=torch.float32, repeats=2) > 0
     True
@@ -138,7 +145,11 @@ def matmul_rate(device="cpu", size: int = 8192, dtype=torch.bfloat16, repeats: i
 
 def _seconds(call, device, times: int) -> float:
     """Seconds that `times` calls take, including what they leave for the device to do."""
-    settle = (lambda: torch.cuda.synchronize(device)) if torch.device(device).type == "cuda" else lambda: None
+
+    def settle():
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+
     settle()
     begin = time.perf_counter()
     for _ in range(times):
@@ -147,11 +158,11 @@ def _seconds(call, device, times: int) -> float:
     return time.perf_counter() - begin
 
 
-def step_flops(model, batch: int) -> int:
-    """FLOPs of a training step by the usual count: 6 per weight and token, and 12 n^2 W a block for attention among n
-    positions. The main pass alone: all L tokens with the weights of the token stream and the head, all m slots with
-    those of the latent stream. That the last block and the head run at masked positions only is not deducted;
-    encoder and latent-only passes are not added.
+def step_flops(model: Model, batch: int) -> int:
+    """FLOPs of a training step by the usual count: 6 per weight and token, and 12 n^2 W a block for
+    attention among n positions. The main pass alone: all L tokens with the weights of the token
+    stream and the head, all m slots with those of the latent stream. That the last block and the
+    head run at masked positions only is not deducted; encoder and latent-only passes are not added.
 
     >>> step_flops(build("mdlm", Rows(8, 5, n=1), width=16, blocks=1, heads=1), batch=1)
     163584
@@ -170,19 +181,28 @@ def step_flops(model, batch: int) -> int:
 
 
 def throughput(
-    system: str, data, batch: int, device="cpu", steps: int = 20, precision: str = "bf16", compile: bool = False,
-    peak: float | None = None, **options,
-) -> dict:  # fmt: skip
-    """Training throughput: seconds per step, tokens/s, FLOP/s, `mfu` (share of `peak`, by default `matmul_rate`) and
-    `waiting`, the share of a step that goes when batches must first be drawn and brought to the device.
+    system: str,
+    data: Data,
+    batch: int,
+    device="cpu",
+    steps: int = 20,
+    precision: str = "bf16",
+    compile: bool = False,
+    peak: float | None = None,
+    **options,
+) -> dict:
+    """Training throughput: seconds per step, tokens/s, FLOP/s, `mfu` (share of `peak`, by default
+    `matmul_rate`) and `waiting`, the share of a step that goes when batches must first be drawn and
+    brought to the device.
 
     >>> out = throughput("mdlm", Rows(8, 5, n=20), batch=4, steps=1, peak=1e9, precision="float32", width=16)
     >>> out["tokens_per_second"] > 0 and 0 <= out["waiting"] < 1
     True
     """
-    checks.integer("batch", batch, minimum=1), checks.integer("steps", steps, minimum=1)
+    arguments.integer("batch", batch, minimum=1)
+    arguments.integer("steps", steps, minimum=1)
     model = build(system, data, device, **options)
-    step, g = _stepper(model), checks.generator(1)
+    step, g = _stepper(model), randomness.generator(1)
     fixed = data.sample(batch, g).to(device)
     with computing(model, precision, compile):
         _seconds(lambda: step(fixed), device, WARM_UP + (10 if compile else 0))  # compiling takes several steps
@@ -202,14 +222,14 @@ def throughput(
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m lddm_lite.speed", description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(prog="python -m lddm_lite.training.speed", description=__doc__.splitlines()[0])
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     p.add_argument("--systems", default=",".join(SYSTEMS), help="comma-separated (default: all five)")
     p.add_argument("--size", help="tiny, small or base, instead of width, blocks and heads")
     shape = dict(width=128, blocks=4, heads=4, length=64, vocab=1000, batch=32, slots=4, dim=32, repeats=20)
     for name, value in shape.items():
         p.add_argument(f"--{name}", type=int, default=value, help=f"(default: {value})")
-    p.add_argument("--token-steps", default="16,64", help="budgets of sampling; empty: none (default: 16,64)")
+    p.add_argument("--token-steps", default="16,64", help="of sampling; empty: none (default: 16,64)")
     p.add_argument("--throughput", action="store_true", help="throughput on a CPU, too; on a GPU it always is")
     p.add_argument("--precision", default="bf16", choices=("float32", "bf16"), help="of throughput (default: bf16)")
     p.add_argument("--compile", action="store_true", help="torch.compile the transformer blocks for it")
@@ -224,11 +244,11 @@ def main(arguments=None) -> dict:
     options = dict(size=o.size) if o.size else dict(width=o.width, blocks=o.blocks, heads=o.heads)
     options |= dict(slots=o.slots, dim=o.dim)
     data, systems = Rows(o.length, o.vocab), o.systems.split(",")
-    found = {"options": vars(o), "torch": torch.__version__}
+    found: dict[str, Any] = {"options": vars(o), "torch": torch.__version__}
     if o.device == "cpu" and not o.throughput:
-        budgets = [int(k) for k in o.token_steps.split(",") if k]
+        counts = [int(k) for k in o.token_steps.split(",") if k]
         found["training"] = training_times(systems, data, o.batch, o.repeats, **options)
-        found["sampling"] = {s: sampling_times(s, data, budgets, **options) for s in systems}
+        found["sampling"] = {s: sampling_times(s, data, counts, **options) for s in systems}
         print("CPU time, one thread: a training step; 64 samples at so many token steps")
         base = found["training"].get("mdlm")
         for s, t in found["training"].items():

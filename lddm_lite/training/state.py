@@ -1,4 +1,4 @@
-"""The state of a stopped training run: everything that the next step depends on, so that resuming is exact."""
+"""State of a stopped training run: all that the next step depends on, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from . import checkpoint
+from .._common import checkpoint
+from .config import TrainConfig
 from .history import History
-from .trainconfig import TrainConfig
 
 __all__ = ["TrainState", "restore", "snapshot"]
 
@@ -17,14 +17,16 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass
 class TrainState:
-    """Raw weights, averages, optimiser moments and generator states (tensors), and counters (JSON)."""
+    """Raw weights, averages, optimiser moments and generator states (tensors), and counters (JSON).
+    """
 
     tensors: dict[str, torch.Tensor]
     meta: dict
 
     @property
     def options(self) -> dict:
-        """The TrainConfig of the run, as a dict; options that are younger than the run have their defaults."""
+        """The TrainConfig of the run, as a dict; options that are younger than the run have their
+        defaults."""
         return {**asdict(TrainConfig()), **self.meta["options"]}
 
     def write(self, folder) -> None:
@@ -67,6 +69,7 @@ def restore(run, state: TrainState) -> None:
         if f"optimiser.{i}.step" in t:
             moments = {n: t[f"optimiser.{i}.{n}"].clone() for n in _MOMENTS}
             run.optimiser.state[p] = {n: v if n == "step" else v.to(device) for n, v in moments.items()}
-    run.g_data.set_state(t["random.data"]), run.g_noise.set_state(t["random.noise"].cpu())
+    run.g_data.set_state(t["random.data"])
+    run.g_noise.set_state(t["random.noise"].cpu())
     run.step, run.stage, run.window = state.meta["step"], state.meta["stage"], list(state.meta["window"])
     run.history = History.from_dict(state.meta["history"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["board_writer", "open_board"]
+__all__ = ["summary_writer", "open_writer"]
 
 INSTALL = "pip install tensorboard"
 
 
-class _Board:
+class _Writer:
     def __init__(self, writer):
         self.writer = writer
 
@@ -23,10 +23,11 @@ class _Board:
         self.writer.close()
 
 
-def board_writer():
-    """torch's SummaryWriter. ValueError with the command that installs TensorBoard where it is missing.
+def summary_writer():
+    """torch's SummaryWriter. ValueError with the command that installs TensorBoard where it is
+    missing.
 
-    >>> board_writer()  # doctest: +SKIP
+    >>> summary_writer()  # doctest: +SKIP
     """
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -35,10 +36,11 @@ def board_writer():
     return SummaryWriter
 
 
-def open_board(folder, step: int = 0) -> _Board:
-    """What writes rows of a history to `folder`, for `tensorboard --logdir`: `add(row)`, `close()`. What an earlier run
-    wrote there for later steps than `step` is hidden. ValueError as `board_writer`.
+def open_writer(folder, step: int = 0) -> _Writer:
+    """What writes rows of a history to `folder`, for `tensorboard --logdir`: `add(row)`, `close()`.
+    What an earlier run wrote there for later steps than `step` is hidden. ValueError as
+    `summary_writer`.
 
-    >>> open_board("runs/a/tensorboard")  # doctest: +SKIP
+    >>> open_writer("runs/a/tensorboard")  # doctest: +SKIP
     """
-    return _Board(board_writer()(str(Path(folder)), purge_step=step + 1))
+    return _Writer(summary_writer()(str(Path(folder)), purge_step=step + 1))

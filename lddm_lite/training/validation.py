@@ -1,63 +1,36 @@
-"""Looking on while training runs: the bound on held-out data, and a few samples. Both from the averaged weights.
+"""Validation while training runs: the bound on held-out data, and a few samples, of averaged weights.
 
-Nothing of the run is touched, its random numbers least of all: with and without, the same weights come out.
+Nothing of the run is touched, its random numbers least of all: with and without, the same weights
+come out.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from .._common import randomness
+from .._common.protocols import Data, Model
 
-import torch
-
-from . import checks
-
-__all__ = ["averaged", "held_out_bound", "preview"]
+__all__ = ["held_out_bound", "preview"]
 
 ROWS = 256  # held-out sequences, the same ones every time
 SAMPLES, STEPS = 3, 8
 
 
-@contextmanager
-def averaged(model, params, ema):
-    """Within this block the model holds the averaged weights `ema`, in eval mode; afterwards its own again, also after
-    an error.
-
-    >>> layer = torch.nn.Linear(1, 1)
-    >>> with averaged(layer, list(layer.parameters()), [torch.zeros(1, 1), torch.zeros(1)]):
-    ...     layer(torch.ones(1)).item()
-    0.0
-    """
-    kept = [p.detach().clone() for p in params]
-    modes = {module: module.training for module in model.modules()}
-    try:
-        with torch.no_grad():
-            for p, e in zip(params, ema, strict=True):
-                p.copy_(e)
-        model.eval()
-        yield model
-    finally:
-        with torch.no_grad():
-            for p, k in zip(params, kept, strict=True):
-                p.copy_(k)
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def held_out_bound(model, data, seed: int) -> dict:
-    """{"held_out": bound in nats per sequence, "held_out_se": its standard error} on 256 sequences of `data`, the same
-    sequences and the same noise at every call, so that differences are the model's.
+def held_out_bound(model: Model, data: Data, seed: int) -> dict:
+    """{"held_out": bound in nats per sequence, "held_out_se": its standard error} on 256 sequences
+    of `data`, the same sequences and the same noise at every call, so that differences are the
+    model's.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
     >>> list(held_out_bound(LatentDiffusion.preset("mdlm", task, width=16), task, seed=0))
     ['held_out', 'held_out_se']
     """
-    g = checks.generator(seed + 2_000_003)
+    g = randomness.generator(seed + 2_000_003)
     total = model.nelbo(data.sample(ROWS, g), seed=seed).total
     return {"held_out": float(total.value), "held_out_se": float(total.stderr)}
 
 
-def preview(model, seed: int) -> list[str]:
+def preview(model: Model, seed: int) -> list[str]:
     """Three sampled sequences as text, from the same noise at every call: at most 8 token steps.
 
     >>> from lddm_lite import LatentDiffusion, tasks

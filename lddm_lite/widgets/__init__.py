@@ -1,4 +1,5 @@
-"""Interactive pieces for notebooks. Importing this needs ipywidgets; the rest of the library does not."""
+"""Interactive pieces for notebooks. Importing this needs ipywidgets; the rest of the library does
+not."""
 
 from __future__ import annotations
 

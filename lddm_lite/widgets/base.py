@@ -1,29 +1,30 @@
-"""What all our widgets share: data that live in the browser, outputs that work without a kernel, pages of their own."""
+"""What all our widgets share: data that live in the browser, outputs that work without a kernel,
+pages of their own."""
 
 from __future__ import annotations
 
-import os
 import uuid
 from pathlib import Path as File
 
 import anywidget
 import traitlets as T
 
+from .._common import files
 from . import payload
 
-__all__ = ["App"]
+__all__ = ["Widget"]
 
 
-class App(anywidget.AnyWidget):
-    """Base of the widgets. A subclass names its `_kind` and its `_files` of browser code, and sets `data`.
+class Widget(anywidget.AnyWidget):
+    """Base of the widgets. A subclass names its `_kind`, which is also the name of its browser code
+    (`payload.bundle`), and the traits of its `_state`.
 
-    Shown as the result of a cell it is plain HTML that holds code and data, and so lives on in the saved notebook;
-    the traits named in `shared` follow it as long as the kernel runs, at most one message a second. Inside a box
-    of other widgets the same code draws it from the traits.
+    Shown as the result of a cell it is plain HTML that holds code and data, and so lives on in the
+    saved notebook; the traits named in `shared` follow it as long as the kernel runs, at most one
+    message a second. Inside a box of other widgets the same code draws it from the traits.
     """
 
     _kind = ""
-    _files: tuple[str, ...] = ()
     _state: tuple[str, ...] = ()  # traits that both sides share
 
     kind = T.Unicode().tag(sync=True)
@@ -34,7 +35,7 @@ class App(anywidget.AnyWidget):
     def __init__(self, head: dict, arrays: dict, **state):
         self.title = head["title"]
         super().__init__(
-            _esm=payload.bundle(*self._files) + "\nexport default { initialize, render };",
+            _esm=payload.bundle(self._kind) + "\nexport default { initialize, render };",
             kind=self._kind,
             bus=uuid.uuid4().hex[:12],
             shared=list(self._state),
@@ -61,7 +62,7 @@ class App(anywidget.AnyWidget):
     def _fragment(self, live: bool) -> str:
         state = {name: getattr(self, name) for name in self._state}
         return payload.fragment(
-            payload.bundle(*self._files),
+            payload.bundle(self._kind),
             uuid.uuid4().hex[:12],
             self._kind,
             self.data,
@@ -72,17 +73,16 @@ class App(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs):
-        # No widget-view here: reopened without a kernel it would show "model not found" instead of the widget.
+        # No widget-view here: reopened without a kernel it would show "model not found" instead of
+        # the widget.
         return {"text/html": self._fragment(live=True), "text/plain": repr(self)}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.title})"
 
     def to_html(self, path) -> File:
-        """Write one HTML file that opens offline, with no kernel; whole or not at all. Returns its path."""
+        """Write one HTML file that opens offline, with no kernel; whole or not at all. Returns its
+        path."""
         path = File(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(payload.page(self.title, self._fragment(live=False)), encoding="utf-8")
-        os.replace(part, path)
+        files.write(path, payload.page(self.title, self._fragment(live=False)))
         return path

@@ -1,19 +1,23 @@
-"""Infilling by hand: type a text or bits with gaps, choose system and budgets; the result opens in a Scrubber."""
+"""Infilling by hand: type a text or bits with gaps, choose system and budgets; the result opens in
+a Scrubber."""
 
 from __future__ import annotations
 
 import contextvars
+import functools
 import html
 import threading
 import time
 
 import ipywidgets as W
 
-from .. import pattern
+from .._common.words import counted
+from ..diffusion.paths import Path
+from ..diffusion.trace import Trace
 from ..model import LatentDiffusion, load
-from ..paths import Path
+from ..text import prompts
 from .scrubber import Scrubber
-from .statusline import StatusLine
+from .status_line import StatusLine
 
 __all__ = ["Infill"]
 
@@ -23,11 +27,12 @@ BEAT = 0.1  # seconds between two messages to the page while sampling
 class Infill(W.VBox):
     """Type with gaps, press Run, scrub through what comes out.
 
-    Arguments: `models`, a dictionary from names to models, folders, or names of checkpoints that ship, which are
-    loaded when first chosen (also a single one of these, or a list of names); `text`, the first pattern: `[MASK]` or
-    `_` is a gap, among bits `_` or `?` (default: an example); then the first values of the controls. A run happens in
-    a thread of its own, so other cells can run meanwhile; Stop ends it at the next network call. `trace` is the last
-    result. Raises ValueError for no models, or a model that cannot be loaded.
+    Arguments: `models`, a dictionary from names to models, folders, or names of checkpoints that
+    ship, which are loaded when first chosen (also a single one of these, or a list of names);
+    `text`, the first pattern: `[MASK]` or `_` is a gap, among bits `_` or `?` (default: an
+    example); then the first values of the controls. A run happens in a thread of its own, so other
+    cells can run meanwhile; Stop ends it at the next network call. `trace` is the last result.
+    Raises ValueError for no models, or a model that cannot be loaded.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> infill = Infill(LatentDiffusion.exact(tasks.Binsaw(length=8)), "01??", n=2)
@@ -40,7 +45,8 @@ class Infill(W.VBox):
         self._loaded: dict[str, LatentDiffusion] = {}
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self.trace = self.scrubber = None
+        self.trace: Trace | None = None
+        self.scrubber: Scrubber | None = None
         wide = dict(style={"description_width": "initial"})
 
         def number(kind, text, width, **options):
@@ -81,10 +87,10 @@ class Infill(W.VBox):
             self._loaded[name] = entry if isinstance(entry, LatentDiffusion) else load(entry)
         return self._loaded[name]
 
-    def _describe(self, model) -> None:
-        """Set the controls to what the model allows: its usual path and latent steps, an example unless something else
-        was typed."""
-        latents, (latent_steps, lead) = model.latents is not None, self._given
+    def _describe(self, model: LatentDiffusion) -> None:
+        """Set the controls to what the model allows: its usual path and latent steps, an example
+        unless something else was typed."""
+        latents, (latent_steps, lead) = model.latent_channel is not None, self._given
         self.latent_steps.disabled = self.lead.disabled = not latents
         if latents:
             usual = 16 if model.config.latent == "continuous" else model.config.slots
@@ -92,18 +98,19 @@ class Infill(W.VBox):
             self.lead.value = model.path.lead if lead is None else lead
         self._given = (None, None)  # of the first model only
         if self.text.value == self._example:
-            self._example = self.text.value = pattern.example(model)
+            self._example = self.text.value = prompts.example(model)
         symbols = " ".join(map(html.escape, model.labels)) if len(model.labels) <= 16 else ""
         self.hint.value = _note(
             f"{symbols}, with _ or ? for a gap; what is missing at the end, up to {model.config.length}, is a gap too."
-            if pattern.kind(model) == "symbols"
+            if prompts.kind(model) == "symbols"
             else f"[MASK] or _ stands for one missing word; at most {model.config.length} of "
-            f"{'word pieces' if pattern.kind(model) == 'text' else f'the {len(model.labels)} words of the task'}."
+            f"{'word pieces' if prompts.kind(model) == 'text' else f'the {len(model.labels)} words of the task'}."
         )
 
     # -- running --------------------------------------------------------------------------------------------
     def run(self):
-        """Do what Run does, here and now: the Trace, which is also shown. ValueError for what cannot be run."""
+        """Do what Run does, here and now: the Trace, which is also shown. ValueError for what
+        cannot be run."""
         return self._guarded(lambda: self._work(*self._settings()), again=True)
 
     def start(self) -> None:
@@ -114,8 +121,8 @@ class Infill(W.VBox):
         self._stop.clear()
         self.status.say("Sampling …", busy=True)
         context = contextvars.copy_context()  # so that messages from the thread belong to this cell
-        work = lambda: self._guarded(lambda: self._work(*settings))  # noqa: E731
-        self._thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="infill")
+        work = functools.partial(self._work, *settings)
+        self._thread = threading.Thread(target=context.run, args=(self._guarded, work), daemon=True, name="infill")
         self._thread.start()
 
     def stop(self) -> None:
@@ -132,12 +139,12 @@ class Infill(W.VBox):
 
     def _settings(self):
         model = self._model(self.system.value)
-        latents = model.latents is not None
+        latents = model.latent_channel is not None
         options = dict(token_steps=self.token_steps.value, seed=self.seed.value, n=self.samples.value)
         options |= dict(latent_steps=self.latent_steps.value, path=Path(self.lead.value)) if latents else {}
-        return self.system.value, model, pattern.read(model, self.text.value).unsqueeze(0), options
+        return self.system.value, model, prompts.read(model, self.text.value).unsqueeze(0), options
 
-    def _work(self, name, model, x, options):
+    def _work(self, name: str, model: LatentDiffusion, x, options: dict):
         self._last = 0.0
         trace = model.infill(x, progress=self._progress, **options)
         trace.model = name
@@ -147,8 +154,8 @@ class Infill(W.VBox):
         self.result.children = [scrubber]
         if old is not None:
             old.close()
-        plural = "s" * (len(trace) != 1)
-        self.status.say(f"{len(trace)} sequence{plural} from {name}, {trace.nfe} network call{'s' * (trace.nfe != 1)}.")
+        what, price = counted(len(trace), "sequence"), counted(trace.nfe, "network call")
+        self.status.say(f"{what} from {name}, {price}.")
         return trace
 
     def _progress(self, done: int, total: int) -> None:

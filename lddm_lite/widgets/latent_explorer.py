@@ -1,24 +1,29 @@
-"""The map of encoded sequences: look around on it, and walk from one sequence to another, each point decoded."""
+"""The map of encoded sequences: look around on it, and walk from one sequence to another, each
+point decoded."""
 
 from __future__ import annotations
 
 import io
 import itertools
+from typing import Any
 
 import numpy as np
 import torch
 import traitlets as T
 
-from .. import checks
-from ..decode import decode, walk
-from ..latentmap import LatentMap
-from .app import App
+from .._common import arguments, randomness
+from .._common.modes import evaluating
+from ..diffusion.given_latents import decode
+from ..diffusion.interpolation import interpolate
+from ..model import LatentDiffusion
+from ..plots.latent_map import LatentMap
+from .base import Widget
 
 __all__ = ["LatentExplorer"]
 
 ANCHORS = 6  # sequences between any two of which the walk is stored
 SHAPES = 27  # categories told apart by colour and shape; the rest are "other"
-GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00")  # as in kit.js
+GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00")  # as in colours.js
 MARKS = ("o", "s", "^", "D")
 NOTES = {
     "plane": "The latents are two numbers: this is their own plane.",
@@ -27,15 +32,17 @@ NOTES = {
 }
 
 
-class LatentExplorer(App):
-    """Sequences at the places of their latents. Hover or use the arrow keys to read them, pick two to walk between.
+class LatentExplorer(Widget):
+    """Sequences at the places of their latents. Hover or use the arrow keys to read them, pick two
+    to walk between.
 
-    Arguments: `x` token ids [N, L], at least 2 of them; `hue` [N], their colours: numbers in [0, 1) on a circle, or
-    whole numbers or strings, which are categories; `map`, a `LatentMap` on which to place them (default: fitted here;
-    fit it yourself to keep it in a file); `walk_steps`, points of a walk (`decode.walk`), each decoded in one token
-    step (`decode.decode`). Any two sequences can be picked as long as the kernel runs; without it, those that are
-    ringed. `picked`: the two between which it walks, [i, j]. Raises ValueError for a model without latents, and for
-    arguments that do not fit it.
+    Arguments: `x` token ids [N, L], at least 2 of them; `hue` [N], their colours: numbers in [0, 1)
+    on a circle, or whole numbers or strings, which are categories; `map`, a `LatentMap` on which to
+    place them (default: fitted here; fit it yourself to keep it in a file); `walk_steps`, points of
+    a walk (`interpolation.interpolate`), each decoded in one token step (`given_latents.decode`).
+    Any two sequences can be picked as long as the kernel runs; without it, those that are ringed.
+    `picked`: the two between which it walks, [i, j]. Raises ValueError for a model without latents,
+    and for arguments that do not fit it.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -44,14 +51,13 @@ class LatentExplorer(App):
     """
 
     _kind = "latent-explorer"
-    _files = ("latent_explorer.css", "latent_explorer_rows.js", "latent_explorer_map.js", "latent_explorer.js")
     _state = ("picked",)
     picked = T.List(T.Int()).tag(sync=True)
 
-    def __init__(self, model, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
-        if model.latents is None:
+    def __init__(self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
+        if model.latent_channel is None:
             raise ValueError(f"model {model.name!r} has no latents; take one of co-seq, co-joint, di-seq, di-joint")
-        self.walk_steps = checks.integer("walk_steps", walk_steps, 2, 64)
+        self.walk_steps = arguments.integer("walk_steps", walk_steps, 2, 64)
         self.model, self.x = model, model.check_tokens("x", x)
         n = len(self.x)
         if n < 2:
@@ -113,8 +119,8 @@ class LatentExplorer(App):
     def _latents_between(self, i: int, j: int):
         """(latents [K, ...] from sequence i to j, lengths [K] or None)."""
         for k in (i, j):
-            checks.integer("sequence", k, 0, len(self.x) - 1)
-        z = walk(self.model, self.z[i], self.z[j], self.walk_steps, among=self._among)
+            arguments.integer("sequence", k, 0, len(self.x) - 1)
+        z = interpolate(self.model, self.z[i], self.z[j], self.walk_steps, among=self._among)
         if self.model.config.pad_id is None:
             return z, None
         a, b = self.model.valid(self.x[[i, j]]).sum(1).tolist()
@@ -133,16 +139,17 @@ class LatentExplorer(App):
         ax = figure.add_subplot()
         kind, colour, names = self._colour
         coords = _spread(self.coords)
+        look: dict[str, Any]
         if kind == "groups":
             for k, name in enumerate(names):
                 here = coords[colour == k]
                 look = dict(c=GROUPS[k % 7] if k < SHAPES else "#8a8a8a", marker=MARKS[k % 4], label=_plain(name))
-                ax.scatter(*here.T, s=7, lw=0, alpha=0.8, **look)
+                ax.scatter(here[:, 0], here[:, 1], s=7, lw=0, alpha=0.8, **look)
             if len(names) <= 12:
                 ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)
         else:
             look = dict(c=colour, cmap="twilight") if kind == "circle" else dict(c="#7a838c")
-            ax.scatter(*coords.T, s=7, lw=0, alpha=0.8, **look)
+            ax.scatter(coords[:, 0], coords[:, 1], s=7, lw=0, alpha=0.8, **look)
         way = self._first[0]
         ax.plot(*way.T, "o-", color="#b34700", lw=1.5, ms=4)
         for name, at, box in (("A", way[0], "circle"), ("B", way[-1], "square")):
@@ -156,14 +163,11 @@ class LatentExplorer(App):
 
 
 @torch.no_grad()
-def _encode(model, x: torch.Tensor) -> torch.Tensor:
+def _encode(model: LatentDiffusion, x: torch.Tensor) -> torch.Tensor:
     """Latents of all sequences, on the CPU."""
-    g, was_training = checks.generator(0, model.device), model.training
-    model.eval()
-    try:
+    g = randomness.generator(0, model.device)
+    with evaluating(model):
         return torch.cat([model.encode(part, g).cpu() for part in x.split(512)])
-    finally:
-        model.train(was_training)
 
 
 def _cat(parts):
@@ -187,8 +191,8 @@ def _spread(coords: np.ndarray) -> np.ndarray:
 
 
 def _hue(hue, n: int):
-    """(kind, array [N], names) of the argument `hue`: kind `none`, `circle` (numbers in [0, 1)) or `groups` (the index
-    of a name in `names`)."""
+    """(kind, array [N], names) of the argument `hue`: kind `none`, `circle` (numbers in [0, 1)) or
+    `groups` (the index of a name in `names`)."""
     if hue is None:
         return "none", np.zeros(n, dtype="u1"), []
     value = np.asarray(hue.detach().cpu() if hasattr(hue, "detach") else hue)
@@ -214,8 +218,8 @@ def _hue(hue, n: int):
 
 
 def _anchors(flat: np.ndarray, groups: np.ndarray | None) -> list[int]:
-    """Up to `ANCHORS` sequences that stand for the modes: the most central one of each of the largest groups; with too
-    few groups, those that lie farthest from the ones before. flat: [N, D]."""
+    """Up to `ANCHORS` sequences that stand for the modes: the most central one of each of the
+    largest groups; with too few groups, those that lie farthest from the ones before. flat: [N, D]."""
     out: list[int] = []
     if groups is not None:
         for k in np.argsort(-np.bincount(groups), kind="stable")[:ANCHORS]:

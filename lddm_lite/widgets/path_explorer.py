@@ -1,4 +1,5 @@
-"""The path explorer: where the nats of the bound arise, why every path costs the same, and what finite steps lose."""
+"""The path explorer: where the nats of the bound arise, why every path costs the same, and what
+finite steps lose."""
 
 from __future__ import annotations
 
@@ -9,19 +10,20 @@ from importlib import resources
 
 import traitlets as T
 
-from .. import checks
-from ..paths import Path
-from ..rates import PathCost, RateGrid
+from .._common import arguments
+from ..diffusion.paths import Path
+from ..diffusion.rate_grid import PathCost, RateGrid
 from ..tasks import Binsaw
-from .app import App
+from .base import Widget
 
 __all__ = ["PathExplorer", "stored_grids"]
 
 
 @functools.cache
 def stored_grids() -> tuple[RateGrid, ...]:
-    """The measured grids that ship with the library: exact predictors on Binsaw of 32 and of 128 bits. Made by
-    `python -m lddm_lite.rategrid --out lddm_lite/widgets/static/binsaw_rates.json`.
+    """The measured grids that ship with the library: exact predictors on Binsaw of 32 and of 128
+    bits. Made by `python -m lddm_lite.evaluation.measure_rate_grid --out
+    lddm_lite/widgets/static/binsaw_rates.json`.
 
     >>> [g.data["length"] for g in stored_grids()]
     [32, 128]
@@ -30,17 +32,20 @@ def stored_grids() -> tuple[RateGrid, ...]:
     return tuple(RateGrid.from_dict(d) for d in json.loads(text)["grids"])
 
 
-class PathExplorer(App):
-    """Drag the lead (M10) and the step budgets: the path in the square of noise times and the knots of the sampler,
-    both integrands of the bound (M9) along its walk, NFE, and the bound in nats. In continuous time it stays put (M11);
-    what finite steps add moves (M12). All of it runs in the browser.
+class PathExplorer(Widget):
+    """Drag the lead (M10) and the step budgets: the path in the square of noise times and the knots
+    of the sampler, both integrands of the bound (M9) along its walk, NFE, and the bound in nats. In
+    continuous time it stays put (M11); what finite steps add moves (M12). All of it runs in the
+    browser.
 
-    The excess is that of the bound, which counts what the latents lose too; samples may be better than it says.
+    The excess is that of the bound, which counts what the latents lose too; samples may be better
+    than it says.
 
-    Arguments: `grid`, a `RateGrid` or a list of them (default: the stored ones of Binsaw, exact predictors); or `task`,
-    a Binsaw, whose stored grid is taken, else measured now with 1,024 sequences (minutes). `lead` in [0, 0.5],
-    `token_steps`, `latent_steps` in 1..128: where to start. They are traits, as are `which` (the index of the grid) and
-    `rate` ('tokens' or 'latents': what the square shows); all follow the browser at most once a second and can be set.
+    Arguments: `grid`, a `RateGrid` or a list of them (default: the stored ones of Binsaw, exact
+    predictors); or `task`, a Binsaw, whose stored grid is taken, else measured now with 1,024
+    sequences (minutes). `lead` in [0, 0.5], `token_steps`, `latent_steps` in 1..128: where to
+    start. They are traits, as are `which` (the index of the grid) and `rate` ('tokens' or
+    'latents': what the square shows); all follow the browser at most once a second and can be set.
     Raises ValueError for both `grid` and `task`, for another task, and for values out of range.
 
     >>> PathExplorer(lead=0.5, token_steps=2).cost().nfe
@@ -48,7 +53,6 @@ class PathExplorer(App):
     """
 
     _kind = "path-explorer"
-    _files = ("path_explorer.css", "path_grid.js", "path_charts.js", "path_square.js", "path_explorer.js")
     _state = ("lead", "token_steps", "latent_steps", "which", "rate")
 
     lead = T.Float(0.25, min=0.0, max=0.5).tag(sync=True)
@@ -57,7 +61,15 @@ class PathExplorer(App):
     which = T.Int(0, min=0).tag(sync=True)
     rate = T.Enum(["tokens", "latents"], "tokens").tag(sync=True)
 
-    def __init__(self, grid=None, task=None, *, lead: float = 0.25, token_steps: int = 4, latent_steps: int = 16):
+    def __init__(
+        self,
+        grid=None,
+        task: Binsaw | None = None,
+        *,
+        lead: float = 0.25,
+        token_steps: int = 4,
+        latent_steps: int = 16,
+    ):
         if grid is not None and task is not None:
             raise ValueError("give grid or task, not both")
         if task is not None:
@@ -66,8 +78,9 @@ class PathExplorer(App):
         self.grids = list(grid) if isinstance(grid, (list, tuple)) else []
         if not self.grids or not all(isinstance(g, RateGrid) for g in self.grids):
             raise ValueError(f"grid must be a RateGrid or a list of them, got {grid!r}")
-        checks.number("lead", lead, 0.0, 0.5)
-        checks.integer("token_steps", token_steps, 1, 128), checks.integer("latent_steps", latent_steps, 1, 128)
+        arguments.number("lead", lead, 0.0, 0.5)
+        arguments.integer("token_steps", token_steps, 1, 128)
+        arguments.integer("latent_steps", latent_steps, 1, 128)
         names = {g.title for g in self.grids}
         title = "What a path of noise times costs" + (f": {names.pop()}" if len(names) == 1 else "")
         arrays = {}
@@ -85,15 +98,16 @@ class PathExplorer(App):
         return proposal["value"]
 
     def cost(self, steps: bool = True) -> PathCost:
-        """What is shown, as numbers: the cost of the chosen path in the chosen steps, or (False) in continuous time."""
+        """What is shown, as numbers: the cost of the chosen path in the chosen steps, or (False) in
+        continuous time."""
         budgets = (self.token_steps, self.latent_steps) if steps else ()
         return self.grids[self.which].bound(Path(self.lead), *budgets)
 
     def still(self) -> bytes:
         """PNG of the same content: square, integrands, numbers, excess against lead."""
-        from .path_still import picture
+        from ..plots.path_cost import path_cost_png
 
-        return picture(self.grids[self.which], self.lead, self.token_steps, self.latent_steps, self.rate)
+        return path_cost_png(self.grids[self.which], self.lead, self.token_steps, self.latent_steps, self.rate)
 
 
 def _about(grid: RateGrid) -> dict:
@@ -102,15 +116,15 @@ def _about(grid: RateGrid) -> dict:
     return {k: whole[k] for k in ("title", "log_snr", "prior", "entropy", "encoder", "bound_se", "excess_se")}
 
 
-def _grid_of(task) -> RateGrid:
+def _grid_of(task: Binsaw) -> RateGrid:
     """The stored grid of a Binsaw, or a fresh one."""
     if not isinstance(task, Binsaw):
         raise ValueError(f"task must be a Binsaw, got {task!r}; for others give grid=rate_grid(model, x)")
     for grid in stored_grids():
         if grid.data == task.spec():
             return grid
+    from ..evaluation.measure_rate_grid import rate_grid
     from ..model import LatentDiffusion
-    from ..rategrid import rate_grid
 
     grid = rate_grid(LatentDiffusion.exact(task, "shift"), task.sample(1024, seed=1), progress=True)
     return replace(grid, title=f"Binsaw, {task.length} bits")

@@ -1,26 +1,34 @@
-"""The scrubber: drag, play or key through the denoising of one run, or of several at equal network calls."""
+"""The scrubber: drag, play or key through the denoising of one run, or of several at equal network
+calls."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 import traitlets as T
 
-from ..trace import Trace
-from .app import App
+from ..diffusion.trace import Trace
+from ..model import LatentDiffusion
+from ..tasks import MixtureTask
+from .base import Widget
 from .scrubber_data import collect
 
 __all__ = ["Scrubber"]
 
 
-class Scrubber(App):
-    """Scrub through denoising: tokens, all samples, latents and noise times of one `Trace`, or of two to four in step
-    by NFE. The whole run lives in the browser; moving in time never asks the kernel.
+class Scrubber(Widget):
+    """Scrub through denoising: tokens, all samples, latents and noise times of one `Trace`, or of
+    two to four in step by NFE. The whole run lives in the browser; moving in time never asks the
+    kernel.
 
-    Arguments: `traces`, a Trace or a list of up to four with as many sequences each. With `model` (or a list, one for
-    each trace) and `data` [N, L] token ids, or a `task` that makes them, the latent plane shows encoded data behind,
-    coloured by `hue`: N numbers in [0, 1) (cyclic) or N group names; and a ring where the encoder would put the
-    finished sequence. `cloud` [N, m, d] gives encoded data directly. `order` [n], or one for each trace, sorts the
-    rows of the picture of all samples. `samples`: how many sequences of a trace to take along. `names`: headings.
+    Arguments: `traces`, a Trace or a list of up to four with as many sequences each. With `model`
+    (or a list, one for each trace) and `data` [N, L] token ids, or a `task` that makes them, the
+    latent plane shows encoded data behind, coloured by `hue`: N numbers in [0, 1) (cyclic) or N
+    group names; and a ring where the encoder would put the finished sequence. `cloud` [N, m, d]
+    gives encoded data directly. `order` [n], or one for each trace, sorts the rows of the picture
+    of all samples. `samples`: how many sequences of a trace to take along. `names`: headings.
 
     Traits: `step` and `sample`, which follow the browser at most once a second and can be set.
     Raises ValueError for no trace, more than four, or arguments whose sizes disagree.
@@ -32,7 +40,6 @@ class Scrubber(App):
     """
 
     _kind = "scrubber"
-    _files = ("scrubber.css", "scrubber_png.js", "scrubber_views.js", "scrubber_run.js", "scrubber.js")
     _state = ("step", "sample")
 
     step = T.Int(0).tag(sync=True)
@@ -42,9 +49,9 @@ class Scrubber(App):
         self,
         traces,
         *,
-        model=None,
-        task=None,
-        data=None,
+        model: LatentDiffusion | Sequence[LatentDiffusion | None] | None = None,
+        task: MixtureTask | None = None,
+        data: np.ndarray | torch.Tensor | None = None,
         hue=None,
         order=None,
         cloud=None,
@@ -69,14 +76,16 @@ class Scrubber(App):
         return int(np.clip(proposal["value"], 0, self._last_sample))
 
     def frame(self, step: int | None = None, sample: int | None = None):
-        """The Matplotlib figure of one step (default: where the scrubber stands, or half way if at the start)."""
+        """The Matplotlib figure of one step (default: where the scrubber stands, or half way if at
+        the start)."""
         from .. import plots
 
         step = self._telling_step() if step is None else step
         return plots.frame(self.traces, step, self.sample if sample is None else sample, **self._frame)
 
     def _telling_step(self) -> int:
-        """A step that shows something: where the scrubber stands, else when about half the tokens are there."""
+        """A step that shows something: where the scrubber stands, else when about half the tokens
+        are there."""
         if self.step:
             return self.step
         when = np.sort(self.traces[0].reveal_step, axis=None)

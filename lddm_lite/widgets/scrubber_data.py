@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+
+from ..diffusion.trace import Trace
+from ..model import LatentDiffusion
 from ..plots import plane
-from ..trace import Trace
+from ..tasks import MixtureTask
 
 __all__ = ["collect", "hidden"]
 
@@ -13,9 +18,19 @@ CLOUD = 800  # sequences of a task that are encoded as the backdrop of the laten
 PROB = 65535  # probabilities travel as 16-bit integers
 
 
-def collect(traces, model, task, data, hue, order, cloud, names, samples) -> tuple[dict, dict, dict]:
-    """(head, arrays) for `payload.pack`, and options for `plots.frame`, from the arguments of `Scrubber`; ValueError
-    names the argument at fault."""
+def collect(
+    traces,
+    model: LatentDiffusion | Sequence[LatentDiffusion | None] | None,
+    task: MixtureTask | None,
+    data: np.ndarray | torch.Tensor | None,
+    hue,
+    order,
+    cloud,
+    names,
+    samples: int,
+) -> tuple[dict, dict, dict]:
+    """(head, arrays) for `payload.pack`, and options for `plots.frame`, from the arguments of
+    `Scrubber`; ValueError names the argument at fault."""
     if not 1 <= len(traces) <= 4:
         raise ValueError(f"traces must be one to four Trace objects, got {len(traces)}")
     for t in traces:
@@ -46,12 +61,13 @@ def collect(traces, model, task, data, hue, order, cloud, names, samples) -> tup
     return head, arrays, still | {"names": [r["name"] for r in head["runs"]]}
 
 
-def hidden(task, x):
-    """The hidden mode of each sequence: Binsaw's shift in [0, 1), cyclic; for other tasks names of topics or modes."""
-    if hasattr(task, "find_shift"):
+def hidden(task: MixtureTask, x):
+    """The hidden mode of each sequence: Binsaw's shift in [0, 1), cyclic; for other tasks names of
+    topics or modes."""
+    if hasattr(task, "find_shift") and hasattr(task, "period"):
         return (task.find_shift(x) / task.period).numpy() % 1
     best = task.posterior(x).argmax(-1)
-    if hasattr(task, "topic_of"):
+    if hasattr(task, "topic_of") and hasattr(task, "topics"):
         return [task.topics[int(i)] for i in task.topic_of[best]]
     return [f"mode {int(i)}" for i in task.mode_of[best]]
 
@@ -65,8 +81,9 @@ def _each(name, value, count) -> list:
     return [value] * count
 
 
-def _hues(hue, data, clouds):
-    """(values [N] or None, group names or None): numbers stay, names become group numbers, the most frequent first."""
+def _hues(hue, data: np.ndarray | torch.Tensor | None, clouds):
+    """(values [N] or None, group names or None): numbers stay, names become group numbers, the most
+    frequent first."""
     if hue is None:
         return None, None
     hue = np.asarray(hue)
@@ -80,7 +97,7 @@ def _hues(hue, data, clouds):
     return rank[index], [str(v) for v in found[np.argsort(-count, kind="stable")]]
 
 
-def _orders(order, traces, task) -> list[np.ndarray]:
+def _orders(order, traces, task: MixtureTask | None) -> list[np.ndarray]:
     n = len(traces[0])
     many = isinstance(order, (list, tuple)) and len(order) == len(traces)
     given = list(order) if many else [order] * len(traces)
@@ -93,7 +110,8 @@ def _orders(order, traces, task) -> list[np.ndarray]:
 
 
 def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
-    """Head and token arrays of one trace. Only the words that occur travel; ids are renumbered among them."""
+    """Head and token arrays of one trace. Only the words that occur travel; ids are renumbered
+    among them."""
     alternatives = t.tokens[..., None] if t.alternatives is None else t.alternatives
     likely = t.confidence[..., None] if t.alternative_probs is None else t.alternative_probs
     bits = len(t.labels) == 2 and all(len(v) == 1 for v in t.labels)
@@ -103,7 +121,7 @@ def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
     index = index.reshape(-1)
     labels = ["[MASK]" if v == t.mask_id else str(t.labels[v]) for v in used]
     size = t.tokens[:n].size
-    pad = np.flatnonzero(used == t.pad_id) if t.pad_id is not None else []
+    pad: list[int] = [] if t.pad_id is None else np.flatnonzero(used == t.pad_id).tolist()
     run = {
         "name": name or f"{t.model or 'model'}, NFE {t.nfe}",
         "nfe": t.nfe,
@@ -111,7 +129,7 @@ def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
         "latent": t.latent_kind,
         "bits": bits,
         "labels": labels,
-        "pad": int(pad[0]) if len(pad) else -1,
+        "pad": pad[0] if pad else -1,
         "seed": t.seed,
     }
     arrays = {
@@ -122,14 +140,14 @@ def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
         "altp": np.round(np.clip(likely[:n], 0, 1) * PROB).astype(int),
         "order": np.argsort(order, kind="stable"),
     }
-    if t.latent_kind == "discrete":
+    if t.latents is not None and t.latent_kind == "discrete":
         run["codeMask"] = int(t.meta.get("code_mask", t.latents.max()))
     return run, arrays
 
 
-def _latents(t: Trace, n: int, model, cloud, values) -> dict:
+def _latents(t: Trace, n: int, model: LatentDiffusion | None, cloud, values) -> dict:
     """Arrays of the latent views of one trace."""
-    if t.latent_kind == "none":
+    if t.latents is None:
         return {}
     goal = None if model is None else _encode(model, t.tokens[:n])
     if t.latent_kind == "discrete":
@@ -149,8 +167,6 @@ def _latents(t: Trace, n: int, model, cloud, values) -> dict:
     return out
 
 
-def _encode(model, tokens) -> np.ndarray:
-    import torch
-
+def _encode(model: LatentDiffusion, tokens) -> np.ndarray:
     with torch.no_grad():
         return model.encode(torch.as_tensor(np.asarray(tokens)).long().to(model.device)).cpu().numpy()

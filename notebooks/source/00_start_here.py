@@ -29,7 +29,7 @@ import math
 import torch
 
 import lddm_lite as ld
-from lddm_lite.budgets import split
+from lddm_lite.diffusion.nfe_budget import split
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
@@ -38,7 +38,7 @@ torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # ## Is everything here?
 
 # %%
-from lddm_lite import doctor
+from lddm_lite.cli import doctor
 
 checks = doctor.report()
 for check in checks:
@@ -145,11 +145,11 @@ for ax, steps in zip(axes, (1, 2, 4, 32)):
 
 # %%
 mdlm = ld.LatentDiffusion.preset("mdlm", task, seed=0)
-mdlm_history = ld.fit(mdlm, task, steps=ld.budget(1000), seed=0)
+mdlm_history = ld.fit(mdlm, task, steps=ld.course.shrunk(1000), seed=0)
 
 # %%
 coseq = ld.LatentDiffusion.preset("co-seq", task, dim=2, seed=0)
-coseq_history = ld.fit(coseq, task, steps=ld.budget(1500), few_step1=0.9, seed=0)
+coseq_history = ld.fit(coseq, task, steps=ld.course.shrunk(1500), few_step1=0.9, seed=0)
 
 # %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", sharey=True)
@@ -180,14 +180,14 @@ print("H     ", task.entropy())
 
 # %%
 steps = (1, 2, 4, 8, 16, 32)
-# the exact limit, the baseline, and co-seq with two sizes of latent budget
-rows = ld.evaluate.exact_limit(task, steps, n=ld.budget(1024))
-rows += ld.evaluate.frontier(mdlm, task, steps, n=ld.budget(1024))
-rows += ld.evaluate.frontier(coseq, task, (1, 2, 4, 8), latent_steps=16, n=ld.budget(1024))
-fewer = ld.evaluate.frontier(coseq, task, (1, 2, 4), latent_steps=4, n=ld.budget(1024))
+# the exact limit, the baseline, and co-seq with two numbers of latent steps
+rows = ld.evaluation.exact_limit(task, steps, n=ld.course.shrunk(1024))
+rows += ld.evaluation.frontier(mdlm, task, steps, n=ld.course.shrunk(1024))
+rows += ld.evaluation.frontier(coseq, task, (1, 2, 4, 8), latent_steps=16, n=ld.course.shrunk(1024))
+fewer = ld.evaluation.frontier(coseq, task, (1, 2, 4), latent_steps=4, n=ld.course.shrunk(1024))
 rows += [dict(r, system="co-seq, 4 latent steps") for r in fewer]
 narrow = [{k: v for k, v in r.items() if k not in ("coherent", "swd", "seconds")} for r in rows]
-print(ld.evaluate.as_text(narrow))
+print(ld.evaluation.as_text(narrow))
 
 # %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained", sharey=True)

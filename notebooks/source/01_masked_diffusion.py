@@ -117,7 +117,7 @@ right.set(ylabel="noise time t", yticks=[0, 4, 8, 12, 16], yticklabels=["1", "¾
 
 # %%
 g = torch.Generator().manual_seed(0)
-n = ld.budget(8000, 2000)
+n = ld.course.shrunk(8000, 2000)
 for x0 in task.sample(3, seed=5):
     x0 = x0.expand(n, -1)
     t = 1 - (torch.rand(1, generator=g) + torch.arange(n) / n) % 1  # n times in (0, 1], evenly spread
@@ -211,7 +211,7 @@ def sample(predict, n, length, steps, g):
 # %%
 torch.manual_seed(0)
 net = Net()
-steps = ld.budget(500)
+steps = ld.course.shrunk(500)
 losses = list(tqdm(train(net, task.sample, steps, torch.Generator().manual_seed(0)), total=steps, leave=False))
 net.eval()
 print(f"{sum(p.numel() for p in net.parameters()):,} weights")
@@ -269,7 +269,7 @@ print("masks and losses agree on 512 sequences, with the network's predictions a
 # predictions at the positions `where`, and has latent arguments that stay empty here. (Latents are the subject of the next notebooks.)
 
 # %%
-from lddm_lite.denoiser import Prediction
+from lddm_lite.diffusion.prediction import Prediction
 
 
 class Ours(nn.Module):
@@ -351,10 +351,10 @@ for steps in tqdm((1, 2, 4), leave=False):
 
 # %%
 mdlm = ld.LatentDiffusion.preset("mdlm", task, seed=0)
-history = ld.fit(mdlm, task, steps=ld.budget(500), seed=0)
+history = ld.fit(mdlm, task, steps=ld.course.shrunk(500), seed=0)
 
 # %%
-held_out = task.sample(ld.budget(4096, 1024), seed=123)
+held_out = task.sample(ld.course.shrunk(4096, 1024), seed=123)
 models = (best, scratch, mdlm)
 bounds = {m.name: m.nelbo(held_out, draws=4, seed=0).total for m in tqdm(models, leave=False)}
 for name, bound in bounds.items():
@@ -378,10 +378,10 @@ print(f"{'entropy':<12}       {task.entropy()} nats")
 
 # %%
 steps = (1, 2, 4, 8, 16, 32)
-rows = ld.evaluate.exact_limit(task, steps, n=ld.budget(4096, 512))
+rows = ld.evaluation.exact_limit(task, steps, n=ld.course.shrunk(4096, 512))
 for model in (mdlm, scratch):
-    rows += ld.evaluate.frontier(model, task, steps, n=ld.budget(1024, 256), progress=True)
-print(ld.evaluate.as_text([{k: r[k] for k in ("system", "nfe", "excess", "excess_se")} for r in rows]))
+    rows += ld.evaluation.frontier(model, task, steps, n=ld.course.shrunk(1024, 256), progress=True)
+print(ld.evaluation.as_text([{k: r[k] for k in ("system", "nfe", "excess", "excess_se")} for r in rows]))
 
 # %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained", width_ratios=[3, 2])
@@ -405,7 +405,7 @@ ld.plots.bits(bits, order=task.find_shift(bits), ax=right, title="exact predicto
 
 # %%
 budgets = (1, 2, 4, 16, 64, 256)
-runs = {T: best_news.sample(ld.budget(256), token_steps=T, seed=0) for T in tqdm(budgets, leave=False)}
+runs = {T: best_news.sample(ld.course.shrunk(256), token_steps=T, seed=0) for T in tqdm(budgets, leave=False)}
 coherent = {}
 for T, run in runs.items():
     ok = news.coherent(run.tokens)
@@ -483,7 +483,7 @@ for T in (1, 2, 3, 4, 8, 32):
 # total correlation that the steps ignore** (M12).
 
 # %% tags=["figure"]
-x0 = task.sample(ld.budget(8192, 512), seed=1)
+x0 = task.sample(ld.course.shrunk(8192, 512), seed=1)
 parts = [ld.along_path(best, x, points=17, draws=3, seed=k) for k, x in enumerate(tqdm(x0.chunk(4), leave=False))]
 curve = [{"t": same[0]["t"], "tokens": sum(r["tokens"] for r in same) / len(same)} for same in zip(*parts)]
 
@@ -709,15 +709,15 @@ for order in (torch.arange(32).tolist(), torch.randperm(32, generator=torch.Gene
 # %% [markdown]
 # **6. Experiment.** `model.sample(..., order=...)` knows three orders: `"ancestral"` (M2), `"even"` (exercise 3), and `"confidence"`, which reveals
 # what the model is surest of. *Predict first:* which is the most coherent on toy newswire at 16 steps, and which has the *lowest* token entropy?
-# Then measure `ld.metrics.unigram_entropy(tokens, news.vocab)` of 256 samples of `best_news` each, seed 0, and compare with that of `news.sample(256)`.
+# Then measure `ld.evaluation.unigram_entropy(tokens, news.vocab)` of 256 samples of `best_news` each, seed 0, and compare with that of `news.sample(256)`.
 
 # %% tags=["exercise"]
 answer = ...  # [token entropy for "ancestral", for "even", for "confidence"], nats
 
 # %% tags=["solution"]
 drawn = {o: best_news.sample(256, token_steps=16, seed=0, order=o).tokens for o in ("ancestral", "even", "confidence")}
-answer = [ld.metrics.unigram_entropy(torch.tensor(x), news.vocab) for x in drawn.values()]
-print(f"{'data':<11} token entropy {ld.metrics.unigram_entropy(news.sample(256), news.vocab):.2f}")
+answer = [ld.evaluation.unigram_entropy(torch.tensor(x), news.vocab) for x in drawn.values()]
+print(f"{'data':<11} token entropy {ld.evaluation.unigram_entropy(news.sample(256), news.vocab):.2f}")
 for (order, x), h in zip(drawn.items(), answer):
     score = news.score(x)
     print(
@@ -734,7 +734,7 @@ for (order, x), h in zip(drawn.items(), answer):
 # %% tags=["check"]
 orders = ("ancestral", "even", "confidence")
 again = [best_news.sample(256, token_steps=16, seed=0, order=o).tokens for o in orders]
-want = [ld.metrics.unigram_entropy(torch.tensor(x), news.vocab) for x in again]
+want = [ld.evaluation.unigram_entropy(torch.tensor(x), news.vocab) for x in again]
 ld.selfcheck(
     6, answer, want, tol=1e-3, unit="nats",
     mistakes={

@@ -56,7 +56,7 @@ def same(what, left, right, tol=1e-9):
 
 def near(what, draws, truth):
     """The same for a Monte Carlo mean: it may be off by 4 standard errors, as one seed in 16,000 is."""
-    mean = draws if isinstance(draws, ld.estimate.Estimate) else ld.estimate.Estimate.of(draws)
+    mean = draws if isinstance(draws, ld.Estimate) else ld.Estimate.of(draws)
     print(f"{what:<58} {mean.value:10.4f} = {float(truth):10.4f}   (s.e. {mean.stderr:.4f})")
     assert abs(mean.value - float(truth)) <= 4 * mean.stderr, f"{what}: {mean} and {float(truth)}"
 
@@ -222,7 +222,7 @@ for order in ((0, 1, 2, 3, 4), (4, 2, 0, 1, 3)):
 T = 4096
 same(f"T={T}: sum of (M4) tends to the integral", m4_sum(T), integral, tol=1e-3)
 plain = ld.LatentDiffusion.exact(task)
-data = task.sample(ld.budget(32_768, 2048), seed=1)
+data = task.sample(ld.course.shrunk(32_768, 2048), seed=1)
 near("(M3) the library's estimate", plain.nelbo(data, draws=4).total, -task.log_prob(data).mean())
 
 # %% tags=["figure"]
@@ -440,7 +440,7 @@ assert gaussian_cost(8) > area
 
 # %% tags=["setup"]
 exact = ld.LatentDiffusion.exact(task, Nearest())  # Bayes-optimal predictions from both channels
-exact.latents = exact.denoiser.channel = channel
+exact.latent_channel = exact.denoiser.channel = channel
 
 # %%
 gen = torch.Generator().manual_seed(2)
@@ -450,12 +450,12 @@ z_0 = exact.encode(x_0).double()
 x_t, z_t = torch.tensor([[M, 1, M, M, 1]]), channel.corrupt(z_0, at(t_z), gen)
 seen = exact.predict(x_t, z_t, at(t_z), x_t == M)  # log p of the masked tokens [3, V], z_hat [1, 1, 1]
 cost = (
-    exact.tokens.step_cost(x_0, x_t, seen.tokens, at(t_x), at(s_x)),
+    exact.token_channel.step_cost(x_0, x_t, seen.tokens, at(t_x), at(s_x)),
     channel.step_cost(z_0, z_t, seen.latents, at(t_z), at(s_z)),
 )
 
 # draws from q(x_s | x_t, x_0): which of the three masked positions are revealed, [n, 3]
-reveal = exact.tokens.to_reveal(x_t.expand(n, -1), t_x, s_x, gen)[:, x_t[0] == M]
+reveal = exact.token_channel.to_reveal(x_t.expand(n, -1), t_x, s_x, gen)[:, x_t[0] == M]
 right = seen.tokens.gather(1, x_0[x_t == M][:, None])[:, 0]  # the model's log p of the true tokens
 token_part = -(reveal * right).sum(1)  # log q - log p: the chance of revealing cancels
 (m_q, v), (m_p, _) = (channel.posterior(z_t, target, at(t_z), at(s_z)) for target in (z_0, seen.latents))
@@ -524,12 +524,12 @@ def rates(t_x, t_z):
 
 
 # %%
-path, n = ld.Path(0.25), ld.budget(16_384, 2048)
+path, n = ld.Path(0.25), ld.course.shrunk(16_384, 2048)
 rows = ld.along_path(exact, task.sample(n, seed=3), path, points=5, draws=4, seed=0)  # the library: Monte Carlo
 for row in rows[1:4]:
     t = row["t"]
     for k, (name, t_x, t_z) in enumerate((("tokens", t, max(0, t - path.gap)), ("latents", min(1, t + path.gap), t))):
-        found = ld.estimate.Estimate(row[name], row[f"{name}_se"])
+        found = ld.Estimate(row[name], row[f"{name}_se"])
         near(f"rate of {name} at t_x={t_x:.2f}, t_z={t_z:.2f}", found, rates(t_x, t_z)[k])
 
 
@@ -774,7 +774,7 @@ def excess_by_draws(path, token_steps, latent_steps, n, seed=0):
     """E log q(y_s | y_t) / p(y_s | y_t), summed over the steps, one value per draw: [n]."""
     g, total = torch.Generator().manual_seed(seed), torch.zeros(n, dtype=F64)
     for a, b in itertools.pairwise(path.knots(token_steps, latent_steps)):
-        pick = ld.channels.draw_categorical(p.log().expand(n, -1), g)
+        pick = ld._common.randomness.draw_categorical(p.log().expand(n, -1), g)
         level = torch.rand(n, L, generator=g, dtype=F64)  # a position is masked when its level is below t_x
         x_t, was = x[pick].masked_fill(level < a.t_x, M), level < b.t_x
         now = (level < a.t_x) & ~was  # revealed by this step
@@ -807,7 +807,7 @@ def excess_of(path, token_steps, latent_steps):
 
 # %%
 for lead in tqdm((0.0, 0.25, 0.5), leave=False):
-    draws = excess_by_draws(ld.Path(lead), 2, 4, n=ld.budget(40_000, 4000))
+    draws = excess_by_draws(ld.Path(lead), 2, 4, n=ld.course.shrunk(40_000, 4000))
     steps = excess_of(ld.Path(lead), 2, 4)
     assert (steps > -1e-5).all()  # each step loses, or at best nothing
     near(f"(M12) lead {lead}: 2 token + 4 latent steps", draws, steps.sum())
@@ -833,10 +833,10 @@ def split_excess(lead, token_steps, latent_steps, order=4):
     return total + step_costs(ld.Path(lead), token_steps, latent_steps).sum(0)
 
 
-budgets = (1, 2, 4, 8)
-lost = {v: np.array([split_excess(v, k, 16) for k in budgets]) for v in tqdm((0.0, 0.25, 0.5), leave=False)}
-alone = [m4_sum(k) - H for k in budgets]
-print("token steps               " + "".join(f"{k:9d}" for k in budgets))
+counts = (1, 2, 4, 8)
+lost = {v: np.array([split_excess(v, k, 16) for k in counts]) for v in tqdm((0.0, 0.25, 0.5), leave=False)}
+alone = [m4_sum(k) - H for k in counts]
+print("token steps               " + "".join(f"{k:9d}" for k in counts))
 print("no latent: tokens' excess " + "".join(f"{v:9.4f}" for v in alone))
 for lead, values_ in lost.items():
     print(f"lead {lead:4.2f}: tokens' excess " + "".join(f"{v:9.4f}" for v in values_[:, 0]))
@@ -850,12 +850,12 @@ assert lost[0.5][0, 0] < alone[0] / 5 and lost[0.5][1, 0] < lost[0.25][1, 0] + 1
 with ld.plots.look():
     fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.5), layout="constrained")
     left, right = (ld.plots.style.axes(ax, None) for ax in (left, right))
-    left.plot(budgets, alone, "s--", color="#222222", lw=1.8, label="no latent")
+    left.plot(counts, alone, "s--", color="#222222", lw=1.8, label="no latent")
     for k, (lead, values_) in enumerate(lost.items()):
         style = dict(color=INK[k + 2], marker="ovD"[k], lw=1.8, label=f"lead {lead:g}, 16 latent steps")
-        left.plot(budgets, values_[:, 0], **style)
+        left.plot(counts, values_[:, 0], **style)
     left.set_xscale("log", base=2)
-    left.set_xticks(budgets, budgets)
+    left.set_xticks(counts, counts)
     left.set(xlabel="token steps", ylabel="tokens' part of the excess (nats)", ylim=(0, None))
     left.legend()
     some = np.linspace(0, 0.5, 11)
@@ -960,7 +960,7 @@ assert all(0.4 < b / a < 0.6 for a, b in itertools.pairwise(melting))
 # > **Predict, then run.** Which of the three columns of the bound does the samples' column follow?
 
 # %%
-table_rows, n = [], ld.budget(1024, 128)
+table_rows, n = [], ld.course.shrunk(1024, 128)
 bar = tqdm(total=8, leave=False)
 for grid, token_steps in ((explorer.grids[1], 2), (explorer.grids[0], 8)):
     saw = ld.tasks.make(**grid.data)
@@ -975,7 +975,7 @@ for grid, token_steps in ((explorer.grids[1], 2), (explorer.grids[0], 8)):
             cost = grid.bound(ld.Path(lead), token_steps, 16)
             name = f"lead {lead:.2f}, 16 latent steps"
             numbers = f"{cost.excess_tokens:7.2f} {cost.excess_latents:8.2f} {cost.excess:7.2f}"
-        nll = ld.estimate.Estimate.of(-saw.log_prob(trace.tokens))
+        nll = ld.Estimate.of(-saw.log_prob(trace.tokens))
         excess, error = nll.value - grid.entropy.value, math.hypot(nll.stderr, grid.entropy.stderr)
         print(f"{name:42} {numbers:>24} {excess:10.2f} ± {error:.2f}")
         table_rows.append((saw.length, lead, excess))

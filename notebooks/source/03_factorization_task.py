@@ -35,8 +35,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 import lddm_lite as ld
-from lddm_lite.budgets import split
 from lddm_lite.config import SYSTEMS
+from lddm_lite.diffusion.nfe_budget import split
 from lddm_lite.tasks import MixtureTask
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
@@ -45,7 +45,7 @@ torch.set_num_threads(1)  # small tensors: one thread is the fastest
 task = ld.tasks.Binsaw(length=24)  # 24 bits that share one hidden shift; everything about it is known exactly
 SEEDS = (0, 1, 2)
 TOTALS = (1, 2, 4, 8, 16)  # network calls
-N = ld.budget(1024, 64)  # samples in a measurement
+N = ld.course.shrunk(1024, 64)  # samples in a measurement
 
 # %% [markdown]
 # ## 1. The task, and what one step loses
@@ -57,8 +57,8 @@ N = ld.budget(1024, 64)  # samples in a measurement
 # %%
 H = task.entropy()
 print(f"entropy H {H} nats, total correlation {task.length * math.log(2) - H.value:.3f} nats\n")
-limit = ld.evaluate.exact_limit(task, TOTALS, n=4 * N)
-print(ld.evaluate.as_text(limit))
+limit = ld.evaluation.exact_limit(task, TOTALS, n=4 * N)
+print(ld.evaluation.as_text(limit))
 
 # %% [markdown]
 # *Excess* is the yardstick for samples; at one step it is not the total correlation but the divergence taken the other way round (notebook 00,
@@ -138,7 +138,7 @@ def train_all(seeds, systems=tuple(SYSTEMS), progress=True):
     for system, seed in tqdm([(s, k) for k in seeds for s in systems], desc="trainings", disable=not progress):
         model = build(system, seed)
         recipe = dict(stage1=0.5, few_step1=0.9, few_step2=AT_ONCE.get(system, 0.1), late_codes=True)
-        steps = ld.budget(STEPS.get(system, 1000), 12)
+        steps = ld.course.shrunk(STEPS.get(system, 1000), 12)
         histories[system, seed] = ld.fit(model, task, steps=steps, seed=seed, progress=progress, **recipe)
         models[system, seed] = model
 
@@ -222,7 +222,7 @@ print(f"\nH = {H}; a single bound is uncertain by ± {noise:.2f} or less (draws 
 # %% tags=["setup"]
 def measure(model, nfe, seed=0, n=N, **how):
     """Scores of samples for `nfe` calls in all; `how` goes to `split`."""
-    row, run, _ = ld.evaluate.run(model, n, *split(model, nfe, **how), seed)
+    row, run, _ = ld.evaluation.timed_sample(model, n, *split(model, nfe, **how), seed)
     assert row["nfe"] == nfe
     return row | task.score(run.tokens, seed=seed)
 
@@ -363,7 +363,7 @@ print(f"\nexact factorised limit at 8 calls: {best8['excess']:.2f} ± {best8['ex
 from lddm_lite.widgets.path_explorer import stored_grids
 
 grid, wide = stored_grids()[1], ld.tasks.Binsaw()
-plain, x_wide = ld.LatentDiffusion.exact(wide), wide.sample(ld.budget(512, 64), seed=5)
+plain, x_wide = ld.LatentDiffusion.exact(wide), wide.sample(ld.course.shrunk(512, 64), seed=5)
 truth = -wide.log_prob(x_wide).mean()  # on the same sequences, so that their own scatter cancels
 lost = {"no latent": [], "joint": [], "sequential": []}
 calls = (2, 4, 8, 16, 32)
@@ -391,9 +391,9 @@ shipped = {name: ld.load(f"binsaw-{name}") for name in SYSTEMS}
 large_rows = []
 for name, model in tqdm(shipped.items(), leave=False):
     for nfe in tqdm(TOTALS, desc=name, leave=False):
-        row, run, _ = ld.evaluate.run(model, ld.budget(256, 32), *split(model, nfe), 0)
+        row, run, _ = ld.evaluation.timed_sample(model, ld.course.shrunk(256, 32), *split(model, nfe), 0)
         large_rows.append(row | wide.score(run.tokens))
-large_rows += ld.evaluate.exact_limit(wide, TOTALS, n=ld.budget(256, 32))
+large_rows += ld.evaluation.exact_limit(wide, TOTALS, n=ld.course.shrunk(256, 32))
 
 # %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9), layout="constrained")
@@ -544,14 +544,14 @@ answer = [6, 20, 8, 8, 6]
 # then the tokens twice alone.
 
 # %% tags=["check"]
-budgets_of = ((0.5, 6, 0), (0.5, 4, 16), (0.0, 8, 8), (0.0, 4, 8), (1 / 3, 4, 4))
-want = [ld.Path(lead).nfe(t_x, t_z) for lead, t_x, t_z in budgets_of]
+cases = ((0.5, 6, 0), (0.5, 4, 16), (0.0, 8, 8), (0.0, 4, 8), (1 / 3, 4, 4))
+want = [ld.Path(lead).nfe(t_x, t_z) for lead, t_x, t_z in cases]
 ld.selfcheck(
     "1",
     answer,
     want,
     mistakes={
-        "a call can move both channels": [a + b for _, a, b in budgets_of],
+        "a call can move both channels": [a + b for _, a, b in cases],
         "(e): some of its calls move both channels": [*want[:4], 8],
         "(e): the latents are ahead, so that not all calls are shared": [*want[:4], 4],
     },

@@ -35,15 +35,16 @@ from torch import nn
 from tqdm.auto import tqdm
 
 import lddm_lite as ld
-from lddm_lite.denoiser import Prediction
-from lddm_lite.encoders import ContinuousEncoder, DiscreteEncoder
-from lddm_lite.latentmap import LatentMap
+from lddm_lite.diffusion.prediction import Prediction
+from lddm_lite.networks.codebook import DiscreteEncoder
+from lddm_lite.networks.encoders import ContinuousEncoder
+from lddm_lite.plots.latent_map import LatentMap
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
 
 task = ld.tasks.Binsaw(length=32)  # 32 bits that share one hidden shift; everything about it is known exactly
-N = ld.budget(1024, 256)  # sequences in a measurement
+N = ld.course.shrunk(1024, 256)  # sequences in a measurement
 
 # %% [markdown]
 # ## 1. What *informative* means, in four numbers
@@ -167,8 +168,8 @@ def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, n
     """Train, and return rows {step, tokens, norm, spread, response}."""
     g, known = torch.Generator().manual_seed(seed), task.sample(512, seed=99)
     opt = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99))
-    tokens, latents, encoder = model.tokens, model.latents, model.encoder.train()
-    steps, rows = ld.budget(steps), []
+    tokens, latents, encoder = model.token_channel, model.latent_channel, model.encoder.train()
+    steps, rows = ld.course.shrunk(steps), []
     freeze_at = round(stage1 * steps)
 
     def times(n):  # evenly spread over (0, 1], one random offset
@@ -212,13 +213,13 @@ def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, n
 def gauges(model, x):
     """Of the sequences x: mean norm of a slot, spread across inputs, and z response (of the first 128)."""
     was = model.encoder.training
-    z, response = model.encoder.eval()(x), ld.metrics.z_response(model, x[:128])
+    z, response = model.encoder.eval()(x), ld.evaluation.z_response(model, x[:128])
     model.encoder.train(was)
     return {"norm": float(z.norm(dim=-1).mean()), "spread": float(z.std(0).mean()), "response": response}
 
 
 # %% [markdown]
-# The library measures the rest: `ld.evaluate.health` gives the spread, the z response, and the excess of one-step samples given `own`
+# The library measures the rest: `ld.evaluation.health` gives the spread, the z response, and the excess of one-step samples given `own`
 # latents (which the model drew itself), the `encoder`'s (of fresh data) and latents `zeroed`. We collect one line per model.
 
 # %% tags=["setup"]
@@ -227,7 +228,7 @@ table = []
 
 def measure(name, model, quiet=False):
     """A line of the table: the gauges of one model."""
-    h = ld.evaluate.health(model, task, n=N)
+    h = ld.evaluation.health(model, task, n=N)
     row = {"fix": name, "norm": gauges(model, task.sample(512, seed=98))["norm"] if "codes" not in h else math.nan}
     row |= {"spread": h["spread"], "response": h["z_response"], "perplexity": h.get("perplexity", math.nan)}
     row |= {k: h["one_step"][k].value for k in ("own", "encoder", "zeroed")}
@@ -277,7 +278,7 @@ t = torch.linspace(0, 1, 200)
 for k, (name, r) in enumerate(
     (("norm at the start", growth["no cure"][0]), ("norm at the end", growth["no cure"][-1]))
 ):
-    lam = blown.latents.log_snr(t)
+    lam = blown.latent_channel.log_snr(t)
     axes[1].plot(t, lam + math.log(r["norm"] ** 2 / 8), color=ld.plots.GROUPS[k], lw=1.8, ls=["--", "-"][k], label=name)
 with ld.plots.look():
     axes[1].plot(t, lam, color="#444444", lw=1, ls=":", label=r"the schedule, as if $\|z_0\|=\sqrt{d}$")
@@ -299,7 +300,7 @@ with ld.plots.look():
 x = task.sample(N, seed=5)
 with torch.no_grad():
     for name, model in (("no cure", blown), ("unit norm", held)):
-        print(f"{name:<10} KL(q(z_1|x) || N(0,I)) = {model.latents.prior_kl(model.encode(x)).mean():.3f} nats")
+        print(f"{name:<10} KL(q(z_1|x) || N(0,I)) = {model.latent_channel.prior_kl(model.encode(x)).mean():.3f} nats")
 
 # %% [markdown]
 # ## 4. Collapse
@@ -352,13 +353,15 @@ fig, axes = plt.subplots(1, 2, figsize=(10.5, 3.4), layout="constrained")
 curves(axes[0], fall, "spread", "spread across inputs")
 axes[0].set_yscale("log")
 axes[0].axhline(math.exp(-3), color="#444444", lw=1, ls=":")
-axes[0].text(ld.budget(800), math.exp(-3) * 1.12, r"$\sigma_0$, noise floor", fontsize=9, color="#444444", ha="right")
+axes[0].text(
+    ld.course.shrunk(800), math.exp(-3) * 1.12, r"$\sigma_0$, noise floor", fontsize=9, color="#444444", ha="right"
+)
 axes[0].get_legend().remove()
 smooth = {k: [dict(r, tokens=np.mean([v["tokens"] for v in rows[max(0, i - 4) : i + 1]])) for i, r in enumerate(rows)]
           for k, rows in fall.items()}  # fmt: skip
 curves(axes[1], smooth, "tokens", "token loss, nats")
 axes[1].axhline(task.entropy().value, color="#444444", lw=1, ls=":")
-axes[1].text(ld.budget(800), task.entropy().value + 0.08, "entropy H", fontsize=9, color="#444444", ha="right");
+axes[1].text(ld.course.shrunk(800), task.entropy().value + 0.08, "entropy H", fontsize=9, color="#444444", ha="right");
 
 # %% [markdown]
 # **What to see.** Left (log scale, same lines as right): without centring, the spread falls below the smallest noise that the tokens ever see, $\sigma_0\approx
@@ -428,7 +431,7 @@ def stage_1(kind, seed=0, last=500):
     """The gauges along the first steps of a stage 1 of 1,000: rows {step, norm, spread, response}."""
     watched = Watched(transformer(kind, seed), last)
     try:
-        ld.fit(watched.model, watched, steps=ld.budget(1000), stage1=1.0, few_step1=0.0, seed=seed)
+        ld.fit(watched.model, watched, steps=ld.course.shrunk(1000), stage1=1.0, few_step1=0.0, seed=seed)
     except Enough:
         pass
     return watched.rows
@@ -504,7 +507,7 @@ floors = (-2.0, 0.0, 2.0, 4.0, 6.0, 9.0, 12.0)
 exact_floor = []
 for top in tqdm(floors, desc="exact, by noise floor", leave=False):
     model = ld.LatentDiffusion.exact(task, "shift")
-    model.latents = model.denoiser.channel = ld.GaussianChannel(top, -6.0)
+    model.latent_channel = model.denoiser.channel = ld.GaussianChannel(top, -6.0)
     bits = model.sample(2 * N, token_steps=1, latent_steps=16, seed=0).tokens
     exact_floor.append(task.score(bits)["excess"])
 
@@ -571,7 +574,7 @@ def fit_codes(codes, seed=0, late=False, reseed=True):
     model = build("di-seq", codes=codes, seed=seed)
     if not reseed:
         model.encoder.dead_share = 0.0
-    ld.fit(model, task, steps=ld.budget(800), late_codes=late, few_step1=0.0, seed=seed)
+    ld.fit(model, task, steps=ld.course.shrunk(800), late_codes=late, few_step1=0.0, seed=seed)
     return model.eval()
 
 
@@ -611,7 +614,7 @@ for codes in tqdm(sizes, desc="exact, by codebook size", leave=False):
     channel = ld.MaskedChannel(codes)
     config = ld.Config(task.length, task.vocab, system="exact", latent="discrete", codes=max(2, codes))
     model = ld.LatentDiffusion(config, ld.ExactDenoiser(task, part.unsqueeze(1), channel), None, task.labels)
-    model.latents = channel
+    model.latent_channel = channel
     exact_sizes.append(task.score(model.sample(2 * N, token_steps=1, latent_steps=1, seed=0).tokens)["excess"])
 
 by_size = [{"codes": k, **measure("", fit_codes(k, late=True), quiet=True)} for k in (2, 4, 16)]
@@ -724,9 +727,9 @@ ld.widgets.LatentExplorer(writer, sentences, hue=topics(sentences), map=news_map
 @torch.no_grad()
 def write(model, z, x_t, seed=0):
     """All masked tokens of x_t [n, L] in one step, given finished latents z."""
-    g, where = torch.Generator().manual_seed(seed), x_t == model.tokens.mask_id
+    g, where = torch.Generator().manual_seed(seed), x_t == model.token_channel.mask_id
     said = model.predict(x_t, z, torch.zeros(len(x_t)), where, need_latents=False)
-    return model.tokens.reverse_step(x_t, said.tokens, where, g)
+    return model.token_channel.reverse_step(x_t, said.tokens, where, g)
 
 
 @torch.no_grad()
@@ -735,12 +738,12 @@ def replaced(model, data, n, seed=0):
     x0 = data.sample(n, seed=seed)
     z = model.encode(x0)
     if z.is_floating_point():
-        z = model.latents.corrupt(z, torch.zeros(n), torch.Generator().manual_seed(seed))
+        z = model.latent_channel.corrupt(z, torch.zeros(n), torch.Generator().manual_seed(seed))
         zero = torch.zeros_like(z)
     else:
-        zero = torch.full_like(z, model.latents.mask_id)
+        zero = torch.full_like(z, model.latent_channel.mask_id)
     g = torch.Generator().manual_seed(seed + 1)
-    blank, half = (model.tokens.corrupt(x0, torch.full((n,), t), g) for t in (1.0, 0.5))
+    blank, half = (model.token_channel.corrupt(x0, torch.full((n,), t), g) for t in (1.0, 0.5))
     latents = {"encoder's": z, "shuffled": z.roll(1, 0), "zeroed": zero}
     out = {"data": x0}
     out |= {f"from nothing, z {k}": write(model, v, blank) for k, v in latents.items()}
@@ -791,7 +794,7 @@ for row in (0, 1):
 # The same as numbers, the cost of *real* sentences (M4) in one and in four token steps:
 
 # %%
-health = ld.textmetrics.latent_health(writer, news, token_steps=(1, 4), n=256, progress=False)
+health = ld.evaluation.latent_health(writer, news, token_steps=(1, 4), n=256, progress=False)
 for steps, found in health["token_steps"].items():
     costs = ", ".join(f"{k} {v}" for k, v in found["nll"].items())
     print(f"{steps} token step{'s' * (steps > 1)}, nats per token: {costs}")
@@ -950,7 +953,7 @@ if first is not ...:  # two slots: one uses two codes evenly, the other one code
 # %% [markdown]
 # **5 (code).** *The z response.* Write it for a model with continuous latents and bits $x_0$: the one-step token loss
 # $\sum_i-\log p(x_0^i\mid z)$ with all tokens masked, $z$ at the noise floor; then the same with $z$ rolled by one sequence; return the relative
-# rise of the mean. `model.encode`, `model.latents.corrupt`, `model.predict` and `model.tokens.rate` are all you need; see `write` above.
+# rise of the mean. `model.encode`, `model.latent_channel.corrupt`, `model.predict` and `model.token_channel.rate` are all you need; see `write` above.
 
 
 # %% tags=["exercise"]
@@ -962,18 +965,18 @@ def response(model, x0):
 @torch.no_grad()
 def response(model, x0):
     n = len(x0)
-    masked, now = torch.full_like(x0, model.tokens.mask_id), torch.zeros(n)
-    z = model.latents.corrupt(model.encode(x0), now, torch.Generator().manual_seed(0))
+    masked, now = torch.full_like(x0, model.token_channel.mask_id), torch.zeros(n)
+    z = model.latent_channel.corrupt(model.encode(x0), now, torch.Generator().manual_seed(0))
     loss = []
     for latent in (z, z.roll(1, 0)):
-        log_probs = model.predict(masked, latent, now, masked == model.tokens.mask_id, need_latents=False).tokens
-        loss.append(model.tokens.rate(x0, masked, log_probs, torch.ones(n)).mean())
+        log_probs = model.predict(masked, latent, now, masked == model.token_channel.mask_id, need_latents=False).tokens
+        loss.append(model.token_channel.rate(x0, masked, log_probs, torch.ones(n)).mean())
     return (loss[1] - loss[0]) / loss[0]
 
 
 # %% tags=["check"]
 trial = big.sample(256, seed=13)
-r = ld.metrics.z_response(bits_model, trial)
+r = ld.evaluation.z_response(bits_model, trial)
 ld.selfcheck(
     5,
     response(bits_model, trial),
@@ -987,7 +990,7 @@ ld.selfcheck(
 );
 
 # %% [markdown]
-# **6 (experiment).** *No stage 1.* Train `build(seed=0)` by `ld.fit(model, task, steps=ld.budget(800), stage1=0.0)`. Answer with the largest change of
+# **6 (experiment).** *No stage 1.* Train `build(seed=0)` by `ld.fit(model, task, steps=ld.course.shrunk(800), stage1=0.0)`. Answer with the largest change of
 # any weight in `model.encoder.body`. Then look at the spread and the z response (`measure`), and explain.
 
 # %% tags=["exercise"]
@@ -996,7 +999,7 @@ answer = ...
 # %% tags=["solution"]
 model = build(seed=0)
 at_first = [p.detach().clone() for p in model.encoder.body.parameters()]
-ld.fit(model, task, steps=ld.budget(800), stage1=0.0)
+ld.fit(model, task, steps=ld.course.shrunk(800), stage1=0.0)
 answer = max(float((p - q).abs().max()) for p, q in zip(model.encoder.body.parameters(), at_first))
 unlearned = measure("stage1=0", model, quiet=True)
 print(f"spread {unlearned['spread']:.3f}, z response {unlearned['response']:.3f}, excess {unlearned['own']:+.2f}")

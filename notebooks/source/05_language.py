@@ -38,10 +38,11 @@ from IPython.display import HTML, display
 from tqdm.auto import tqdm
 
 import lddm_lite as ld
-from lddm_lite import sampler, tokenstore
-from lddm_lite.budgets import split
-from lddm_lite.latentmap import LatentMap
-from lddm_lite.reporttable import table
+from lddm_lite.diffusion import sampler
+from lddm_lite.diffusion.nfe_budget import split
+from lddm_lite.evaluation.tables import comparison_table
+from lddm_lite.plots.latent_map import LatentMap
+from lddm_lite.text import build_token_store
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
@@ -62,7 +63,7 @@ S = {
         model=dict(width=64, blocks=3, network="text"),
         codes=dict(codes=512, dim=16, own_share=0.8),  # of di-seq
         frozen=dict(slots=1, dim=16),  # of co-seq, section 5
-        steps={"mdlm": ld.budget(1500), "di-seq": ld.budget(2000), "co-seq": ld.budget(600)},
+        steps={"mdlm": ld.course.shrunk(1500), "di-seq": ld.course.shrunk(2000), "co-seq": ld.course.shrunk(600)},
         fit=dict(batch=64),
         few=dict(late_codes=True, stage1=0.4, few_step1=1.0, few_step2=0.5, ema=0.995),
         shipped={"mdlm": "newswire-mdlm", "di-seq": "newswire-di-seq"},
@@ -75,8 +76,12 @@ S = {
         model=dict(size="small" if torch.cuda.is_available() else "tiny"),
         codes=dict(slots=4, codes=1024, dim=32, own_share=0.8),
         frozen=dict(slots=4, dim=32),
-        steps={"mdlm": ld.budget(8000, 6), "di-seq": ld.budget(8000, 6), "co-seq": ld.budget(6000, 6)},
-        fit=dict(batch=ld.budget(256, 8), lr=3e-4, warmup=500, ema=0.999),
+        steps={
+            "mdlm": ld.course.shrunk(8000, 6),
+            "di-seq": ld.course.shrunk(8000, 6),
+            "co-seq": ld.course.shrunk(6000, 6),
+        },
+        fit=dict(batch=ld.course.shrunk(256, 8), lr=3e-4, warmup=500, ema=0.999),
         few=dict(late_codes=True, stage1=0.4, few_step1=0.5, few_step2=0.25),
         shipped={},
         nfe=(4, 8, 16, 32),
@@ -127,13 +132,13 @@ print("back to text:", small.decode(small.encode(one)))
 # ### Lengths: pad or pack
 #
 # Sentences differ in length, batches do not. **Padding** gives each sentence a row of its own, filled up; the filling is neither noised nor
-# scored, and wasted. **Packing** strings sentences together, with `[SEP]` between them, and cuts every $L$ tokens; nothing is wasted. `tokenstore.build` does
+# scored, and wasted. **Packing** strings sentences together, with `[SEP]` between them, and cuts every $L$ tokens; nothing is wasted. `build_token_store.build` does
 # both, on disk, so that memory does not grow with the text.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
     for mode in ("pad", "pack"):
-        store = tokenstore.build(some, small.codec, mode=mode, cache=folder, progress=False)
+        store = build_token_store.build(some, small.codec, mode=mode, cache=folder, progress=False)
         filled = sum(k * n for k, n in enumerate(store.header["lengths"])) / (len(store) * store.length)
         print(f"{mode}: {len(store)} rows of {store.length}, {filled:.0%} of them text\n    {store.decode(store[0])}\n")
 
@@ -184,7 +189,7 @@ def train(name, model, data, **options):
     """The steps of this setting, or as many as fit into its minutes."""
     steps = S["steps"][name]
     if "minutes" in S:
-        forecast = ld.dryrun.estimate(model, data, ld.TrainConfig(steps=steps, **options))  # times a few steps
+        forecast = ld.training.estimate(model, data, ld.TrainConfig(steps=steps, **options))  # times a few steps
         each = forecast.seconds / steps
         steps = max(1, min(steps, int(60 * S["minutes"] / each)))
         print(f"{name}: {steps:,} steps, {each:.2g} s each")
@@ -229,9 +234,9 @@ if toy:
 # The bound (M9), one term for each channel. A discrete latent has no prior term (M8): its noise ends in pure masks.
 
 # %%
-x = held.sample(ld.budget(1024, 64), seed=7)
+x = held.sample(ld.course.shrunk(1024, 64), seed=7)
 listed = models | ({"exact, no latents": limit} if toy else {})
-bounds = {name: ld.report.held_out(model, x) for name, model in listed.items()}
+bounds = {name: ld.evaluation.held_out(model, x) for name, model in listed.items()}
 print(f"{'nats per token':20}{'tokens':>15}{'latents':>15}{'total':>15}{'perplexity':>12}{'nats/sentence':>17}")
 for name, b in bounds.items():
     terms = "".join(f"{b[k].value:8.3f} ± {b[k].stderr:.3f}" for k in ("tokens", "latents", "total"))
@@ -292,8 +297,8 @@ for nfe in (2, 4, 8):
 # All of them, at the same total number of calls:
 
 # %%
-found = ld.compare(models, held, S["nfe"], n=ld.budget(512, 16), health=False, progress=True)
-print(table(found).split("\n\n")[1])
+found = ld.compare(models, held, S["nfe"], n=ld.course.shrunk(512, 16), health=False, progress=True)
+print(comparison_table(found).split("\n\n")[1])
 
 # %% tags=["figure"]
 ld.plots.comparison(found);
@@ -311,12 +316,12 @@ ld.plots.comparison(found);
 # $\sqrt d$ (METHOD 5). All is computed once and cached.
 
 # %%
-from lddm_lite.frozen import FrozenEncoder, pool
+from lddm_lite.networks.sentence_latents import SentenceLatents, pool
 
-probe = held.sample(ld.budget(800, 64), seed=5)
+probe = held.sample(ld.course.shrunk(800, 64), seed=5)
 texts = sentences(probe)
 try:
-    frozen = FrozenEncoder("minilm", **S["frozen"]).fit_statistics(texts)
+    frozen = SentenceLatents("minilm", **S["frozen"]).fit_statistics(texts)
     z = frozen.encode(texts)
     raw = pool(*frozen.embed(texts[:256]), slots=S["frozen"]["slots"]).cpu()
     print(f"latents {tuple(z.shape)}, norm of a slot {z.norm(dim=-1).mean():.3f}, sqrt(d) {math.sqrt(z.shape[-1]):.3f}")
@@ -340,7 +345,7 @@ if frozen is not None:
             c = cosines(v)
             left.hist(c, 60, density=True, histtype="step", lw=1.8, color=colour, label=f"{name}: mean {c.mean():.2f}")
         left.set(xlabel="cosine between two sentences", ylabel="density"), left.legend()
-        picture = LatentMap.fit(z, method="auto" if ld.budget(2, 1) == 2 else "pca")
+        picture = LatentMap.fit(z, method="auto" if ld.course.shrunk(2, 1) == 2 else "pca")
         groups = data.topic_of[data.posterior(probe).argmax(1)] if toy else torch.zeros(len(probe), dtype=torch.long)
         for k in groups.unique().tolist():
             label = data.topics[k] if toy else None
@@ -376,7 +381,9 @@ if frozen is not None:
 
 # %%
 if frozen is not None:
-    corpus = ld.tasks.Corpus(data, ld.budget(3000, 64), seed=6) if toy else data  # fixed sentences, each encoded once
+    corpus = (
+        ld.tasks.Corpus(data, ld.course.shrunk(3000, 64), seed=6) if toy else data
+    )  # fixed sentences, each encoded once
     options = S["model"] | S["frozen"] | dict(encoder="minilm")
     coseq = ld.LatentDiffusion.preset("co-seq", corpus, seed=0, **options).to(device)
     history = train("co-seq", coseq, corpus, **S["fit"])
@@ -384,7 +391,7 @@ if frozen is not None:
     print("\n".join(write(coseq, 3, 20, seed=0).texts()))
     if toy:
         coseq = ld.load("newswire-co")  # the same a little wider: 8,000 steps on 20,000 sentences
-        run = write(coseq, ld.budget(512, 64), 20, seed=0)
+        run = write(coseq, ld.course.shrunk(512, 64), 20, seed=0)
         print(f"\nshipped: {data.coherent(run.tokens).double().mean():.0%} coherent in {run.nfe} calls")
         print("\n".join(run.texts()[:3]))
 
@@ -400,17 +407,17 @@ if frozen is not None:
 
 # %%
 try:
-    judge = ld.judge.Judge("smollm2")
+    judge = ld.evaluation.Judge("smollm2")
 except ImportError as e:
     judge = None
     print(f"No judge, so Gen PPL is left out below: {e}")
 
-N = ld.budget(64, 8)  # texts in a row of the tables
+N = ld.course.shrunk(64, 8)  # texts in a row of the tables
 
 
 def score(texts, **about):
     """A row of the tables and figures: Gen PPL ± s.e. (with a judge), entropy of the words, distinct pairs."""
-    r = ld.textmetrics.generation_report(texts, judge, progress=False)
+    r = ld.evaluation.generation_report(texts, judge, progress=False)
     row = about | {k: r[k] for k in ("entropy", "distinct_2")}
     if judge is not None:
         row |= {"gen_ppl": r["gen_ppl"].value, "gen_ppl_se": r["gen_ppl"].stderr}
@@ -503,7 +510,7 @@ if frozen is not None:
     latent["co-seq, frozen"] = coseq
 health = {}
 for name, model in latent.items():
-    health[name] = ld.textmetrics.latent_health(model, held, token_steps=(1, 4), n=ld.budget(256, 32))
+    health[name] = ld.evaluation.latent_health(model, held, token_steps=(1, 4), n=ld.course.shrunk(256, 32))
     for k, about in health[name]["token_steps"].items():
         if len(health) == k == 1:
             print(f"{'nats per token':16}{'steps':>6}" + "".join(f"{what:>18}" for what in about["nll"]))
@@ -548,7 +555,7 @@ ld.widgets.Scrubber([run, beside], names=["di-seq", "best without latents" if to
 
 # %%
 for name, model in {"without latents": without, "di-seq": long["di-seq"]}.items():
-    filled = model.infill(S["prompt"], n=ld.budget(128, 16), token_steps=4, order="even", seed=0)
+    filled = model.infill(S["prompt"], n=ld.course.shrunk(128, 16), token_steps=4, order="even", seed=0)
     share = f"{data.coherent(filled.tokens).double().mean():.0%} coherent" if toy else ""
     print(f"{name}: {share}")
     for k in range(3):
@@ -604,7 +611,7 @@ if kept.is_file():
     report = json.loads(kept.read_text(encoding="utf-8"))
     extras = ("token_steps", "latent_steps", "distinct_1", "distinct_2", "repetition", "empty", "seconds")
     report["rows"] = [{k: v for k, v in row.items() if k not in extras} for row in report["rows"]]
-    for line in table(report).splitlines():
+    for line in comparison_table(report).splitlines():
         print(textwrap.fill(line, 96, subsequent_indent="    "))
     ld.plots.comparison(report)
 else:
@@ -641,7 +648,7 @@ answer = [math.exp(1200 / 400), math.exp(1200 / 300), 1200 - 300 * math.log(40)]
 # The second model's 40 looks worse than the first one's 20, and is better: per word the first has 55. Only totals, or rates per word, can be compared across tokenizers.
 
 # %% tags=["check"]
-rate = [float(ld.judge.perplexity_of(torch.tensor([1200.0] * 2), torch.tensor([k] * 2)).value) for k in (400, 300)]
+rate = [float(ld.evaluation.perplexity_of(torch.tensor([1200.0] * 2), torch.tensor([k] * 2)).value) for k in (400, 300)]
 lower = 300 * math.log(rate[1] / 40)
 ld.selfcheck(
     1,
@@ -709,7 +716,7 @@ nats, counts = torch.tensor([12.0, 90.0, 33.0]), torch.tensor([3.0, 30.0, 5.0])
 ld.selfcheck(
     3,
     gen_ppl(nats, counts),
-    ld.judge.perplexity_of(nats, counts).value.value,
+    ld.evaluation.perplexity_of(nats, counts).value.value,
     tol=1e-4,
     mistakes={
         "that is nats per token; take exp": float(nats.sum() / counts.sum()),
@@ -789,14 +796,14 @@ ld.selfcheck(
 
 # %% [markdown]
 # **6 (experiment).** *How much text?* Take the first $n=16, 64, 256, 1024$ sentences of `news.sample(1024, seed=30)` and compute the entropy of their words with
-# `ld.textmetrics.generation_report(texts)["entropy"]`. Answer with the four numbers. Which error would somebody make who compares 64 samples with 1,024 real sentences?
+# `ld.evaluation.generation_report(texts)["entropy"]`. Answer with the four numbers. Which error would somebody make who compares 64 samples with 1,024 real sentences?
 
 # %% tags=["exercise"]
 answer = ...
 
 # %% tags=["solution"]
 spoken = [news.decode(row) for row in news.sample(1024, seed=30)]
-answer = [ld.textmetrics.generation_report(spoken[:n])["entropy"] for n in (16, 64, 256, 1024)]
+answer = [ld.evaluation.generation_report(spoken[:n])["entropy"] for n in (16, 64, 256, 1024)]
 print([round(v, 3) for v in answer])
 
 # %% [markdown] tags=["solution"]
@@ -805,7 +812,7 @@ print([round(v, 3) for v in answer])
 
 # %% tags=["check"]
 rows = news.sample(1024, seed=30)
-want = [ld.metrics.unigram_entropy(rows[:n], news.vocab, pad_id=0) for n in (16, 64, 256, 1024)]
+want = [ld.evaluation.unigram_entropy(rows[:n], news.vocab, pad_id=0) for n in (16, 64, 256, 1024)]
 ld.selfcheck(
     6,
     answer,
@@ -813,7 +820,7 @@ ld.selfcheck(
     tol=1e-3,
     mistakes={
         "these count the filler · as a word; decode the sentences": [
-            ld.metrics.unigram_entropy(rows[:n], news.vocab) for n in (16, 64, 256, 1024)
+            ld.evaluation.unigram_entropy(rows[:n], news.vocab) for n in (16, 64, 256, 1024)
         ],
         "these are bits": [v / math.log(2) for v in want],
     },

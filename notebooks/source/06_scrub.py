@@ -31,8 +31,8 @@ import torch
 from tqdm.auto import tqdm
 
 import lddm_lite as ld
-from lddm_lite.budgets import split
-from lddm_lite.decode import decode
+from lddm_lite.diffusion.given_latents import decode
+from lddm_lite.diffusion.nfe_budget import split
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
@@ -84,9 +84,11 @@ ld.widgets.Scrubber(list(runs.values()), model=list(four.values()), task=binsaw,
 totals, rows = (2, 4, 8), []
 for name in tqdm(shipped):
     for nfe in totals:
-        row, run, _ = ld.evaluate.run(models[name], ld.budget(128, 64), *split(models[name], nfe), seed=0)
+        row, run, _ = ld.evaluation.timed_sample(
+            models[name], ld.course.shrunk(128, 64), *split(models[name], nfe), seed=0
+        )
         rows.append({**row, **binsaw.score(run.tokens)})
-rows += ld.evaluate.exact_limit(binsaw, totals, n=ld.budget(512, 64))
+rows += ld.evaluation.exact_limit(binsaw, totals, n=ld.course.shrunk(512, 64))
 
 # %% tags=["figure"]
 fig, ax = plt.subplots(figsize=(8, 4.2), layout="constrained")
@@ -108,7 +110,9 @@ readers = {
     "mdlm": models["newswire-mdlm"],
     "di-seq": models["newswire-di-seq"],
 }
-texts = {name: model.generate_text(ld.budget(256, 64), *split(model, 4), seed=0) for name, model in readers.items()}
+texts = {
+    name: model.generate_text(ld.course.shrunk(256, 64), *split(model, 4), seed=0) for name, model in readers.items()
+}
 for name, run in texts.items():
     share = newswire.coherent(run.tokens).double().mean()
     print(f"{name}: {share:.0%} coherent\n    {run.text(0)}\n    {newswire.explain(run.tokens[:1])[0][:180]}\n")
@@ -127,7 +131,7 @@ ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=24)
 #
 # ## 4. The order of unmasking
 #
-# `order=` says which masked positions a step reveals (`lddm_lite/order.py`):
+# `order=` says which masked positions a step reveals (`lddm_lite/diffusion/unmasking_order.py`):
 #
 # | order | how many | which |
 # |---|---|---|
@@ -138,12 +142,14 @@ ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=24)
 # > **Predict, then run.** The *exact* predictor writes 16 words in 16 steps. Which orders give true sentences? Which keeps all of the stories?
 
 # %%
-from lddm_lite.metrics import unigram_entropy
+from lddm_lite.evaluation.metrics import unigram_entropy
 
 orders = {}
 print(f"{'':12} excess  coherent  entropy  mode TV")
 for order in ("ancestral", "even", "confidence"):
-    run = orders[order] = limits["newswire"].generate_text(ld.budget(512, 64), token_steps=16, order=order, seed=0)
+    run = orders[order] = limits["newswire"].generate_text(
+        ld.course.shrunk(512, 64), token_steps=16, order=order, seed=0
+    )
     s, words = newswire.score(run.tokens), torch.as_tensor(run.tokens).long()
     entropy = unigram_entropy(words, newswire.vocab)
     print(f"{order:12} {s['excess']:6.2f}  {s['coherent']:8.1%}  {entropy:7.3f}  {s['mode_tv']:7.3f}")
@@ -185,7 +191,7 @@ for order in orders:
 # > **Predict, then run.** A sequential model draws its latent *first*. Does the latent know what was given?
 
 # %%
-truth = binsaw.sample(ld.budget(64, 32), seed=11)
+truth = binsaw.sample(ld.course.shrunk(64, 32), seed=11)
 given = truth.clone()
 given[:, 32:] = binsaw.mask_id
 log_given = binsaw.log_prob(given)  # the marginal of the visible bits
@@ -211,7 +217,7 @@ for name, model in {"best": limits["binsaw"], **{name: models[name] for name in 
 flood = "the tiber rose by two metres in [MASK] on [MASK] , [MASK] said ."
 diseq = models["newswire-di-seq"]
 for name, model in (("best without latents", limits["newswire"]), ("di-seq", diseq)):
-    run = model.infill(flood, n=ld.budget(256, 64), token_steps=3, order="even")
+    run = model.infill(flood, n=ld.course.shrunk(256, 64), token_steps=3, order="even")
     said = map(newswire.decode, run.tokens[:3])
     print(f"{name}: {newswire.coherent(run.tokens).double().mean():.0%} coherent", *said, sep="\n    ")
 
@@ -230,14 +236,14 @@ for name, model in (("best without latents", limits["newswire"]), ("di-seq", dis
 def code_posterior(model, given):
     """log p(k | given words) up to a constant [K], for a model with one code; `given` [L] with masks."""
     codes, length = model.config.codes, len(given)
-    everything_masked = torch.full((codes, length), model.tokens.mask_id)
-    where = everything_masked == model.tokens.mask_id
+    everything_masked = torch.full((codes, length), model.token_channel.mask_id)
+    where = everything_masked == model.token_channel.mask_id
     one_each = torch.arange(codes).unsqueeze(1)  # [K, 1]
-    start = torch.full((1, 1), model.latents.mask_id)
+    start = torch.full((1, 1), model.latent_channel.mask_id)
     prior = model.predict(None, start, torch.ones(1)).latents.flatten()  # [K], log p(k)
     said = model.predict(everything_masked, one_each, torch.zeros(codes), where, need_latents=False).tokens
     said = said.reshape(codes, length, -1)  # [K, L, V], log p(x_i | k)
-    visible = (given != model.tokens.mask_id).nonzero().flatten()
+    visible = (given != model.token_channel.mask_id).nonzero().flatten()
     return prior + said[:, visible, given[visible]].sum(1)
 
 
@@ -248,9 +254,9 @@ def fill(model, given, log_posterior, n, token_steps=3, seed=0):
     z = torch.multinomial(log_posterior.softmax(0), n, replacement=True, generator=g).unsqueeze(1)
     x = given.repeat(n, 1)
     for k in range(token_steps, 0, -1):
-        where = model.tokens.to_reveal(x, k / token_steps, (k - 1) / token_steps, g)
+        where = model.token_channel.to_reveal(x, k / token_steps, (k - 1) / token_steps, g)
         said = model.predict(x, z, torch.zeros(n), where, need_latents=False).tokens
-        x = model.tokens.reverse_step(x, said, where, g)
+        x = model.token_channel.reverse_step(x, said, where, g)
     return x
 
 
@@ -259,7 +265,7 @@ for typed in (flood, "the [MASK] rose [MASK] on monday as [MASK] revised its [MA
     ids = newswire.encode(typed)
     log_posterior = code_posterior(diseq, ids)
     w = log_posterior.softmax(0)
-    filled = fill(diseq, ids, log_posterior, n=ld.budget(256, 64))
+    filled = fill(diseq, ids, log_posterior, n=ld.course.shrunk(256, 64))
     likely = math.exp(float(torch.special.entr(w).sum()))
     print(f"{likely:.1f} codes are likely, {newswire.coherent(filled).double().mean():.0%} coherent:")
     for row in filled[:3]:
@@ -312,20 +318,20 @@ ld.widgets.LatentExplorer(coseq, x, hue=binsaw.find_shift(x) / binsaw.period)
 # A discrete latent has no "between": a walk passes the codes that lie nearest to the arc from one code to the other, and there may be none.
 
 # %%
-from lddm_lite.decode import walk
+from lddm_lite.diffusion.interpolation import interpolate
 
 x = newswire.sample(300, seed=1)
 codes = diseq.encode(x)
 used = codes.unique()
 for start, end in ((0, 1), (2, 3)):
-    way = walk(diseq, codes[start], codes[end], steps=9, among=used)
+    way = interpolate(diseq, codes[start], codes[end], steps=9, among=used)
     for k, row in zip(way.flatten().tolist(), decode(diseq, way)):
         print(f"code {k:3}  {newswire.decode(row)}")
     print()
 print(f"{len(used)} of {diseq.config.codes} codes occur in {len(x)} sentences")
 
 # %%
-from lddm_lite.latentmap import LatentMap
+from lddm_lite.plots.latent_map import LatentMap
 
 topics = [newswire.topics[int(newswire.topic_of[k])] for k in newswire.posterior(x).argmax(-1)]
 flat = LatentMap.fit(codes, codebook=diseq.encoder.codebook, method="pca")  # "umap" looks better and takes longer
@@ -347,7 +353,7 @@ leads, paid = (0.0, 0.2, 0.4, 0.5), []
 for name in tqdm(("binsaw-co-seq", "binsaw-co-joint")):
     for lead in leads:
         plan = split(models[name], 8, path=ld.Path(lead))
-        row, run, _ = ld.evaluate.run(models[name], ld.budget(128, 64), *plan, seed=0)
+        row, run, _ = ld.evaluation.timed_sample(models[name], ld.course.shrunk(128, 64), *plan, seed=0)
         paid.append({**row, **binsaw.score(run.tokens)})
 for row in paid[: len(leads)]:
     print("lead {lead:3}: {token_steps} token steps + {latent_steps} latent steps in {nfe} calls".format(**row))
@@ -773,7 +779,7 @@ for latent_steps in (1, 2, 4, 8):
 # %% tags=["check"]
 enough = math.nan
 for k in () if latent_steps is ... else (4, 2):  # again, with other random numbers
-    (row,) = ld.evaluate.frontier(models["binsaw-co-seq"], binsaw, [16 - k], latent_steps=k, n=256, seed=100)
+    (row,) = ld.evaluation.frontier(models["binsaw-co-seq"], binsaw, [16 - k], latent_steps=k, n=256, seed=100)
     enough = k if row["excess"] < 1.5 else enough
 ld.selfcheck(
     "7",

@@ -43,13 +43,13 @@ from torch.distributions import Independent, Normal, kl_divergence
 from tqdm.auto import tqdm
 
 import lddm_lite as ld
-from lddm_lite.checkpoint import CheckpointError
+from lddm_lite._common.checkpoint import CheckpointError
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # told apart by all eyes
-n = ld.budget(4096, 512)  # samples in a measurement
+n = ld.course.shrunk(4096, 512)  # samples in a measurement
 
 # %% [markdown]
 # ## 1. What will it cost?
@@ -98,12 +98,12 @@ for size in ("tiny", "small", "base"):
 # %% [markdown]
 # The last column is arithmetic: training keeps five float32 numbers for each weight (itself, its gradient, AdamW's two moments, its running
 # average), $5\times4$ bytes. Activations come on top. They grow with the batch, and how much they take depends on the code, so they are measured.
-# `dryrun.estimate` does that, takes a few steps to time them, and leaves the model as it was:
+# `forecast.estimate` does that, takes a few steps to time them, and leaves the model as it was:
 
 # %%
 tiny = ld.LatentDiffusion.preset("mdlm", words, size="tiny")
-plan = ld.TrainConfig(steps=10_000, batch=ld.budget(16, 4))
-forecast = ld.dryrun.estimate(tiny, words, plan)
+plan = ld.TrainConfig(steps=10_000, batch=ld.course.shrunk(16, 4))
+forecast = ld.training.estimate(tiny, words, plan)
 print(forecast)
 
 # %% [markdown]
@@ -181,7 +181,7 @@ for size in ("tiny", "small", "base"):
 # than the training.
 
 # %% tags=["setup"]
-STEPS = ld.budget(120, 40)
+STEPS = ld.course.shrunk(120, 40)
 coins = ld.tasks.MixtureOfProducts(length=8)
 small = dict(width=16, blocks=1, heads=2)
 how = dict(steps=STEPS, batch=64, lr=5e-3, warmup=10, log_every=1)
@@ -423,7 +423,7 @@ for name, model in (("linear", exact), ("bent", warped)):
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
 times = torch.linspace(0, 1, 101)
 for name, model, colour in (("linear", exact, BLUE), ("bent", warped, ORANGE)):
-    axes[0].plot(times, model.latents.log_snr(times), color=colour, lw=2, label=name)
+    axes[0].plot(times, model.latent_channel.log_snr(times), color=colour, lw=2, label=name)
     axes[1].plot(ks, cost[name], "o-", color=colour, label=name)
     axes[2].plot(ks, quality[name], "o-", color=colour, label=name)
 axes[0].set_xlabel("latent time $t_z$"), axes[0].set_ylabel(r"log-SNR $\lambda$"), axes[0].legend(fontsize=9)
@@ -512,13 +512,13 @@ for ax, (title, bits) in zip(axes, shows.items()):
     ax.set_title(title, fontsize=11), ax.axis("off")
 
 # %%
-found = ld.evaluate.exact_limit(bars, (1, 2, 4, 8, 16), n=ld.budget(4096, 512))
+found = ld.evaluation.exact_limit(bars, (1, 2, 4, 8, 16), n=ld.course.shrunk(4096, 512))
 print("best possible:", *(f"{r['nfe']} calls {r['excess']:+.2f}" for r in found), sep="   ")
 codes = ld.LatentDiffusion.preset(
     "di-seq", bars, codes=64, width=32, blocks=2, encoder_blocks=1, network="text", seed=0
 )
-ld.fit(codes, bars, steps=ld.budget(600), lr=3e-3, few_step1=1.0, late_codes=True, seed=0)
-rows = ld.evaluate.frontier(codes, bars, (1, 2), latent_steps=1, n=ld.budget(2048, 256))
+ld.fit(codes, bars, steps=ld.course.shrunk(600), lr=3e-3, few_step1=1.0, late_codes=True, seed=0)
+rows = ld.evaluation.frontier(codes, bars, (1, 2), latent_steps=1, n=ld.course.shrunk(2048, 256))
 print("di-seq:       ", *(f"{r['nfe']} calls {r['excess']:+.2f} ± {r['excess_se']:.2f}" for r in rows), sep="   ")
 
 # %% [markdown]
@@ -551,14 +551,14 @@ def trained(**parts):
     body = dict(width=32, blocks=2, heads=4, encoder_blocks=1)
     model = ld.LatentDiffusion.preset("co-seq", task, dim=2, seed=0, **body, **parts)
     began = time.process_time()
-    ld.fit(model, task, steps=ld.budget(700), few_step1=0.9, seed=0)
+    ld.fit(model, task, steps=ld.course.shrunk(700), few_step1=0.9, seed=0)
     return model, time.process_time() - began
 
 
 def weigh(name, model, seconds):
     """One row of the comparison."""
     drawn = task.score(model.sample(n, token_steps=1, latent_steps=16, seed=0).tokens)
-    bound = model.nelbo(task.sample(ld.budget(2048, 256), seed=7)).total
+    bound = model.nelbo(task.sample(ld.course.shrunk(2048, 256), seed=7)).total
     size = sum(p.numel() for p in model.denoiser.parameters())
     excess = f"{drawn['excess']:+.2f} ± {drawn['excess_se']:.2f}"
     print(f"{name:<27} {size:>7,} weights {seconds:4.0f} CPU s  NELBO {bound}  excess {excess}")
@@ -582,7 +582,9 @@ hue = task.find_shift(x_map) / task.period
 fig, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), layout="constrained")
 for ax, model, title in zip(axes, (learned, phase), ("learned", "phase of mode 2")):
     with torch.no_grad():
-        z = model.latents.corrupt(model.encode(x_map), torch.zeros(len(x_map)), torch.Generator().manual_seed(0))[:, 0]
+        z = model.latent_channel.corrupt(
+            model.encode(x_map), torch.zeros(len(x_map)), torch.Generator().manual_seed(0)
+        )[:, 0]
     dots = ax.scatter(*z.T, c=hue, cmap="twilight", s=10, vmin=0, vmax=1)
     ax.set_aspect("equal"), ax.set_title(title, fontsize=11), ax.set_xlabel("$z_1$"), ax.set_ylabel("$z_2$")
     ax.spines[["top", "right"]].set_visible(False)

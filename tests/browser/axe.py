@@ -6,10 +6,10 @@ from importlib import resources
 
 GRAVE = ("serious", "critical")
 
-# axe takes for hidden what lies outside an ancestor with `overflow: hidden`, and passes over its contrast without a
-# word. In JupyterLab that is every text: the body has no height, and what is not scrolled into view lies outside the
-# shell. `clip` looks the same and is not mistaken so. Cells out of sight are moreover not laid out until they are
-# wanted, and till then lie one over the other.
+# axe takes for hidden what lies outside an ancestor with `overflow: hidden`, and passes over its
+# contrast without a word. In JupyterLab that is every text: the body has no height, and what is not
+# scrolled into view lies outside the shell. `clip` looks the same and is not mistaken so. Cells out
+# of sight are moreover not laid out until they are wanted, and till then lie one over the other.
 RUN = """async ({selector, kinds}) => {
     const style = document.createElement("style");
     style.textContent = "body, .jp-LabShell { overflow: clip !important }"
@@ -23,10 +23,12 @@ RUN = """async ({selector, kinds}) => {
 
 
 def violations(page, selector: str | None = None, unsure: bool = False) -> list[dict]:
-    """The serious and critical violations on a Playwright page, or inside the elements that a selector names.
+    """The serious and critical violations on a Playwright page, or inside the elements that a
+    selector names.
 
-    Open shadow roots are looked into. A selector that names nothing is an error, lest nothing be checked. `unsure` adds
-    what axe could not decide, such as the contrast of text on a picture, or of a single character.
+    Open shadow roots are looked into. A selector that names nothing is an error, lest nothing be
+    checked. `unsure` adds what axe could not decide, such as the contrast of text on a picture, or
+    of a single character.
     """
     if not page.evaluate("() => Boolean(window.axe)"):
         page.evaluate((resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))

@@ -1,4 +1,5 @@
-"""Fixtures: one browser and one JupyterLab for all tests; notebooks and offline files, closed when their test ends."""
+"""Fixtures: one browser and one JupyterLab for all tests; notebooks and offline files, closed when
+their test ends."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _numbers = count(1)
 
 
 def browser_path() -> str:
-    """`$CHROMIUM`, or the first browser that the machine has. Without one: skipped, but in CI that is a failure."""
+    """`$CHROMIUM`, or the first browser that the machine has. Without one: skipped, but in CI that
+    is a failure."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not found:
         message = f"no browser: install chromium (none of {', '.join(BROWSERS)} is on the path) or set CHROMIUM"
@@ -66,7 +68,8 @@ def _notebooks(browser, server):
 
 @pytest.fixture
 def notebook(chromium, lab):
-    """`notebook(cells, name=..., run=True, viewport=(1200, 900), color_scheme="light", reduced_motion=...)`.
+    """`notebook(cells, name=..., run=True, viewport=(1200, 900), color_scheme="light",
+    reduced_motion=...)`.
 
     `cells` are sources of code cells, or the `Path` of an .ipynb file, of which a copy is opened.
     """
@@ -83,9 +86,11 @@ def module_notebook(chromium, lab):
 
 @pytest.fixture
 def offline(chromium, tmp_path):
-    """`offline(source, allowed=None, viewport=..., color_scheme=..., reduced_motion=...)`: HTML with the network off.
+    """`offline(source, allowed=None, viewport=..., color_scheme=..., reduced_motion=...)`: HTML
+    with the network off.
 
-    `source` is the `Path` of a file, or the HTML itself. Addresses that match `allowed` may be asked for, in vain.
+    `source` is the `Path` of a file, or the HTML itself. Addresses that match `allowed` may be
+    asked for, in vain.
     """
     opened = []
 
@@ -120,19 +125,22 @@ def scrubbers(tmp_path_factory):
 
 @pytest.fixture
 def axe():
-    """`axe(page, selector=None, unsure=False)`: the serious and critical violations; see `axe.violations`."""
+    """`axe(page, selector=None, unsure=False)`: the serious and critical violations; see
+    `axe.violations`."""
     return lambda page, *args, **kwargs: axe_core.violations(getattr(page, "page", page), *args, **kwargs)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A test that fails, in whatever wait, leaves a picture of each page that is open, and says what they said."""
+    """A test that fails, in whatever wait, leaves a picture of each page that is open, and says
+    what they said."""
     report = yield
     if report.failed:
         for number, watched in enumerate(OPEN):
             try:
                 said = [f"picture: {watched.shot(f'FAILED-{item.name}-{number}')}"]
-            except Exception as error:  # a page that has crashed has no picture, and must not hide the failure
+            # a page that has crashed has no picture, and must not hide the failure
+            except Exception as error:
                 said = [f"no picture: {error}"]
             said += watched.errors + [f"asked for {url}" for url in watched.off_machine]
             report.sections.append(("page", "\n".join(said)))

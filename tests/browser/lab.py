@@ -19,13 +19,15 @@ from pathlib import Path
 import nbformat
 from nbformat.sign import NotebookNotary
 
-# What would get in a test's way: news, a theme that differs from the page's colour scheme, files written unasked.
+# What would get in a test's way: news, a theme that differs from the page's colour scheme, files
+# written unasked.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "apputils-extension/themes": {"adaptive-theme": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
-# Where Jupyter would otherwise read the user's settings and extensions, and write signatures, histories, workspaces.
+# Where Jupyter would otherwise read the user's settings and extensions, and write signatures,
+# histories, workspaces.
 FOLDERS = {
     "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
     "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
@@ -33,7 +35,8 @@ FOLDERS = {
 
 
 class Lab:
-    """Starts on construction, answers when that returns; `close` ends it and its kernels and removes its folders."""
+    """Starts on construction, answers when that returns; `close` ends it and its kernels and
+    removes its folders."""
 
     def __init__(self, seconds: float = 120):
         self.home = Path(tempfile.mkdtemp(prefix="lddm-lab-"))
@@ -50,13 +53,15 @@ class Lab:
         unwanted = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MPLBACKEND")
         env = {k: v for k, v in os.environ.items() if k not in unwanted}
         env |= {variable: str(self.home / folder) for variable, folder in FOLDERS.items()}
-        env.setdefault("OMP_NUM_THREADS", "1")  # the server, the kernel and the browser share the cores
+        # the server, the kernel and the browser share the cores
+        env.setdefault("OMP_NUM_THREADS", "1")
         self.log = self.home / "lab.log"
         command = [
             sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
             f"--port={self.address.split(':')[1]}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={self.root}",
             f"--IdentityProvider.token={self.token}", "--LabApp.extension_manager=readonly",
-            "--LabApp.expose_app_in_browser=True",  # window.jupyterapp: what a page cannot tell, its application can
+            # window.jupyterapp: what a page cannot tell, its application can
+            "--LabApp.expose_app_in_browser=True",
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

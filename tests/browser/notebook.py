@@ -1,4 +1,5 @@
-"""A notebook open in JupyterLab, as a person has it before them: run, save, open again, with a kernel and without."""
+"""A notebook open in JupyterLab, as a person has it before them: run, save, open again, with a
+kernel and without."""
 
 from __future__ import annotations
 
@@ -20,14 +21,17 @@ from .pages import Watched
 NOISE = (
     # ipywidgets, in a notebook opened without a kernel, asks for one all the same.
     r"reading 'kernel'\).*/@jupyter-widgets/jupyterlab-manager/",
-    # JupyterLab, when the kernel restarts or ends, drops the questions it had asked, and says so for each.
+    # JupyterLab, when the kernel restarts or ends, drops the questions it had asked, and says so
+    # for each.
     r"Canceled future for \w+_request message before replies were done",
 )
 
-# What every page of nbconvert's asks for, and does without when there is no network: `offline(..., allowed=NBCONVERT)`.
+# What every page of nbconvert's asks for, and does without when there is no network: `offline(...,
+# allowed=NBCONVERT)`.
 NBCONVERT = r"https://cdnjs\.cloudflare\.com/ajax/libs/(require\.js|mathjax)/"
 
-# The application's view of the notebook in front. What the page shows depends on what is scrolled into view.
+# The application's view of the notebook in front. What the page shows depends on what is scrolled
+# into view.
 READY = """() => {
     const panel = window.jupyterapp?.shell.currentWidget, session = panel?.sessionContext;
     return panel?.content?.widgets?.length > 0 && panel.context.isReady && (!%s ||
@@ -46,7 +50,8 @@ PROGRESS = f"""() => {{ {CODE}
 
 
 class Sent(NamedTuple):
-    """A message from the page to the kernel: when it left (seconds on the browser's clock), its type, its content."""
+    """A message from the page to the kernel: when it left (seconds on the browser's clock), its
+    type, its content."""
 
     seconds: float
     type: str
@@ -54,10 +59,11 @@ class Sent(NamedTuple):
 
 
 def decode(frame: dict) -> tuple[str, dict]:
-    """Type and content of a kernel message, from a frame as the browser's debugging protocol describes it.
+    """Type and content of a kernel message, from a frame as the browser's debugging protocol
+    describes it.
 
-    Binary frames are those of `v1.kernel.websocket.jupyter.org`: how many offsets, the offsets, and between them
-    channel, header, parent header, metadata, content, buffers.
+    Binary frames are those of `v1.kernel.websocket.jupyter.org`: how many offsets, the offsets, and
+    between them channel, header, parent header, metadata, content, buffers.
     """
     if frame["opcode"] == 1:
         message = json.loads(frame["payloadData"])
@@ -69,7 +75,8 @@ def decode(frame: dict) -> tuple[str, dict]:
 
 
 class NotebookPage(Watched):
-    """A notebook from a list of cells' sources, or a copy of an .ipynb file, which `open` shows in JupyterLab."""
+    """A notebook from a list of cells' sources, or a copy of an .ipynb file, which `open` shows in
+    JupyterLab."""
 
     def __init__(self, browser, lab: Lab, cells, name: str, **look):
         super().__init__(browser, own=rf"(http|ws)://{re.escape(lab.address)}/", noise=NOISE, **look)
@@ -81,7 +88,8 @@ class NotebookPage(Watched):
             notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
             notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
             nbformat.write(notebook, self.file)
-        # The debugging protocol, since it alone tells the moment at which a frame left, however busy Python was.
+        # The debugging protocol, since it alone tells the moment at which a frame left, however
+        # busy Python was.
         self._sent: list[Sent] = []
         self._sockets: set[str] = set()
         self._debug = self.context.new_cdp_session(self.page)
@@ -103,9 +111,11 @@ class NotebookPage(Watched):
         self.ready()
 
     def ready(self, kernel: bool = True) -> None:
-        """Wait until the notebook is loaded and, unless told otherwise, its kernel is idle and connected.
+        """Wait until the notebook is loaded and, unless told otherwise, its kernel is idle and
+        connected.
 
-        The server is asked first: the page says 'idle' before there is a session, and cells run then are lost.
+        The server is asked first: the page says 'idle' before there is a session, and cells run
+        then are lost.
         """
         def idle() -> bool:
             found = self.lab.kernel(self.name)
@@ -116,7 +126,8 @@ class NotebookPage(Watched):
         self.page.wait_for_function(READY % str(kernel).lower(), timeout=60_000)
 
     def run_all(self, seconds: float = 120) -> None:
-        """Run > Run All Cells, as by hand. An `AssertionError` with the traceback if a cell fails."""
+        """Run > Run All Cells, as by hand. An `AssertionError` with the traceback if a cell fails.
+        """
         self.ready()
         self.page.evaluate(FORGET)  # so that counts of an earlier run are not taken for this one's
         self.menu("Run", "Run All Cells")
@@ -142,8 +153,10 @@ class NotebookPage(Watched):
         self._sent.clear()
 
     def kernel_messages(self, type: str | None = None) -> list[Sent]:
-        """What the page has sent to the kernel since the last `mark`, perhaps of one type only ("comm_msg")."""
-        self._debug.send("Runtime.evaluate", {"expression": "0"})  # its answer comes after all earlier events
+        """What the page has sent to the kernel since the last `mark`, perhaps of one type only
+        ("comm_msg")."""
+        # its answer comes after all earlier events
+        self._debug.send("Runtime.evaluate", {"expression": "0"})
         return [sent for sent in self._sent if type in (None, sent.type)]
 
     def quiet(self, seconds: float = 1) -> None:
@@ -171,8 +184,9 @@ class NotebookPage(Watched):
     def reopen(self, without_kernel: bool = True, trusted: bool | None = None) -> None:
         """End the kernel and open the saved file on an empty page, as after closing the browser.
 
-        `without_kernel` is JupyterLab's Open With > Notebook (no kernel). `trusted` overrides what the server has
-        noted on saving: True is what `jupyter trust` does, False what a file from elsewhere is.
+        `without_kernel` is JupyterLab's Open With > Notebook (no kernel). `trusted` overrides what
+        the server has noted on saving: True is what `jupyter trust` does, False what a file from
+        elsewhere is.
         """
         self.page.goto("about:blank")
         self.lab.stop_kernels(self.name)

@@ -1,4 +1,5 @@
-"""A browser page that remembers what went wrong on it, and the waits, pictures and timings that tests need."""
+"""A browser page that remembers what went wrong on it, and the waits, pictures and timings that
+tests need."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ FLAGS = [
     "--no-sandbox",  # a container's only user is often root, for whom the sandbox does not start
     "--disable-dev-shm-usage",  # where a container's shared memory is too small for a browser
     "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    # Nothing leaves this machine, whatever a page asks for: a test sees what a reader without a network sees.
+    # Nothing leaves this machine, whatever a page asks for: a test sees what a reader without a
+    # network sees.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 OPEN: list[Watched] = []  # every page now open; a failing test takes a picture of each
@@ -45,8 +47,9 @@ TIMES = """async (element, {event, shown, n, limit}) => {
 class Watched:
     """One page in a context of its own (`page` is Playwright's).
 
-    `errors` are uncaught exceptions and what the console calls an error; `off_machine` are the addresses asked for
-    that lie neither in the page itself nor at `own`. Errors that a pattern in `noise` matches are left out.
+    `errors` are uncaught exceptions and what the console calls an error; `off_machine` are the
+    addresses asked for that lie neither in the page itself nor at `own`. Errors that a pattern in
+    `noise` matches are left out.
     """
 
     def __init__(self, browser, own: str = "file:", noise: tuple[str, ...] = (), viewport=(1200, 900),
@@ -65,7 +68,8 @@ class Watched:
             if not ignored.search(text):
                 self.errors.append(text)
 
-        def threw(event) -> None:  # with the place it came from, by which noise is told from our own
+        # with the place it came from, by which noise is told from our own
+        def threw(event) -> None:
             stack = (event.error.stack or str(event.error)).splitlines()
             failed(" ".join(line.strip() for line in stack[:2]))
 
@@ -89,22 +93,26 @@ class Watched:
         return path
 
     def until(self, condition, what: str, seconds: float = 30):
-        """Wait for a Python function to give something true, and return that. `what` names it should it never come."""
+        """Wait for a Python function to give something true, and return that. `what` names it
+        should it never come."""
         end = time.monotonic() + seconds
         while not (value := condition()):
             if time.monotonic() > end:
                 raise TimeoutError(f"not within {seconds} s: {what}")
-            self.page.wait_for_timeout(50)  # not time.sleep, so that the page's events keep arriving
+            # not time.sleep, so that the page's events keep arriving
+            self.page.wait_for_timeout(50)
         return value
 
     def times(self, selector: str, event: str = "ArrowRight", n: int = 20, shown: str | None = None,
               seconds: float = 5) -> list[float]:
-        """Milliseconds from an event on an element to the paint of what it changed, for `n` events in a row.
+        """Milliseconds from an event on an element to the paint of what it changed, for `n` events
+        in a row.
 
-        `event` is a key, or "input" for one step of an `<input type="range">` (a script cannot move that by a key).
-        `shown` is a JavaScript function of the element whose value differs once the step is shown; without it the
-        handler is taken to draw at once. Counted in whole frames: up to 17 ms too long, never too short. A step that
-        shows nothing new within `seconds` is an error.
+        `event` is a key, or "input" for one step of an `<input type="range">` (a script cannot move
+        that by a key). `shown` is a JavaScript function of the element whose value differs once the
+        step is shown; without it the handler is taken to draw at once. Counted in whole frames: up
+        to 17 ms too long, never too short. A step that shows nothing new within `seconds` is an
+        error.
         """
         settings = {"event": event, "shown": shown, "n": n, "limit": 1_000 * seconds}
         return self.page.locator(selector).evaluate(TIMES, settings)

@@ -36,8 +36,8 @@ def quiet(watched) -> None:
 
 
 def calm(measure, holds, times: int = 8):
-    """The first of several measurements for which `holds`, else the last: a machine that is busy with other work makes
-    some slow, whereas what is slow by itself is slow each time."""
+    """The first of several measurements for which `holds`, else the last: a machine that is busy
+    with other work makes some slow, whereas what is slow by itself is slow each time."""
     for _ in range(times):
         found = measure()
         if holds(found):

@@ -1,4 +1,5 @@
-"""The runs that the scrubber's browser tests look at: small, made by untrained models, the same each time."""
+"""The runs that the scrubber's browser tests look at: small, made by untrained models, the same
+each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The latent explorer and infilling, as a person has them before them: offline, and with a kernel in JupyterLab."""
+"""The latent explorer and infilling, as a person has them before them: offline, and with a kernel
+in JupyterLab."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from lddm_lite.widgets.payload import unpack
-from tests.test_latent_explorer import HOSTILE, hostile, saw  # noqa: F401  (a fixture)
+from tests.support.latent_explorers import HOSTILE, hostile, shifts
 
 from .reading import FITS
 from .test_scrubber_lab import HOSTS, IMPORTS
@@ -18,7 +19,12 @@ x = task.sample(40, seed=0)
 """
 
 
-def test_a_page_without_a_kernel_walks_between_ringed_points(saw, offline, tmp_path):  # noqa: F811
+@pytest.fixture(scope="module")
+def saw():
+    return shifts()
+
+
+def test_a_page_without_a_kernel_walks_between_ringed_points(saw, offline, tmp_path):
     p = unpack(saw.data)
     saw.picked = saw.anchors[:2]
     watched = offline(saw.to_html(tmp_path / "saw.html"))
@@ -84,7 +90,7 @@ def test_hostile_text_is_shown_as_text(offline, tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_accessible_at_every_size(saw, offline, axe, tmp_path, scheme):  # noqa: F811
+def test_accessible_at_every_size(saw, offline, axe, tmp_path, scheme):
     watched = offline(saw.to_html(tmp_path / "saw.html"), color_scheme=scheme)
     page = watched.page
     page.wait_for_selector("[data-ready]")
@@ -113,7 +119,8 @@ def test_the_kernel_walks_between_any_two(notebook):
 
 
 def test_infilling_leaves_the_page_and_the_kernel_free(notebook, axe):
-    """A long run in its thread: another cell answers meanwhile, Stop ends it, and a short one opens in a scrubber."""
+    """A long run in its thread: another cell answers meanwhile, Stop ends it, and a short one opens
+    in a scrubber."""
     make = """model = ld.LatentDiffusion.exact(ld.tasks.Binsaw(), "shift")
 w = ld.widgets.Infill({"exact": model}, "0101" + "?" * 120 + "0101", token_steps=1000, n=64)
 w"""

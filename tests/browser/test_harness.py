@@ -1,4 +1,5 @@
-"""The fixtures do what they say, on a small notebook and small pages; and what they look for, they find."""
+"""The fixtures do what they say, on a small notebook and small pages; and what they look for, they
+find."""
 
 import re
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ told.add_class("told")
 slider.observe(lambda change: setattr(told, "value", f"at {change.new}"), "value")
 ipywidgets.VBox([slider, told])
 """
-# A picture that a key changes, in a shadow root; the button's grey is too light, and the text beside it has no problem.
+# A picture that a key changes, in a shadow root; the button's grey is too light, and the text
+# beside it has no problem.
 HOST = """
 <div class="lddm-host" tabindex="0" data-lm-suppress-shortcuts="true"></div>
 <script type="module">
@@ -45,7 +47,7 @@ def ids(found):
     return {violation["id"] for violation in found}
 
 
-# --- a notebook with its kernel ---------------------------------------------------------------------------
+# --- a notebook with its kernel -------------------------------------------------------------------
 
 def test_a_slider_moved_by_key_changes_the_text_through_the_kernel(ran):
     ran.quiet()
@@ -111,7 +113,7 @@ def test_a_cell_that_fails_is_told_at_once_and_the_look_is_as_asked(notebook, la
     assert lab.kernel(failing.name) is None
 
 
-# --- a saved notebook -------------------------------------------------------------------------------------
+# --- a saved notebook -----------------------------------------------------------------------------
 
 def test_saved_html_output_runs_again_where_it_is_trusted(notebook, offline, tmp_path):
     saved = notebook(["1 + 1", SHOW])
@@ -124,7 +126,8 @@ def test_saved_html_output_runs_again_where_it_is_trusted(notebook, offline, tmp
     assert saved.lab.kernel(saved.name) is None
 
     saved.reopen(trusted=False)
-    expect(saved.page.locator(".lddm-host")).to_have_count(1)  # the markup is left, the script is not
+    # the markup is left, the script is not
+    expect(saved.page.locator(".lddm-host")).to_have_count(1)
     expect(saved.page.locator(".jp-RenderedHTML script")).to_have_count(0)
     expect(shown).to_have_count(0)
 
@@ -141,7 +144,7 @@ def test_saved_html_output_runs_again_where_it_is_trusted(notebook, offline, tmp
     assert offline(export_html(saved.file, tmp_path / "again.html")).off_machine, "so `allowed` was needed"
 
 
-# --- a page without network or kernel ---------------------------------------------------------------------
+# --- a page without network or kernel -------------------------------------------------------------
 
 PAGE = '<!DOCTYPE html><html lang="en"><title>t</title><main><h1>t</h1>{}</main></html>'
 

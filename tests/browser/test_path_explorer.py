@@ -1,4 +1,5 @@
-"""The path explorer in a page of its own, with the network off: the same numbers as Python, by mouse and by keys."""
+"""The path explorer in a page of its own, with the network off: the same numbers as Python, by
+mouse and by keys."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import statistics
 import numpy as np
 import pytest
 
-from lddm_lite.paths import Path
-from lddm_lite.rates import RateGrid
+from lddm_lite.diffusion.paths import Path
+from lddm_lite.diffusion.rate_grid import RateGrid
 from lddm_lite.widgets.path_explorer import PathExplorer, stored_grids
 
 from .reading import calm, opened, quiet

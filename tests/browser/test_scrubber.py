@@ -98,7 +98,8 @@ def test_colours_positions_and_numbers(offline, scrubbers):
     cells = page.locator(".tokens").first.locator("[role=option]")
     fresh = cells.evaluate_all("cells => cells.filter(c => c.classList.contains('fresh')).length")
     assert fresh == (trace.reveal_step[0] == 6).sum(), "outlined is what the last step revealed"
-    for step in (5, 6):  # evenly spread over the scale: step 1 the first colour, the last step the last
+    # evenly spread over the scale: step 1 the first colour, the last step the last
+    for step in (5, 6):
         j = int(np.flatnonzero(trace.reveal_step[0] == step)[0])
         at = (step - 1) / 5 * 10
         a, b = (np.array(to_rgb(plots.REVEAL[min(10, k)])) for k in (int(at), int(at) + 1))
@@ -106,7 +107,8 @@ def test_colours_positions_and_numbers(offline, scrubbers):
     page.get_by_role("button", name="unmasking order").click()
     assert shown(page) == [str(v) for v in trace.reveal_step[0]]
     page.get_by_role("button", name="unmasking order").click()
-    # the dot on the path stands at the noise times of the step, the one in the plane where the latent is
+    # the dot on the path stands at the noise times of the step, the one in the plane where the
+    # latent is
     for step in (0, 3, 6):
         page.get_by_role("slider").fill(str(step))
         dot = page.locator("circle.now")
@@ -116,7 +118,8 @@ def test_colours_positions_and_numbers(offline, scrubbers):
         x, y = sent["plane0"][step, 0]
         assert f"sample 0 at {x:.2f}, {y:.2f}" in page.locator(".plane canvas").get_attribute("aria-label")
         assert np.allclose(trace.latents[step, 0, 0], [x, y])
-    # the picture of all samples, pixel by pixel: at the start all masked, at the end the bits, sorted
+    # the picture of all samples, pixel by pixel: at the start all masked, at the end the bits,
+    # sorted
     pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
     raster = page.locator(".raster canvas").first
     image = np.array(raster.evaluate(pixels)).reshape(*raster.evaluate("c => [c.height, c.width, 4]"))

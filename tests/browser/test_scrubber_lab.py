@@ -1,4 +1,5 @@
-"""The scrubber in JupyterLab: with a live kernel, several at once, after a restart, reopened, exported."""
+"""The scrubber in JupyterLab: with a live kernel, several at once, after a restart, reopened,
+exported."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def test_one_notebook_with_all_ways_to_show_it(notebook, cells):
     nb = notebook(cells, name="scrubbers")
     page = nb.page
     nb.until(lambda: page.locator(HOSTS).count() == 4, "four displays of two scrubbers")
-    # two scrubbers do not disturb each other; one displayed twice moves in both places, also inside a box
+    # two scrubbers do not disturb each other; one displayed twice moves in both places, also inside
+    # a box
     slide(page, 0, "ArrowRight", 3)
     assert [at(page, k) for k in range(3)] == [3, 0, 3]
     slide(page, 1, "End")
@@ -127,11 +129,13 @@ def test_export_works_offline(notebook, offline, cells, tmp_path):
 
 
 def test_play_leaves_the_kernel_alone(notebook, cells):
-    """30 steps a second for 10 s: each frame in its order, at most one message a second; quick to appear; small."""
+    """30 steps a second for 10 s: each frame in its order, at most one message a second; quick to
+    appear; small."""
     nb = notebook([cells[0], "from tests.browser import scrubber_runs as runs\ns = runs.large()", "s"], name="play")
     page = nb.page
     nb.until(lambda: page.locator(HOSTS).count() == 1, "shown")
-    # run again, and time from the arrival of the cell's result to the frame after the scrubber is there
+    # run again, and time from the arrival of the cell's result to the frame after the scrubber is
+    # there
     page.evaluate(PAINT)
     nb.run_all()
     nb.until(lambda: page.evaluate("() => window.ready !== null"), "painted again")

@@ -111,8 +111,9 @@ def test_accessible_at_every_size(offline, axe, scrubbers, name, scheme):
 
 
 def test_fast_enough_to_scrub(offline, tmp_path):
-    """64 samples x 128 tokens x 32 steps, four views. The work of a step, its layout included, is timed by itself: what
-    the screen shows comes at best every 16.7 ms, so that from event to paint two frames is usual."""
+    """64 samples x 128 tokens x 32 steps, four views. The work of a step, its layout included, is
+    timed by itself: what the screen shows comes at best every 16.7 ms, so that from event to paint
+    two frames is usual."""
     watched = opened(offline, runs.large().to_html(tmp_path / "large.html"))
     assert watched.page.locator(".views figure").count() == 3, "besides the tokens: samples, plane, path"
     slider = watched.page.get_by_role("slider")

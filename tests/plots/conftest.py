@@ -16,7 +16,7 @@ def closed():
     plt.close("all")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saws():
     """One run of each kind of latents, and encoded data: 6 sequences of 32 bits."""
     task = tasks.Binsaw(length=32)
@@ -32,7 +32,7 @@ def saws():
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def news():
     """Four sentences of the newswire, 5 steps."""
     return LatentDiffusion.exact(tasks.ToyNewswire()).sample(4, token_steps=5, seed=3)

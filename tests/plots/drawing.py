@@ -6,6 +6,7 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
@@ -51,7 +52,8 @@ def lightness(colour):
 
 
 def readable(figure):
-    """Draw, and assert: every text has at least 9 points, lies within the figure, and touches no other."""
+    """Draw, and assert: every text has at least 9 points, lies within the figure, and touches no
+    other."""
     drawn, plain_draw = [], Text.draw
 
     def draw(self, renderer):
@@ -73,3 +75,16 @@ def readable(figure):
         over = min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
         assert not over, f"{t} and {u} overlap"
     return [t.get_text() for t in shown]
+
+
+def by_kind(figure):
+    """The panels of a frame, those of each kind as a list of Axes; 'cells' are bits or words."""
+    out = {"cells": [], "raster": [], "plane": [], "path": []}
+    for ax in figure.axes:
+        label = ax.get_xlabel()
+        kind = "raster" if "samples" in label else "plane" if "latents" in label else "path" if "t_x" in label else None
+        if kind is None and any(isinstance(c, PolyCollection) for c in ax.collections) and not ax.axison:
+            kind = "cells"
+        if kind:
+            out[kind].append(ax)
+    return out

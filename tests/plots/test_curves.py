@@ -20,6 +20,9 @@ def test_training_draws_each_term_and_the_freeze():
     assert list(lines["encoder frozen"].get_xdata()) == [20 * 31] * 2
     assert "nats" in ax.get_ylabel() and ax.get_ylim()[0] <= 0
     assert len(plots.training(History([{"step": 3, "stage": 2, "tokens": 1.0}])).lines) == 1
+
+
+def test_training_needs_rows():
     with pytest.raises(ValueError, match="no rows"):
         plots.training(History())
 

@@ -1,0 +1,2 @@
+"""What every room uses: checked arguments, seeded randomness, estimates, files, checkpoints,
+protocols."""

@@ -1,0 +1,49 @@
+"""Evaluation: samples against the number of steps, latents, generated text, and the bound along a
+path (METHOD 8, 9).
+
+| file | what |
+|---|---|
+| `few_steps` | quality against steps, and the exact limit of a task |
+| `latents` | do the latents carry something, and can the model draw them? |
+| `text_scores`, `judge`, `metrics` | entropy, distinct n-grams, Gen PPL by an independent judge |
+| `comparison`, `tables` | systems side by side at equal NFE; tables for a terminal |
+| `bound_integrand`, `measure_rate_grid` | where the nats of the bound arise, along a path and over the square |
+"""
+
+from __future__ import annotations
+
+from .bound_integrand import along_path
+from .comparison import compare, held_out, write
+from .few_steps import exact_limit, frontier, score_samples, timed_sample
+from .judge import Judge, Perplexity, perplexity_of
+from .latents import health, latent_health, z_response
+from .measure_rate_grid import rate_grid
+from .metrics import unigram_entropy
+from .tables import as_json, as_text, comparison_table, generation_table
+from .text_scores import distinct_n, generation_report, repetition
+
+__all__ = [
+    "Judge",
+    "Perplexity",
+    "along_path",
+    "as_json",
+    "as_text",
+    "compare",
+    "comparison_table",
+    "distinct_n",
+    "exact_limit",
+    "frontier",
+    "generation_report",
+    "generation_table",
+    "health",
+    "held_out",
+    "latent_health",
+    "perplexity_of",
+    "rate_grid",
+    "repetition",
+    "score_samples",
+    "timed_sample",
+    "unigram_entropy",
+    "write",
+    "z_response",
+]

@@ -1,0 +1,36 @@
+"""The networks: what predicts clean tokens and latents, and what makes latents of sequences (METHOD
+3, 5, 6).
+
+| file | what |
+|---|---|
+| `transformer` | two streams, tokens and latents, with joint attention |
+| `denoiser` | the network of all five systems |
+| `encoders`, `codebook` | learned encoders: continuous latents, codes of a codebook |
+| `exact` | Bayes-optimal denoisers of tasks |
+| `build`, `custom_parts` | which parts a configuration asks for, and parts of your own |
+| `sentence_latents`, `frozen_text_encoder`, `pretrained`, `latent_cache` | latents by a frozen text encoder |
+"""
+
+from __future__ import annotations
+
+from .codebook import DiscreteEncoder
+from .denoiser import Denoiser
+from .encoders import ContinuousEncoder
+from .exact import ExactDenoiser, ShiftEncoder
+from .frozen_text_encoder import FrozenTextEncoder
+from .pretrained import TextEncoder
+from .sentence_latents import SentenceLatents
+from .transformer import StreamBlock, TwoStreamTransformer
+
+__all__ = [
+    "ContinuousEncoder",
+    "Denoiser",
+    "DiscreteEncoder",
+    "ExactDenoiser",
+    "FrozenTextEncoder",
+    "SentenceLatents",
+    "ShiftEncoder",
+    "StreamBlock",
+    "TextEncoder",
+    "TwoStreamTransformer",
+]

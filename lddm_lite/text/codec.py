@@ -1,0 +1,103 @@
+"""Text to token ids and back."""
+
+from __future__ import annotations
+
+import torch
+
+from .._common.arguments import integer, tokens
+
+__all__ = ["MASK", "PAD", "TextCodec", "UNK"]
+
+PAD, UNK, MASK = "[PAD]", "[UNK]", "[MASK]"  # ids 0 and 1; the mask is no piece, but the id V
+
+_CHUNK = 4096  # lines tokenised at once
+
+
+class TextCodec:
+    """Text <-> token ids: the tokenizer of a `TextData`, or of a model trained on one
+    (`text.from_spec`).
+
+    Attributes: `length` L; `vocab` V, with [PAD] 0 and [UNK] 1; `labels`, the V pieces; `pad_id` 0;
+    `mask_id` V. Arguments: `tokenizer`, its JSON text; `length`; `lowercase`, for the record.
+    ValueError for damaged JSON.
+
+    >>> from lddm_lite.text.wordpiece import train
+    >>> codec = TextCodec(train(["the bank is open ."]), length=8)
+    >>> codec.decode(codec.encode("The [MASK] is open ."))
+    'the [MASK] is open .'
+    """
+
+    def __init__(self, tokenizer: str, length: int, lowercase: bool = True):
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer = Tokenizer.from_str(tokenizer)
+        except Exception as e:  # the library raises bare Exceptions
+            raise ValueError(f"the tokenizer is damaged: {e}") from None
+        words = self._tokenizer.get_vocab()
+        self.labels = sorted(words, key=words.__getitem__)
+        if sorted(words.values()) != list(range(len(words))) or self.labels[:2] != [PAD, UNK]:
+            raise ValueError(f"not a tokenizer of this library: ids must be 0..V-1, with {PAD} 0 and {UNK} 1")
+        self.tokenizer, self.lowercase = tokenizer, bool(lowercase)
+        self.length = integer("length", length, minimum=1)
+        self.vocab = self.mask_id = len(self.labels)
+        self.pad_id = 0
+
+    def spec(self) -> dict:
+        """What `text.from_spec` needs to build this codec again, JSON-able.
+
+        >>> from lddm_lite.text.wordpiece import train
+        >>> sorted(TextCodec(train(["a b"]), length=4).spec()["text"])
+        ['length', 'lowercase', 'tokenizer']
+        """
+        return {"text": {"tokenizer": self.tokenizer, "length": self.length, "lowercase": self.lowercase}}
+
+    def tokenise(self, lines: list[str]) -> list[list[int]]:
+        """Token ids of each line, of any length; '[MASK]' is ordinary text here.
+
+        >>> from lddm_lite.text.wordpiece import train
+        >>> TextCodec(train(["a b"]), length=4).tokenise(["a zebra"])[0][1:]
+        [1]
+        """
+        chunks = (lines[i : i + _CHUNK] for i in range(0, len(lines), _CHUNK))
+        return [e.ids for c in chunks for e in self._tokenizer.encode_batch(c, add_special_tokens=False)]
+
+    def encode(self, text: str) -> torch.Tensor:
+        """Token ids [L] of one text, padded; each '[MASK]' in it is one token, the mask id V. A
+        word with a character outside the vocabulary becomes [UNK]. ValueError for an empty text and
+        above L tokens.
+
+        >>> from lddm_lite.text.wordpiece import train
+        >>> TextCodec(train(["a b"]), length=3).encode("a b").count_nonzero()
+        tensor(2)
+        """
+        if not isinstance(text, str):
+            raise ValueError(f"text must be a string, got {type(text).__name__}")
+        first, *rest = self.tokenise(text.split(MASK))
+        ids = first + [i for part in rest for i in (self.mask_id, *part)]
+        if not 1 <= len(ids) <= self.length:
+            raise ValueError(f"text must have 1 to {self.length} tokens, got {len(ids)}: {text[:60]!r}")
+        return self.pad([ids])[0].long()
+
+    def decode(self, ids) -> str:
+        """The text of token ids [n], padding left out, '[MASK]' where masked. ValueError for other
+        ids than 0..V.
+
+        >>> from lddm_lite.text.wordpiece import train
+        >>> codec = TextCodec(train(["a b"]), length=4)
+        >>> codec.decode([0, 1, codec.mask_id])
+        '[UNK] [MASK]'
+        """
+        x = torch.as_tensor(ids).reshape(1, -1)
+        known = tokens("ids", x, x.shape[1], self.vocab, mask_ok=True)[0].tolist()
+        return " ".join([*self.labels, MASK][i] for i in known if i != self.pad_id).replace(" ##", "")
+
+    def pad(self, ids: list[list[int]]) -> torch.Tensor:
+        """Rows of at most L ids as one tensor [N, L], int16 or int32, filled up with `pad_id`.
+
+        >>> from lddm_lite.text.wordpiece import train
+        >>> TextCodec(train(["a b"]), length=3).pad([[2, 3]])
+        tensor([[2, 3, 0]], dtype=torch.int16)
+        """
+        dtype = torch.int16 if self.vocab < 2**15 else torch.int32
+        return torch.tensor([row + [self.pad_id] * (self.length - len(row)) for row in ids], dtype=dtype)

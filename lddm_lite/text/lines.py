@@ -1,0 +1,44 @@
+"""The lines of a UTF-8 text file."""
+
+from __future__ import annotations
+
+import codecs
+import os
+
+__all__ = ["iter_lines", "read_lines"]
+
+
+def read_lines(path, errors: str = "strict") -> tuple[list[str], int]:
+    """(lines that are not blank, number of blank ones) of a file: see `iter_lines`.
+
+    >>> read_lines("sentences.txt")  # doctest: +SKIP
+    """
+    found = list(iter_lines(path, errors))
+    lines = [line for line in found if line]
+    return lines, len(found) - len(lines)
+
+
+def iter_lines(path, errors: str = "strict"):
+    """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line), with
+    or without a byte-order mark, with any of the three line ends. ValueError naming the first line
+    that is not UTF-8, unless `errors='replace'`. Holds one line at a time.
+
+    >>> with open("sentences.txt", "wb") as f:
+    ...     _ = f.write(b"Rain fell .\\r\\n\\n")
+    >>> list(iter_lines("sentences.txt"))
+    ['Rain fell .', '']
+    """
+    if errors not in ("strict", "replace"):
+        raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
+    with open(os.fspath(path), "rb") as f:
+        for number, raw in enumerate(f, 1):
+            raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+            try:
+                text = raw.decode("utf-8", errors)
+            except UnicodeDecodeError as e:
+                hint = " (UTF-16?)" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+                raise ValueError(
+                    f"{path}, line {number}: byte 0x{raw[e.start]:02x} is not UTF-8{hint}. "
+                    "Convert the file, or drop such bytes with errors='replace'"
+                ) from None
+            yield from (part.strip() for part in text.rstrip("\r\n").split("\r"))

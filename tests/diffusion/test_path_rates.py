@@ -1,0 +1,87 @@
+"""The rates (M9) on the path and off it: one pass of the network for what two would give."""
+
+import pytest
+import torch
+
+from lddm_lite._common import randomness
+from lddm_lite.diffusion import bound
+from lddm_lite.diffusion.bound import antithetic
+from lddm_lite.model import LatentDiffusion
+from lddm_lite.tasks import MixtureOfProducts
+
+
+@pytest.mark.parametrize("n", [1, 7, 64])
+def test_antithetic_times_lie_one_in_each_stratum(n, gen):
+    t = antithetic(n, gen(5), torch.zeros(1))
+    assert ((t > 0) & (t <= 1)).all()
+    assert torch.allclose(t.sort().values - torch.arange(n) / n, t.min().expand(n), atol=1e-6)
+    assert t.min() <= 1 / n + 1e-6
+
+
+TASK = MixtureOfProducts(length=8, modes=3, vocab=5, seed=1)
+
+
+def model_of(system, slots):
+    """A model whose predictions are not those of a fresh one, which knows nothing."""
+    model = LatentDiffusion.preset(system, TASK, width=16, heads=2, blocks=2, slots=slots, codes=8, off_path_share=0.3)
+    g = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, p in model.denoiser.named_parameters():
+            if "modulation" in name or "head" in name:
+                p.copy_(torch.randn(p.shape, generator=g) / 4)
+    return model.eval()
+
+
+def two_passes(model, x0, z0, gap, t_x, g, t_off):
+    """`path_rates` as written down: a pass for those on the path, then one for those off it, each
+    row by the book."""
+    k = {1: 4, 2: 2, 5: 1}[z0.shape[1]]  # about four vectors of latents per sequence
+    where_on, rates = slice(0, len(x0) - len(t_off)), []
+    for rows, t_z in ((where_on, None), (slice(len(x0) - len(t_off), None), t_off)):
+        x, z, d, t = x0[rows], z0[rows], gap[rows], t_x[rows]
+        x_t = model.token_channel.corrupt(x, t, g)
+        times = (t - d).clamp_min(0) if t_z is None else t_z
+        z_t = model.latent_channel.corrupt(z, times, g)
+        out = model.predict(x_t, z_t, times, torch.ones_like(x_t, dtype=torch.bool))
+        tokens = model.token_channel.rate(x, x_t, out.tokens.unflatten(0, x.shape), t)
+        rate = bound._latent_rate(model, True)
+        latents = torch.where(times > 0, rate(z, z_t, out.latents, times.clamp_min(1e-6)), 0.0)
+        if t_z is None:
+            zz, dd = z.repeat_interleave(k, 0), d.repeat_interleave(k)
+            s = 1 - dd * (1 - bound.antithetic(len(zz), g, dd))
+            z_s = model.latent_channel.corrupt(zz, s, g)
+            alone = rate(zz, z_s, model.predict(None, z_s, s, None).latents, s) * dd
+            latents = latents + alone.unflatten(0, (-1, k)).mean(1)
+        rates.append((tokens, latents))
+    return tuple(torch.cat(part) for part in zip(*rates, strict=True))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+@pytest.mark.parametrize("system", ["co-seq", "co-joint", "di-seq", "di-joint"])
+def test_one_pass_gives_the_rates_of_two(system, slots):
+    """The same draws, the same rates and the same gradients, sequence by sequence."""
+    model = model_of(system, slots)
+    x0 = TASK.sample(9, randomness.generator(4))
+    with torch.no_grad():
+        z0 = model.encode(x0)
+    gap = torch.tensor([0.0, 1.0, 0.4, 0.0, 1.0, 0.2, 0.0, 1.0, 0.5])
+    t_x, t_off = torch.linspace(0.1, 1.0, 9), torch.tensor([0.3, 0.9])
+    options = [model, x0, z0, gap, t_x]
+    quick = bound.path_rates(*options, randomness.generator(5), t_off, training=True)
+    plain = two_passes(*options, randomness.generator(5), t_off)
+    close = dict(rtol=1e-4, atol=1e-5)  # float32, in another order
+    torch.testing.assert_close(quick, plain, **close)
+    assert (plain[1] > 0).sum() >= 5  # latents do move in most of them
+    weights = list(model.denoiser.parameters())
+    a, b = (torch.autograd.grad(tokens.mean() + latents.mean(), weights) for tokens, latents in (quick, plain))
+    torch.testing.assert_close(a, b, **close)
+
+
+def test_everything_off_the_path_or_on_it():
+    model = model_of("co-seq", 1)
+    x0 = TASK.sample(4, randomness.generator(4))
+    z0, gap, t = model.encode(x0).detach(), torch.ones(4), torch.full((4,), 0.5)
+    for off in (t[:0], t):
+        quick = bound.path_rates(model, x0, z0, gap, t, randomness.generator(5), off, training=True)
+        assert quick[0].shape == quick[1].shape == (4,)
+        assert torch.isfinite(quick[0]).all() and (quick[1] > 0).all()

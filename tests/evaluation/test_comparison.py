@@ -1,0 +1,193 @@
+"""Systems side by side: what a row says, what is compared with what, and what is left when
+something goes wrong."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lddm_lite._common.estimate import Estimate
+from lddm_lite.evaluation import comparison, few_steps
+from lddm_lite.evaluation.metrics import unigram_entropy
+from lddm_lite.evaluation.tables import comparison_table
+from lddm_lite.evaluation.text_scores import distinct_n, repetition
+from lddm_lite.text import build_token_store
+from tests.support.comparisons import DATA, SAW, Judge, build, lines
+
+# --- text -----------------------------------------------------------------------------------------
+
+def test_a_row_can_be_counted_again(found):
+    model, judge = build("co-seq"), Judge()
+    (row,) = [r for r in found["rows"] if r["model"] == "co-seq" and r["nfe"] == 4]
+    trace = model.sample(20, 2, 2, seed=3, order="even")
+    x = torch.as_tensor(trace.tokens).long()
+    ids = [[v for v in r if v != DATA.pad_id] for r in x.tolist()]
+    assert (row["system"], row["token_steps"], row["latent_steps"], row["nfe"]) == ("co-seq", 2, 2, 4)
+    assert row["entropy"] == pytest.approx(unigram_entropy(x, DATA.vocab, DATA.pad_id))
+    assert row["distinct_1"] == distinct_n(ids, 1) and row["distinct_2"] == distinct_n(ids, 2)
+    assert row["repetition"] == repetition(ids) and row["length"] == pytest.approx(np.mean([len(r) for r in ids]))
+    ppl = judge.perplexity(trace.texts()).value
+    assert row["gen_ppl"] == pytest.approx(ppl.value) and row["gen_ppl_se"] == pytest.approx(ppl.stderr)
+
+
+def test_each_total_is_the_same_for_all_and_stands_beside_mdlm(found):
+    assert [(r["nfe"], r["model"]) for r in found["rows"]] == [
+        (k, name) for k in (1, 4) for name in ("base", "co-seq", "di-joint")
+    ]
+    for row in found["rows"]:
+        base = next(r for r in found["rows"] if r["model"] == "base" and r["nfe"] == row["nfe"])
+        if row is base:
+            assert "ppl_ratio" not in row and "entropy_diff" not in row
+            continue
+        assert row["ppl_ratio"] == pytest.approx(row["gen_ppl"] / base["gen_ppl"])
+        relative = math.hypot(row["gen_ppl_se"] / row["gen_ppl"], base["gen_ppl_se"] / base["gen_ppl"])
+        assert row["ppl_ratio_se"] == pytest.approx(row["ppl_ratio"] * relative)
+        assert row["entropy_diff"] == pytest.approx(row["entropy"] - base["entropy"])
+
+
+def test_real_sentences_are_as_many_and_different(found):
+    judge = Judge()
+    comparison.compare({"m": build("mdlm")}, DATA, (1,), 30, judge, health=False)
+    real = judge.seen[0]
+    everything = [DATA.decode(row) for row in DATA.rows]
+    assert len(real) == 30 and all(real.count(t) <= everything.count(t) for t in real)
+    assert found["real"]["entropy"] > 0 and found["real"]["gen_ppl"] > 1 and found["judge"] == "counter"
+
+
+def test_text_on_disk_serves_as_well(tmp_path):
+    store = build_token_store.build(lines(60, seed=4), codec=DATA.codec, cache=tmp_path, progress=False)
+    found = comparison.compare({"m": build("mdlm")}, store, (2,), 10, Judge(), health=False)
+    assert found["models"]["m"]["bound"]["sequences"] == 60 and found["real"]["gen_ppl"] > 1
+
+
+def test_models_come_with_their_bound_and_latents(found):
+    assert set(found["models"]) == {"base", "co-seq", "di-joint"}
+    for name, about in found["models"].items():
+        b = about["bound"]
+        assert b["total"]["value"] == pytest.approx(sum(b[k]["value"] for k in ("tokens", "latents", "prior")))
+        assert b["perplexity"]["value"] == pytest.approx(math.exp(b["total"]["value"]))
+        assert b["sequences"] == len(DATA)
+        assert (about["health"] == {}) == (name == "base")
+    assert found["models"]["base"]["bound"]["latents"]["value"] == 0
+    assert sorted(found["models"]["co-seq"]["health"]["token_steps"]) == ["1", "4"]
+    # before training, every token but the padding has the same probability, in whatever order
+    assert found["models"]["base"]["bound"]["total"]["value"] == pytest.approx(math.log(DATA.vocab - 1), rel=0.2)
+
+
+def test_the_error_of_the_bound_is_that_of_repeated_measurements():
+    """24 independent samples of 64 sentences: their spread against the mean error; each s.d. from
+    24 values is good to 15 %, so a factor of 1.6 is four standard errors."""
+    model = build("mdlm")
+    with torch.no_grad():
+        model.denoiser.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    got = [comparison.held_out(model, DATA.sample(64, seed=k), seed=100 * k)["total"] for k in range(24)]
+    spread = torch.tensor([v.value for v in got]).std()
+    assert 1 / 1.6 < spread / torch.tensor([v.stderr for v in got]).mean() < 1.6
+    whole = model.nelbo(DATA.sample(4096, seed=1))
+    mean = Estimate.of(torch.tensor([v.value for v in got]))
+    tolerance = 5 * math.hypot(mean.stderr, whole.nats_per_token * whole.total.stderr / whole.total.value)
+    assert mean.value == pytest.approx(whole.nats_per_token, abs=tolerance)
+
+
+def test_options_reach_the_sampler():
+    def entropy(**options):
+        return comparison.compare({"m": build("mdlm")}, DATA, (2,), 40, health=False, **options)["rows"][0]["entropy"]
+
+    usual = entropy()
+    model = build("mdlm")
+    x = torch.as_tensor(model.sample(40, 2).tokens).long()
+    assert usual == pytest.approx(unigram_entropy(x, DATA.vocab, DATA.pad_id))
+    assert entropy(top_p=0.1) < usual - 0.5
+    with pytest.raises(ValueError, match="order must be one of"):
+        entropy(order="best")
+    with pytest.raises(ValueError, match="temperature must be > 0"):
+        entropy(temperature=0)
+
+
+def test_empty_samples_are_counted_and_not_judged(monkeypatch):
+    monkeypatch.setattr(DATA, "decode", lambda row: " ")
+    found = comparison.compare({"m": build("mdlm")}, DATA, (1,), 4, Judge(), health=False)
+    assert found["rows"][0]["empty"] == 4 and found["rows"][0]["gen_ppl"] is None
+    assert "– ± –" in comparison_table(found)
+
+
+# --- tasks ----------------------------------------------------------------------------------------
+
+def test_tasks_stand_beside_the_exact_limit():
+    models = {"mdlm": build("mdlm", SAW), "co-seq": build("co-seq", SAW)}
+    found = comparison.compare(models, SAW, None, 64, Judge(), seed=2)
+    assert found["nfe"] == [1, 2, 4, 8] and found["judge"] is None, "up to the length; tasks need no judge"
+    exact = [r for r in found["rows"] if r["model"] == "exact"]
+    for row, expected in zip(exact, few_steps.exact_limit(SAW, (1, 2, 4, 8), 64, 2), strict=True):
+        assert {**expected, "seconds": 0} == {**{k: row[k] for k in expected}, "seconds": 0}
+    one = next(r for r in found["rows"] if (r["model"], r["nfe"]) == ("co-seq", 4))
+    scores = SAW.score(torch.as_tensor(models["co-seq"].sample(64, 2, 2, seed=2).tokens), seed=3)
+    assert all(one[k] == pytest.approx(v) for k, v in scores.items())
+    assert "one_step" in found["models"]["co-seq"]["health"] and found["models"]["mdlm"]["health"] == {}
+    shown = comparison_table(found)
+    for word in ("excess nats", "mode TV (fresh)", "coherent (fresh)", "entropy of the task", "z response"):
+        assert word in shown
+    assert "Gen PPL" not in shown
+    few = comparison.compare(models, SAW, (2, 32), 8, exact=False, health=False)
+    assert {r["model"] for r in few["rows"]} == set(models) and "health" not in few["models"]["mdlm"]
+    assert [r["nfe"] for r in comparison.compare(models, SAW, (32,), 8, health=False)["rows"]] == [32, 32]
+
+
+def test_the_exact_limit_follows_the_order():
+    """8 steps for 8 bits, one a step: nothing is lost, which 1,024 samples show to 0.1 nats."""
+    found = comparison.compare({"mdlm": build("mdlm", SAW)}, SAW, (8,), 1024, order="confidence", health=False)
+    exact = found["rows"][-1]
+    assert exact["model"] == "exact" and abs(exact["excess"]) < 5 * exact["excess_se"]
+
+
+def test_totals_too_small_for_the_latent_steps_are_left_out_and_said():
+    models = {"mdlm": build("mdlm", SAW), "co-seq": build("co-seq", SAW)}
+    found = comparison.compare(models, SAW, (1, 4, 8), 8, latent_steps=4, health=False, exact=False)
+    assert [(r["model"], r["nfe"], r["latent_steps"]) for r in found["rows"]] == [
+        ("mdlm", 1, 0), ("mdlm", 4, 0), ("mdlm", 8, 0), ("co-seq", 8, 4)
+    ]  # fmt: skip
+    assert "left out: co-seq at NFE 4: latent_steps must be below nfe=4" in comparison_table(found)
+    with pytest.raises(ValueError, match="nothing is left to compare: latent_steps must be below"):
+        comparison.compare({"co-seq": models["co-seq"]}, SAW, (1, 4), 8, latent_steps=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(models={}), "models must be a dictionary of at least one model"),
+        (dict(models=[build("mdlm")]), "models must be a dictionary"),
+        (dict(models={"saw": build("mdlm", SAW)}), r"models\['saw'\] has other tokens than.*2 tokens, length 8"),
+        (dict(nfe=()), "nfe must hold at least one total"),
+        (dict(nfe=(0, 2)), "nfe must be an integer >= 1, got 0"),
+        (dict(n=1), "n must be an integer >= 2"),
+        (dict(n=81), "n=81 needs as many real sentences to compare with; the text has 80 that fit"),
+        (dict(latent_share=2), "latent_share must be"),
+        (dict(latent_share=0.5, latent_steps=3), "give latent_share or latent_steps"),
+        (dict(latent_steps=0), "latent_steps must be an integer >= 1"),
+        (dict(top_p=0), "top_p must be in"),
+        (dict(seed=-1), "seed must be"),
+    ],
+)
+def test_wrong_arguments_are_named(options, message):
+    usual = dict(models={"co-seq": build("co-seq")}, data=DATA, nfe=(2,), n=4, health=False)
+    with pytest.raises(ValueError, match=message):
+        comparison.compare(**{**usual, **options})
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+def test_the_report_is_plain_json_and_says_the_same_when_read(found, tmp_path):
+    files = comparison.write(found, tmp_path / "deep")
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["report.json", "report.png"]
+    read = json.loads(files[0].read_text(), parse_constant=lambda c: pytest.fail(c))
+    assert read == found and comparison_table(read) == comparison_table(found) and read["finished"]
+    assert files[1].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_rows_are_kept_as_they_come():
+    kept = []
+    comparison.compare({"a": build("mdlm", SAW), "b": build("co-seq", SAW)}, SAW, (1, 2), 8, save=kept.append)
+    assert [len(r["rows"]) for r in kept] == [1, 2, 3, 4, 4, 4] and not any(r["finished"] for r in kept)
+    assert all("not finished" in comparison_table(r) for r in kept)

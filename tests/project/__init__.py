@@ -1,0 +1,2 @@
+"""Tests of what belongs to no single room: the house itself, its packaging, examples, shipped
+models."""

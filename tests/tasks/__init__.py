@@ -1,0 +1,1 @@
+"""Tests of `lddm_lite.tasks`."""

@@ -1,0 +1,54 @@
+"""The scrubber in the kernel: its range, its size, what it refuses. What a person sees is tested in
+tests/browser."""
+
+import numpy as np
+import pytest
+
+from lddm_lite import LatentDiffusion, Trace, tasks
+from lddm_lite.widgets import Scrubber
+
+
+def test_step_and_sample_stay_in_range(traces):
+    s = Scrubber(traces)
+    assert s.last == 5
+    s.step, s.sample = 99, -3
+    assert (s.step, s.sample) == (5, 0)
+
+
+def test_bad_arguments(traces):
+    with pytest.raises(ValueError, match="one to four"):
+        Scrubber([])
+    with pytest.raises(ValueError, match="one to four"):
+        Scrubber(traces * 3)
+    with pytest.raises(ValueError, match="Trace objects, got str"):
+        Scrubber(["run.json"])
+    more = LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(2, token_steps=1)
+    with pytest.raises(ValueError, match="as many sequences"):
+        Scrubber([traces[0], more])
+    with pytest.raises(ValueError, match=r"cloud must be \[N, 1, 8\]"):
+        Scrubber(traces[0], cloud=np.zeros((5, 1, 3)))
+    with pytest.raises(ValueError, match="hue must hold one value for each of the 5"):
+        Scrubber(traces[0], cloud=np.zeros((5, 1, 8)), hue=[0.1])
+    with pytest.raises(ValueError, match="order must hold 6 numbers"):
+        Scrubber(traces[0], order=[1, 2])
+    with pytest.raises(ValueError, match="names must have one entry"):
+        Scrubber(traces, names=["one"])
+
+
+def test_size_of_a_large_run(tmp_path):
+    rng = np.random.default_rng(0)
+    n, length, steps, vocab = 64, 128, 32, 5_000  # random data: nothing to compress
+    t = Trace(
+        rng.integers(0, vocab, (n, length)),
+        rng.integers(1, steps + 1, (n, length)),
+        rng.random((n, length)),
+        [(1 - k / steps, 1 - k / steps) for k in range(steps + 1)],
+        [f"word{k}" for k in range(vocab)],
+        vocab,
+        latents=rng.normal(size=(steps + 1, n, 4, 8)),
+        alternatives=rng.integers(0, vocab, (n, length, 5)),
+        alternative_probs=rng.random((n, length, 5)),
+    )
+    s = Scrubber(t)
+    assert len(s.data) + len(s._esm) < 1_000_000, "what the comm carries"
+    assert s.to_html(tmp_path / "x.html").stat().st_size < 1_500_000

@@ -18,6 +18,7 @@ def evaluating(model: M) -> Iterator[M]:
     """Within this block all modules of `model` are in evaluation mode; afterwards each is in its
     own mode again, also after an error.
 
+    >>> import torch
     >>> layers = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout().eval())
     >>> with evaluating(layers):
     ...     layers[0].training

@@ -2,11 +2,12 @@
 
 | protocol | what | who has it |
 |---|---|---|
-| `Data` | sequences to train on and to be judged by | all of the following, and yours |
+| `Data` | sequences to train on and to be judged by | the three below, and yours |
 | `Task` | data whose law is known: exact likelihood and scores | `tasks.Binsaw` and its like |
 | `Corpus` | data whose sequences can be counted and read | `tasks.Corpus`, and every `Text` |
-| `Text` | a corpus that can be read aloud, with padding | `text.TextData`, `text.TokenStore` |
-| `Denoiser`, `Encoder`, `Channel` | the parts of a model | `networks`, `diffusion.channels`, and yours |
+| `Text` | a corpus of sentences, in pieces and with padding | `text.TextData`, `text.TokenStore` |
+| `Denoiser`, `Encoder` | the networks of a model | those of `networks`, and yours |
+| `Channel`, `MaskedNoise` | the noise of its tokens and latents | `diffusion.channels` |
 | `Model` | what is sampled, bounded, trained and shown | `LatentDiffusion` |
 | `Judge` | a language model that reads samples | `evaluation.Judge`, and yours |
 
@@ -170,7 +171,8 @@ def has_rows(data: Data) -> TypeIs[Corpus]:
 
 # -- parts of a model ----------------------------------------------------------------------------------------------
 class Module(Protocol):
-    """A torch module, as far as it is asked: weights, buffers, modes. Every `torch.nn.Module` is one.
+    """A torch module, as far as it is asked: weights, buffers, modes. Every `torch.nn.Module` is
+    one.
 
     >>> import torch
     >>> torch.nn.Linear(2, 1).eval().training
@@ -396,4 +398,4 @@ class Judge(Protocol):
     name: str
 
     def perplexity(self, texts: list[str], progress: bool = True) -> Any:
-        """A `evaluation.Perplexity` of the texts, none of them empty: its `value` is an Estimate."""
+        """An `evaluation.Perplexity` of the texts, none of them empty; `value` is an Estimate."""

@@ -436,7 +436,7 @@ assert gaussian_cost(8) > area
 #
 # Given $x_0$, which fixes $z_0$, also $q(y_s\mid y_t,x_0)$ is a product. The KL of two products is the sum of KLs, so **a step costs (M4)
 # plus (M7)**; but each prediction now sees both channels. The encoder is deterministic here: a random one adds to the bound
-# (`tests/test_bound.py` checks how much).
+# (`tests/diffusion/test_bound.py` checks how much).
 
 # %% tags=["setup"]
 exact = ld.LatentDiffusion.exact(task, Nearest())  # Bayes-optimal predictions from both channels

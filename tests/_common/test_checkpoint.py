@@ -48,11 +48,18 @@ def test_saving_again_replaces_and_leaves_nothing_behind(saved):
 
 def test_left_over_parts_of_a_crash_do_no_harm(saved):
     (saved / "config.json.part").write_text("{")
-    (saved / "weights-abc.safetensors.part").write_bytes(b"\0")
-    (saved / "weights-def.safetensors").write_bytes(b"\0")  # written before the crash, never named
+    (saved / "weights-0123456789ab.safetensors.part").write_bytes(b"\0")
+    (saved / "weights-cdef01234567.safetensors").write_bytes(b"\0")  # written before the crash, never named
     assert load(saved).name == "co-seq"
     build("co-seq").save(saved)
     assert load(saved).name == "co-seq" and len(list(saved.glob("weights-*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["weights-final.pt", "weights-best.safetensors", "weights-0123456789ab.bak"])
+def test_files_of_other_people_stay(saved, name):
+    (saved / name).write_bytes(b"theirs")
+    build("co-seq").save(saved)
+    assert (saved / name).read_bytes() == b"theirs"
 
 
 @settings(max_examples=60)

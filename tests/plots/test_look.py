@@ -62,7 +62,8 @@ def test_hues():
 
 
 def test_what_the_backend_sets_inside_the_look_stays():
-    """The first figure of a notebook loads its backend while a figure is drawn, and that switches to interactive."""
+    """The first figure of a notebook loads its backend while a figure is drawn, and that switches
+    to interactive."""
     was = matplotlib.is_interactive()
     try:
         with plots.look():

@@ -1,4 +1,5 @@
-"""The house: rooms import downwards only, without circles, and hold few enough files to be taken in at a glance."""
+"""The house: rooms import downwards only, without circles, and hold few enough files to be taken in
+at a glance."""
 
 import ast
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "lddm_lite"
-# From below. What stands on one floor does not import each other. The hall (`__init__`, `__main__`) may import all.
+# From below. What stands on one floor does not import each other. The hall (`__init__`, `__main__`)
+# may import all.
 FLOORS = [
     ["_common"],
     ["course"],
@@ -26,14 +28,16 @@ FLOOR = {room: k for k, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def sources(root=LIBRARY) -> dict[str, str]:
-    """Text of each module, by its name within the library: `diffusion.paths`, `config`; a face has its room's name."""
+    """Text of each module, by its name within the library: `diffusion.paths`, `config`; a face has
+    its room's name."""
     files = {path.relative_to(root).with_suffix("") for path in root.rglob("*.py")}
     text = {path: (root / path).with_suffix(".py").read_text("utf-8") for path in files}
     return {".".join(p.parts).removesuffix(".__init__"): t for p, t in text.items() if str(p) != "__init__"}
 
 
 def imported(name: str, text: str, known) -> set[str]:
-    """The library's modules that a module imports, wherever in it: at its top, in a function, for a type checker."""
+    """The library's modules that a module imports, wherever in it: at its top, in a function, for a
+    type checker."""
     package = name.split(".") if name in ROOMS else name.split(".")[:-1]
     found = set()
     for node in ast.walk(ast.parse(text)):
@@ -48,7 +52,8 @@ def imported(name: str, text: str, known) -> set[str]:
         else:
             continue
         base = ".".join(filter(None, base))
-        # `from ..tasks import Binsaw` is an import of the face; `from ..diffusion import paths` of the module
+        # `from ..tasks import Binsaw` is an import of the face; `from ..diffusion import paths` of
+        # the module
         found |= {m if (m := f"{base}.{a.name}".lstrip(".")) in known else base for a in node.names}
     return {m for m in found if m in known} - {name}
 

@@ -1,4 +1,5 @@
-"""notebooks/METHOD.md is the reference of the equations: what is cited of it exists there, and what it names exists."""
+"""notebooks/METHOD.md is the reference of the equations: what is cited of it exists there, and what
+it names exists."""
 
 import ast
 import re
@@ -13,14 +14,15 @@ CITING = ("lddm_lite/**/*.py", "lddm_lite/widgets/static/*.js", "notebooks/sourc
 
 
 def read(*patterns: str) -> dict[str, str]:
-    """The text of every file that fits, by its path; but for this one, which cites what is not there."""
+    """The text of every file that fits, by its path; but for this one, which cites what is not
+    there."""
     files = sorted({path for pattern in patterns for path in ROOT.glob(pattern)} - {Path(__file__)})
     return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
 
 
 def cited(text: str) -> tuple[set[int], set[int]]:
-    """The sections and the equations that a text cites: METHOD 5; METHOD 1-4, 6; METHOD section 8; (M7); M4, M7; M1-M8.
-    A citation may run over the end of a line, in a comment too."""
+    """The sections and the equations that a text cites: METHOD 5; METHOD 1-4, 6; METHOD section 8;
+    (M7); M4, M7; M1-M8. A citation may run over the end of a line, in a comment too."""
     text = re.sub(r"\s*\n[\s#/*>]*", " ", text)
     sections, number = set(), r"\d+(?:\s*[-–]\s*\d+)?"
     for numbers in re.findall(rf"\bMETHOD (?:sections? )?({number}(?:(?:, | and | to ){number})*)", text):
@@ -31,7 +33,8 @@ def cited(text: str) -> tuple[set[int], set[int]]:
 
 
 def defined(text: str) -> tuple[list[int], list[int]]:
-    """The numbers of the sections and of the equations that a text in Markdown defines, in order."""
+    """The numbers of the sections and of the equations that a text in Markdown defines, in order.
+    """
     sections, equations = re.findall(r"^## (\d+)\. ", text, re.M), re.findall(r"\\tag\{M(\d+)\}", text)
     return list(map(int, sections)), list(map(int, equations))
 
@@ -106,7 +109,8 @@ def test_links_lead_to_anchors_and_every_number_has_one():
 
 
 def test_what_is_named_exists():
-    """Files by their path, tests by their name, and whatever else is set as code, somewhere in the library."""
+    """Files by their path, tests by their name, and whatever else is set as code, somewhere in the
+    library."""
     code = [name for name in re.findall(r"`([^`]+)`", METHOD) if " " not in name]
     paths, tests = [c for c in code if "/" in c], [c for c in code if c.startswith("test_")]
     assert len(paths) > 20 and [c for c in paths if not (ROOT / c).exists()] == []
@@ -118,7 +122,8 @@ def test_what_is_named_exists():
 
 
 def test_no_markdown_within_the_mathematics():
-    """GitHub reads Markdown first: it would take the backslash from \\, and \\{, and begin an emphasis at }_ and *."""
+    """GitHub reads Markdown first: it would take the backslash from \\, and \\{, and begin an
+    emphasis at }_ and *."""
     shown = re.findall(r"^\$\$\n(.*?)\n\$\$$", METHOD, re.M | re.S)
     inline = re.findall(r"\$([^$\n]+)\$", re.sub(r"^\$\$\n.*?\n\$\$$", "", METHOD, flags=re.M | re.S))
     assert len(shown) > 12 and len(inline) > 100

@@ -1,4 +1,5 @@
-"""ES modules of the browser code become one script: what is taken in, in which order, and what is refused."""
+"""ES modules of the browser code become one script: what is taken in, in which order, and what is
+refused."""
 
 import shutil
 import subprocess

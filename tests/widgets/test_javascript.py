@@ -1,7 +1,8 @@
 """The arithmetic of the browser code under node, without a page: the same numbers as in Python.
 
-Each `javascript/NAME.test.mjs` tests `static/NAME.js`, which node takes for an ES module because of `package.json`
-beside it. What Python says stands in the JSON file that the environment variable TRUTH names.
+Each `javascript/NAME.test.mjs` tests `static/NAME.js`, which node takes for an ES module because of
+`package.json` beside it. What Python says stands in the JSON file that the environment variable
+TRUTH names.
 """
 
 import json
@@ -31,7 +32,8 @@ OLDEST = 18  # the first node that has a runner of tests and DecompressionStream
 
 
 def node() -> str:
-    """The node to run. Without one the test is skipped; continuous integration installs one, so there it fails."""
+    """The node to run. Without one the test is skipped; continuous integration installs one, so
+    there it fails."""
     found = shutil.which("node")
     version = subprocess.run([found, "--version"], capture_output=True, text=True).stdout.strip() if found else "none"
     if not found or int(re.match(r"v(\d+)", version)[1]) < OLDEST:
@@ -89,7 +91,8 @@ def _numbers(about, tokens, latents):
 
 
 def packed():
-    """A block with all types of number that travel, lengths that are filled up, and an empty array."""
+    """A block with all types of number that travel, lengths that are filled up, and an empty array.
+    """
     rng = np.random.default_rng(0)
     arrays = {
         "u1": rng.integers(0, 2**8, (3, 5)),
@@ -136,7 +139,8 @@ def scrubber_steps():
 
 
 def _seen(trace, step, last):
-    """At a step: `labels` [n, L], null where masked; `masked` [n], padding left out; the rows 1, 2, 0 as colours."""
+    """At a step: `labels` [n, L], null where masked; `masked` [n], padding left out; the rows 1, 2,
+    0 as colours."""
     padding, masked = trace.tokens == (-1 if trace.pad_id is None else trace.pad_id), trace.reveal_step > step
     labels = [[None if v == trace.mask_id else trace.labels[v] for v in row] for row in trace.tokens_at(step)]
     if trace.pad_id is None:

@@ -90,37 +90,21 @@ lint: install  ## ruff over code and notebooks, mypy over the library
 doctor:  ## what is installed, what is missing, and the command that mends it
 	@$$(test -x $(BIN)/python && echo $(BIN)/python || echo "$(PYTHON)") -m lddm_lite doctor
 
-# One core, one seed: on the same machine the same weights come out. `training/` is what resuming needs; it does not ship.
-define CHECKPOINT
-OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --seed 0 --force --out data/checkpoints/$(1) $(2)
-OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite evaluate data/checkpoints/$(1) --json data/checkpoints/$(1)/scores.json
-rm -rf data/checkpoints/$(1)/training
-
-endef
+# How each model that ships was trained stands in its run.json. One core: on the same machine the same weights come out.
+# Text is not in the repository. LM1B=FILE: sentences of the benchmark, one a line; see data/README.md for those that
+# were used. `training/` is what resuming needs; it does not ship.
+RUNS := $(wildcard data/checkpoints/*/run.json)
+LM1B ?= lm1b_heldout_00010-00011.txt
 
 checkpoints: install  ## train and score again the models that ship in data/checkpoints (three hours on one core)
-	$(call CHECKPOINT,binsaw-mdlm,--task binsaw --system mdlm --steps 9000 --few-step2 0.5 --ema 0.999)
-	$(call CHECKPOINT,binsaw-co-seq,--task binsaw --system co-seq --dim 2 --steps 3000)
-	$(call CHECKPOINT,binsaw-di-seq,--task binsaw --system di-seq --dim 4 --steps 2500)
-	$(call CHECKPOINT,binsaw-co-joint,--task binsaw --system co-joint --dim 2 --steps 3000 --few-step2 0.5 --ema 0.999)
-	$(call CHECKPOINT,binsaw-di-joint,--task binsaw --system di-joint --codes 16 --dim 4 --steps 10000 --few-step2 0.5 --ema 0.999 --stage1 0.12 --own-share 0.9 --off-path-share 0.05)
-	$(call CHECKPOINT,newswire-mdlm,--task newswire --system mdlm --network text --few-step2 0.5 --ema 0.999 --steps 9000)
-	$(call CHECKPOINT,newswire-co,--task newswire --limit 20000 --system co-seq --encoder minilm --slots 1 --dim 16 --width 96 --network text --own-share 0.5 --off-path-share 0.05 --few-step2 0.5 --ema 0.999 --steps 8000 --log-snr-max 3 --lr 2e-3)
-	$(call CHECKPOINT,newswire-di-seq,--task newswire --system di-seq --codes 512 --dim 16 --late-codes --stage1 0.3 --few-step1 1.0 --few-step2 0.5 --ema 0.999 --own-share 0.8 --steps 10000)
-
-# Text is not in the repository. LM1B=FILE: sentences of the benchmark, one a line; see data/README.md for those that were used.
-LM1B ?= lm1b_heldout_00010-00011.txt
-define LM1B_CHECKPOINT
-OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --seed 0 --force --text $(LM1B) --out data/checkpoints/$(1) $(2) $(LM1B_COMMON)
-rm -rf data/checkpoints/$(1)/training
-
-endef
-LM1B_COMMON := --size tiny --length 48 --batch 32 --lr 1e-3 --warmup 200 --ema 0.998 --few-step2 0.25 --log-every 50 --validate-every 1000 --steps 10000
+	for run in $(filter-out data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --force --out $$run && \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite evaluate $$run --json $$run/scores.json || exit 1; rm -rf $$run/training; done
 
 checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (three hours on one core)
-	$(call LM1B_CHECKPOINT,lm1b-tiny-mdlm,--system mdlm)
-	$(call LM1B_CHECKPOINT,lm1b-tiny-di,--system di-seq --slots 1 --codes 2048 --dim 32 --late-codes --few-step1 0.5 --stage1 0.4)
-	$(call LM1B_CHECKPOINT,lm1b-tiny-co,--system co-seq --encoder minilm --slots 1 --dim 32 --own-share 0.5 --off-path-share 0.1)
+	for run in $(filter data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --text $(LM1B) --force --out $$run \
+	  || exit 1; rm -rf $$run/training; done
 
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_rate_grid --out lddm_lite/widgets/static/binsaw_rates.json

@@ -221,9 +221,15 @@ class LatentDiffusion(nn.Module):
         seed: int = 0,
         **options,
     ) -> Trace:
-        """n sequences from pure noise. `options`: temperature, top_p, order, eta,
-        latent_temperature, batch (see `sampler.sample`). Models with padding draw lengths from
-        their training data's. ValueError for steps below 1.
+        """n sequences from pure noise.
+
+        - `token_steps`, `latent_steps`: numbers of steps (see `knots`); ValueError below 1.
+        - `path`: None for the system's own.
+        - `seed`: the same one gives the same samples.
+        - `options`: the fields of `sampler.Draws`, and `batch`, sequences in one network call;
+          ValueError for others.
+
+        Models with padding draw lengths from their training data's.
         """
         start = prompts.blank(self, n, seed)
         return self._run(start, token_steps, latent_steps, path, seed, options)
@@ -274,7 +280,9 @@ class LatentDiffusion(nn.Module):
 
     def _run(self, start, token_steps, latent_steps, path, seed, options) -> Trace:
         path = path or self.path
-        return sampler.sample(self, start, self.knots(path, token_steps, latent_steps), path, seed, **options)
+        run = {name: options.pop(name) for name in ("batch", "progress") if name in options}
+        knots = self.knots(path, token_steps, latent_steps)
+        return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
 
     # -- files -----------------------------------------------------------------------------------------------------
     def save(self, folder, **meta) -> File:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .estimate import Estimate
 
 __all__ = ["Channel", "Corpus", "Data", "Denoiser", "Encoder", "Judge", "MaskedNoise", "Model", "Module", "Task"]
-__all__ += ["Text", "has_rows", "has_scores"]
+__all__ += ["Text", "has_rows", "has_scores", "read_rows"]
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
@@ -167,6 +167,20 @@ def has_rows(data: Data) -> TypeIs[Corpus]:
     False
     """
     return hasattr(data, "rows")
+
+
+def read_rows(data: Corpus, numbers: Any) -> Tensor:
+    """The sequences with these numbers: [n, L], int64.
+
+    >>> from lddm_lite import text
+    >>> read_rows(text.from_lines(["rain fell .", "snow fell ."], length=4), [1, 1]).shape
+    torch.Size([2, 4])
+    """
+    import torch
+
+    if hasattr(data, "batch"):  # on disk
+        return data.batch(numbers)
+    return torch.as_tensor(data.rows)[torch.as_tensor(numbers)].long()
 
 
 # -- parts of a model ----------------------------------------------------------------------------------------------

@@ -1,8 +1,20 @@
-"""Words for numbers of things."""
+"""Words: for numbers of things, and out of pieces."""
 
 from __future__ import annotations
 
-__all__ = ["counted", "plural"]
+from collections.abc import Iterable
+
+__all__ = ["counted", "joined", "plural"]
+
+
+def joined(pieces: Iterable[str]) -> str:
+    """Text out of words and word pieces: spaces between words, none before a piece that goes on
+    with one ('##').
+
+    >>> joined(["the", "rain", "##s", "fell", "."])
+    'the rains fell .'
+    """
+    return " ".join(pieces).replace(" ##", "")
 
 
 def plural(n: int, word: str) -> str:

@@ -62,9 +62,13 @@ def _is_user_error(e: Exception) -> bool:
 
 
 def _train(args, argv) -> int:
-    from .train_command import forecast, train
+    from .train_command import forecast, recipe, train
 
     given = {k: v for k, v in vars(args).items() if k in defaults()}
+    if args.recipe is not None:
+        if args.resume:
+            raise ValueError("--recipe: not with --resume, which takes the options of the run in --out")
+        given = {**recipe(args.recipe), **given}
     if args.dry_run:
         if args.resume:
             raise ValueError("--dry-run: not with --resume; it is for new runs")

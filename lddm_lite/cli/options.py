@@ -215,6 +215,7 @@ def _train_options(p, with_fields: bool) -> None:
     run = p.add_argument_group("run")
     run.add_argument("--out", metavar="DIR", help="folder for the model, its history and its state")
     run.add_argument("--resume", action="store_true", help="go on with the run in --out; needs no other option")
+    run.add_argument("--recipe", metavar="DIR", help="a new run with the options of the one in DIR, but those given")
     run.add_argument("--force", action="store_true", help="overwrite another run in --out")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
     run.add_argument("--dry-run", action="store_true", help="only tell parameters, memory, tokens per step and time")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..model import LatentDiffusion
     from ..training.config import TrainConfig
 
-__all__ = ["forecast", "train"]
+__all__ = ["forecast", "recipe", "train"]
 
 FORMAT = "lddm-lite run"
 
@@ -180,16 +180,34 @@ def _is_ours(out: Path) -> bool:
     return False
 
 
-def _stored(out: Path, given: dict) -> dict:
-    """The description of the run in `out`; ValueError where `given` options contradict it."""
-    file = out / "run.json"
+def recipe(folder) -> dict:
+    """The options of the run in `folder` that are not the usual ones: what a new run like it is
+    given. ValueError where there is no run.
+
+    >>> recipe("runs/a")  # doctest: +SKIP
+    {'task': 'binsaw', 'steps': 100}
+    """
+    options = _read(Path(folder), "--recipe")["options"]
+    return {k: v for k, v in options.items() if v != defaults()[k]}
+
+
+def _read(folder: Path, asked: str) -> dict:
+    """The description of the run in a folder; ValueError, beginning with the option that `asked`."""
+    file = folder / "run.json"
     try:
         run = json.loads(file.read_text(encoding="utf-8"))
-        run["options"] = options = {**defaults(), **run["options"]}
+        run["options"] = {**defaults(), **run["options"]}
     except FileNotFoundError:
-        raise ValueError(f"--resume: no run in {out}; run.json is missing") from None
+        raise ValueError(f"{asked}: no run in {folder}; run.json is missing") from None
     except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"--resume: {file} is damaged: {e!r}") from None
+        raise ValueError(f"{asked}: {file} is damaged: {e!r}") from None
+    return run
+
+
+def _stored(out: Path, given: dict) -> dict:
+    """The description of the run in `out`; ValueError where `given` options contradict it."""
+    run = _read(out, "--resume")
+    options = run["options"]
     differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if k != "text" and options[k] != v]
     if differ:
         raise ValueError(

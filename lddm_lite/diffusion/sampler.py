@@ -24,17 +24,23 @@ _SORTED = 1 << 22  # float64 entries of one chunk of a nucleus: 32 MiB each for 
 
 @dataclass(frozen=True)
 class Draws:
-    """How tokens and codes are drawn; the options of `sample`. ValueError names a bad one.
+    """How tokens and codes are drawn: the options of `LatentDiffusion.sample`, `generate_text` and
+    `infill`. ValueError names a bad one.
+
+    All but `order` and `eta` trade entropy for likelihood when they sharpen, and so does
+    `order="confidence"`: look at both.
 
     >>> Draws(top_p=0.9).changed()
     {'top_p': 0.9}
     """
 
-    temperature: float = 1.0
-    eta: float = 1.0
-    top_p: float | None = None
+    temperature: float = 1.0  # of token draws: sharper below 1, flatter above
+    eta: float = 1.0  # noise of the Gaussian reverse step: 1 ancestral, 0 DDIM
+    top_p: float | None = None  # in (0, 1]: tokens come only from the `nucleus`
+    # Positions that a step reveals (see `unmasking_order`): ancestral, even or confidence. Codes of
+    # discrete latents follow even for both of the latter.
     order: str = "ancestral"
-    latent_temperature: float = 1.0
+    latent_temperature: float = 1.0  # of draws of codes
 
     def __post_init__(self):
         for name in ("temperature", "latent_temperature"):
@@ -44,6 +50,19 @@ class Draws:
         check(self.order)
         if self.top_p is not None and arguments.number("top_p", self.top_p, 0.0, 1.0) == 0:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p!r}")
+
+    @classmethod
+    def of(cls, **options) -> Draws:
+        """From options by name. ValueError for one that there is not.
+
+        >>> Draws.of(temperature=0.5).temperature
+        0.5
+        """
+        allowed = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in allowed:
+                raise ValueError(f"unknown option {name!r}; allowed are {', '.join(allowed)}, batch and progress")
+        return cls(**options)
 
     def changed(self) -> dict:
         """The options that are not the usual ones."""
@@ -85,36 +104,24 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
 
 @torch.no_grad()
 def sample(
-    model: Model,
-    start,
-    knots,
-    path,
-    seed,
-    temperature: float = 1.0,
-    eta: float = 1.0,
-    batch: int = 512,
-    progress=None,
-    top_p: float | None = None,
-    order: str = "ancestral",
-    latent_temperature: float = 1.0,
+    model: Model, start, knots, path, seed, draws: Draws = Draws(), batch: int = 512, progress=None
 ) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
-    Tokens that are not the mask in `start` are given: they stay as they are. Draws come from one
-    seed. `temperature` > 0: sharpens (< 1) or flattens token draws. `top_p` in (0, 1]: then only
-    from the `nucleus`. `order`: which positions a step reveals, `ancestral`, `even` or `confidence`
-    (see `unmasking_order`); the codes of discrete latents follow `even` for both of the latter.
-    `eta`: noise of the Gaussian reverse step, 1 ancestral, 0 DDIM. `latent_temperature`: of the
-    draws of codes; ValueError other than 1 without discrete latents. All but `order` and `eta`
-    trade entropy for likelihood when they sharpen, and so does `order="confidence"`: look at both.
-    `progress(done, total)` is called after each step; what it raises ends the run. A step is one
-    network call (NFE), in which only those sequences take part that change.
+    Tokens that are not the mask in `start` are given: they stay as they are. A step is one network
+    call (NFE), in which only those sequences take part that change.
+
+    - `path`: the one that the knots were taken from; its lead is noted in the Trace.
+    - `seed`: all draws come from it.
+    - `draws`: how tokens, codes and latents are drawn. ValueError for a latent temperature other
+      than 1 without discrete latents.
+    - `batch`: sequences in one network call.
+    - `progress(done, total)` is called after each step; what it raises ends the run.
     """
-    draws = Draws(temperature, eta, top_p, order, latent_temperature)
-    if latent_temperature != 1 and model.config.latent != "discrete":
+    if draws.latent_temperature != 1 and model.config.latent != "discrete":
         raise ValueError(
             f"latent_temperature must be 1 for {model.name!r}, which has {model.config.latent} latents: only codes are "
-            f"drawn from a distribution; got {latent_temperature!r}"
+            f"drawn from a distribution; got {draws.latent_temperature!r}"
         )
     arguments.integer("batch", batch, minimum=1)
     g = randomness.generator(seed, start.device)
@@ -139,9 +146,9 @@ def sample(
         mask_id=model.token_channel.mask_id,
         pad_id=model.config.pad_id,
         lead=path.lead,
-        seed=seed if isinstance(seed, int) else -1,
+        seed=-1 if isinstance(seed, torch.Generator) else int(seed),
         model=model.name,
-        order=order,
+        order=draws.order,
         meta={k: v for k, v in draws.changed().items() if k != "order"},
     )
 

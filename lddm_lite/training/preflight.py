@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common.protocols import Data, Model, has_rows
+from .._common.protocols import Data, Model, has_rows, read_rows
 from .config import TrainConfig
 from .precision import check_precision
 from .tensorboard import summary_writer
@@ -65,7 +65,5 @@ def sentences(data: Data, encoder: str) -> torch.Tensor:
             f"encoder={encoder!r} needs data that has `rows`, which it reads once: text.from_file or tasks.Corpus give "
             "such (on the command line: --text FILE, or --task NAME --limit N)"
         )
-    if not hasattr(data, "batch"):
-        return torch.as_tensor(data.rows)
-    parts = (range(i, min(i + 65_536, len(data))) for i in range(0, len(data), 65_536))  # a store, maybe a part of one
-    return torch.cat([data.batch(part).to(torch.int32) for part in parts])
+    parts = torch.arange(len(data)).split(65_536)  # int32, part by part, where int64 would be twice as much
+    return torch.cat([read_rows(data, part).to(torch.int32) for part in parts])

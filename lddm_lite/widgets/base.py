@@ -17,7 +17,8 @@ __all__ = ["Widget"]
 
 class Widget(anywidget.AnyWidget):
     """Base of the widgets. A subclass names its `_kind`, which is also the name of its browser code
-    (`payload.bundle`), and the traits of its `_state`.
+    (`payload.bundle`), the traits of its `_state`, and where its code does not lie among the
+    library's, the `_folder` that holds it.
 
     Shown as the result of a cell it is plain HTML that holds code and data, and so lives on in the
     saved notebook; the traits named in `shared` follow it as long as the kernel runs, at most one
@@ -25,6 +26,7 @@ class Widget(anywidget.AnyWidget):
     """
 
     _kind = ""
+    _folder: str | None = None  # of browser code of your own
     _state: tuple[str, ...] = ()  # traits that both sides share
 
     kind = T.Unicode().tag(sync=True)
@@ -35,7 +37,7 @@ class Widget(anywidget.AnyWidget):
     def __init__(self, head: dict, arrays: dict, **state):
         self.title = head["title"]
         super().__init__(
-            _esm=payload.bundle(self._kind) + "\nexport default { initialize, render };",
+            _esm=payload.bundle(self._kind, self._folder) + "\nexport default { initialize, render };",
             kind=self._kind,
             bus=uuid.uuid4().hex[:12],
             shared=list(self._state),
@@ -62,7 +64,7 @@ class Widget(anywidget.AnyWidget):
     def _fragment(self, live: bool) -> str:
         state = {name: getattr(self, name) for name in self._state}
         return payload.fragment(
-            payload.bundle(self._kind),
+            payload.bundle(self._kind, self._folder),
             uuid.uuid4().hex[:12],
             self._kind,
             self.data,

@@ -17,6 +17,7 @@ from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
 from ..plots.latent_map import LatentMap
+from ..plots.style import plain
 from .base import Widget
 
 __all__ = ["LatentExplorer"]
@@ -195,7 +196,7 @@ def _hue(hue, n: int):
     `groups` (the index of a name in `names`)."""
     if hue is None:
         return "none", np.zeros(n, dtype="u1"), []
-    value = np.asarray(hue.detach().cpu() if hasattr(hue, "detach") else hue)
+    value = plain(hue)
     if value.shape != (n,):
         raise ValueError(f"hue must have shape ({n},), one entry for each sequence, got {value.shape}")
     if value.dtype.kind == "f":

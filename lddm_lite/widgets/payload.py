@@ -10,6 +10,8 @@ import json
 import struct
 import zlib
 from importlib import resources
+from importlib.abc import Traversable
+from pathlib import Path
 
 import numpy as np
 
@@ -81,10 +83,13 @@ def unpack(block: bytes) -> dict:
 
 
 @functools.cache
-def bundle(kind: str) -> str:
+def bundle(kind: str, folder: str | None = None) -> str:
     """The browser code of a widget as one script: for the kind "path-explorer", the ES module
     `static/path_explorer.js` and all that it imports. One of these, styles.js, is made here: it
     exports `CSS`, the text of `style.css` and `path_explorer.css`.
+
+    `folder`: one of your own, for kinds that are not the library's: modules and styles are looked
+    for there first.
 
     The script declares `startHtml`, `initialize` and `render` (mount.js). ValueError, with file and
     line, for modules that do not fit together.
@@ -92,13 +97,17 @@ def bundle(kind: str) -> str:
     >>> "function startHtml(" in bundle("scrubber")
     True
     """
-    static, name = resources.files(__package__).joinpath("static"), kind.replace("-", "_")
+    name = kind.replace("-", "_")
+    places: list[Traversable] = [resources.files(__package__).joinpath("static")]
+    if folder is not None:
+        places.insert(0, Path(folder))
 
     def read(file):
         if file == "styles.js":
             css = "".join(read(f) for f in ("style.css", f"{name}.css"))
             return f"export const CSS = {json.dumps(css)};\n"
-        return static.joinpath(file).read_text("utf-8")
+        place = next((p for p in places if p.joinpath(file).is_file()), places[-1])
+        return place.joinpath(file).read_text("utf-8")
 
     return inline(f"{name}.js", read)
 

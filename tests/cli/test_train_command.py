@@ -58,6 +58,22 @@ def test_a_size_is_an_option_and_is_kept(tmp_path, capsys):
     assert LatentDiffusion.load(tmp_path / "a").config.width == 128
 
 
+def test_a_recipe_is_the_options_of_another_run_but_for_those_given(run, saw_run, tmp_path):
+    assert run("train", "--recipe", saw_run, "--steps", 5, "--quiet", "--out", tmp_path / "b")[0] == 0
+    one, other = (json.loads((folder / "run.json").read_text())["options"] for folder in (saw_run, tmp_path / "b"))
+    assert other == {**one, "steps": 5} and one["steps"] != 5
+
+
+def test_mistakes_in_a_recipe(fails, saw_run, tmp_path):
+    out = ("--out", tmp_path / "b")
+    assert f"--recipe: no run in {tmp_path / 'no'}" in fails("train", "--recipe", tmp_path / "no", *out)
+    assert "--recipe: not with --resume" in fails("train", "--recipe", saw_run, "--resume", *out)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "run.json").write_text("{")
+    assert "run.json is damaged" in fails("train", "--recipe", tmp_path / "bad", *out)
+    assert not (tmp_path / "b").exists()
+
+
 def test_another_run_is_not_overwritten_unasked(run, fails, tmp_path):
     words = ["train", "--task", "mixture", "--system", "mdlm", "--steps", 2, "--out", tmp_path / "a", *TINY]
     assert run(*words)[0] == 0

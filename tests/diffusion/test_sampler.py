@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lddm_lite import LatentDiffusion, Trace
 from lddm_lite.config import SYSTEMS
 from lddm_lite.diffusion.paths import Path
 from lddm_lite.diffusion.sampler import nucleus
+from lddm_lite.tasks import Binsaw
 from tests.support.random_models import TASK, build
 from tests.support.statistics import agree
 
@@ -221,3 +223,17 @@ BAD = [
 def test_a_wrong_option_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         MODELS["co-seq"].sample(2, 2, **options)
+
+
+def test_an_option_that_there_is_not_is_named():
+    model = LatentDiffusion.exact(Binsaw(length=8))
+    with pytest.raises(ValueError, match="unknown option 'temprature'; allowed are temperature, eta, top_p"):
+        model.sample(1, temprature=0.5)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64, np.uint8])
+def test_a_seed_of_numpy_is_noted_as_a_number(kind):
+    model = LatentDiffusion.exact(Binsaw(length=8))
+    trace = model.sample(2, seed=kind(3))
+    assert trace.seed == 3 and type(trace.seed) is int
+    assert (trace.tokens == model.sample(2, seed=3).tokens).all() and Trace.from_json(trace.to_json()).seed == 3

@@ -46,6 +46,24 @@ def test_codebook_moves_only_when_stage_1_ends():
     assert not torch.equal(model.encoder.codebook, before)
 
 
+def test_a_code_with_the_use_of_a_fresh_one_is_not_taken_for_dead():
+    """Code 0 was rare, and one micro-batch lifts it to exactly the 1/K of a code that was replaced:
+    it is alive there, and keeps what it learned."""
+    encoder = start("di-seq").encoder.train()
+    k, d = encoder.codebook.shape
+    encoder.decay = 0.0  # usage is then that of the batch alone
+    encoder.usage[:] = 1.0 / k
+    encoder.usage[0] = 0.0
+    merge = codebook.BufferMean(encoder, 1)
+    features = torch.randn(k, d)
+    encoder._follow(features, torch.arange(k), randomness.generator(0))
+    assert encoder.usage[0] == 1.0 / k and not encoder.reseeded.any()
+    merge.take(0)
+    assert float(merge.sums["alive"][0]) == 1
+    merge.put(processes.Team("cpu").sum)
+    assert torch.allclose(encoder.sums[0], features[0] / k)
+
+
 def test_a_code_is_dead_when_all_micro_batches_say_so_and_takes_a_feature_of_one():
     model = start("di-seq")
     encoder = model.encoder.train()

@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
 from lddm_lite import load, tasks
 from lddm_lite._common.checkpoint import CheckpointError
+from lddm_lite.cli import train_command
 from tests.support import ROOT
 
 FOLDERS = sorted(p for p in (ROOT / "data" / "checkpoints").iterdir() if p.is_dir())
@@ -25,15 +27,21 @@ def test_is_whole_small_and_documented(folder):
     assert (trace.tokens < model.config.vocab).all() and trace.model == meta["config"]["system"]
 
 
-def test_makefile_trains_what_ships():
-    """`make checkpoints` gives the very options that the shipped models record."""
-    makefile = (ROOT / "Makefile").read_text()
-    common = re.search(r"LM1B_COMMON := (.*)", makefile)[1].split()
-    for folder in FOLDERS:
-        text, own = re.search(rf"\(call (LM1B_|)CHECKPOINT,{folder.name},(.*)\)", makefile).groups()
-        options = own.split() + (common if text else [])
-        command = json.loads((folder / "config.json").read_text())["command"].split()
-        assert set(options) <= set(command), folder.name
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_a_run_with_its_recipe_would_be_the_same(folder):
+    """`make checkpoints` goes by run.json, which holds what the model records of its training."""
+    stored = json.loads((folder / "run.json").read_text())["options"]
+    again = train_command._chosen(train_command.recipe(folder))
+    assert {k: again[k] for k in stored} == stored
+    recorded = json.loads((folder / "config.json").read_text())["training"]
+    assert {k: again[k] for k in recorded} == recorded
+
+
+def test_make_trains_each_model_that_ships_once():
+    words = ["make", "-n", "-o", "install", "checkpoints", "checkpoints-lm1b"]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named = re.findall(r"data/checkpoints/[\w-]+", said)
+    assert sorted(named) == [f"data/checkpoints/{folder.name}" for folder in FOLDERS]
 
 
 @pytest.mark.parametrize(("name", "most"), [("binsaw-co-seq", 1.0), ("binsaw-di-seq", 1.0)])

@@ -10,7 +10,7 @@ import torch
 
 from lddm_lite import LatentDiffusion, fit
 from lddm_lite.text import dataset, token_store
-from lddm_lite.text.token_store import Permutation
+from lddm_lite.text.dataset import split_rows
 
 # --- the same as from memory ----------------------------------------------------------------------
 
@@ -90,35 +90,6 @@ def test_damage_is_noticed_and_mended(build, harm):
 
 # --- order ----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 64, 65, 1000, 4097])
-def test_a_permutation_holds_everything_once(n):
-    p = Permutation(n, seed=5)(np.arange(n))
-    assert sorted(p.tolist()) == list(range(n))
-    assert n < 7 or (p != Permutation(n, seed=6)(np.arange(n))).any()
-
-
-def test_a_permutation_is_even():
-    n, seeds = 10, 4_000
-    first = np.array([Permutation(n, seed=s)(np.array([0, 1])) for s in range(seeds)])
-    pairs = np.bincount(first[:, 0] * n + first[:, 1], minlength=n * n)[~np.eye(n, dtype=bool).ravel()]
-    chi2 = ((pairs - seeds / 90) ** 2 / (seeds / 90)).sum()
-    assert abs(chi2 - 89) < 5 * (2 * 89) ** 0.5
-    p = Permutation(100_000, seed=1)(np.arange(100_000))
-    assert abs(np.corrcoef(p[:-1], p[1:])[0, 1]) < 0.02 and abs(np.corrcoef(p, np.arange(100_000))[0, 1]) < 0.02
-
-
-def test_a_permutation_of_billions_costs_nothing():
-    p = Permutation(10**12, seed=0)
-    x = p(np.arange(10**12 - 5, 10**12))
-    assert len(set(x.tolist())) == 5 and x.max() < 10**12
-    for bad in ([-1], [10**12]):
-        with pytest.raises(ValueError, match="i must lie"):
-            p(np.array(bad))
-    for bad in (dict(n=0), dict(n=3, seed=-1)):
-        with pytest.raises(ValueError):
-            Permutation(**bad)
-
-
 def test_epochs_hold_every_row_once_each_in_its_own_order(build):
     store = build()
     rows = sorted(store.batch(range(len(store))).tolist())
@@ -126,6 +97,21 @@ def test_epochs_hold_every_row_once_each_in_its_own_order(build):
     assert all(sorted(e.tolist()) == rows for e in epochs)
     assert torch.equal(epochs[0], epochs[1]) and not torch.equal(epochs[0], epochs[2])
     assert [len(x) for x in store.epoch(5)] == [5, 5, 5, 3]
+
+
+def test_an_order_is_even():
+    """Of five rows any two are held out equally often, over the seeds: chi-squared of ten pairs."""
+    n, seeds = 5, 2_000
+    first = np.array([split_rows(n, 0.4, seed)[1].tolist() for seed in range(seeds)])
+    pairs = np.bincount(first[:, 0] * n + first[:, 1], minlength=n * n).reshape(n, n)[np.triu_indices(n, 1)]
+    chi2 = ((pairs - seeds / 10) ** 2 / (seeds / 10)).sum()
+    assert abs(chi2 - 9) < 5 * (2 * 9) ** 0.5
+
+
+def test_a_split_is_that_of_text_data(build, file):
+    data, store = dataset.from_file(file, vocab=200, length=14), build()
+    for of_text, of_store in zip(data.split(0.3, seed=2), store.split(0.3, seed=2), strict=True):
+        assert torch.equal(of_text.rows.long(), of_store.batch(range(len(of_store))))
 
 
 def test_splits_share_the_file_and_no_row(build):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._common.estimate import Estimate
     from .config import Config
     from .course import selfcheck
-    from .diffusion import Curve, GaussianChannel, MaskedChannel, Path, Prediction, Trace
+    from .diffusion import Curve, GaussianChannel, MaskedChannel, Path, Prediction, Schedule, Trace
     from .evaluation import along_path, compare, rate_grid
     from .model import LatentDiffusion, load
     from .networks import ExactDenoiser
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config", "Curve", "Estimate", "ExactDenoiser", "GaussianChannel", "History", "LatentDiffusion", "MaskedChannel",
-    "Path", "Prediction", "Trace", "TrainConfig", "TrainingError", "along_path", "compare", "course", "diffusion",
-    "evaluation", "fit", "load", "networks", "plots", "rate_grid", "selfcheck", "tasks", "text",
-    "training", "widgets",
+    "Path", "Prediction", "Schedule", "Trace", "TrainConfig", "TrainingError", "along_path", "compare", "course",
+    "diffusion", "evaluation", "fit", "load", "networks", "plots", "rate_grid", "selfcheck", "tasks",
+    "text", "training", "widgets",
 ]  # fmt: skip
 
 _FROM = {  # place -> what the face shows of it; the other names of __all__ are places themselves
     "_common.estimate": ["Estimate"],
     "config": ["Config"],
     "course": ["selfcheck"],
-    "diffusion": ["Curve", "GaussianChannel", "MaskedChannel", "Path", "Prediction", "Trace"],
+    "diffusion": ["Curve", "GaussianChannel", "MaskedChannel", "Path", "Prediction", "Schedule", "Trace"],
     "evaluation": ["along_path", "compare", "rate_grid"],
     "model": ["LatentDiffusion", "load"],
     "networks": ["ExactDenoiser"],

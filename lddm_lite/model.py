@@ -14,7 +14,7 @@ from ._common import arguments, checkpoint, protocols, randomness, renamed
 from .config import Config
 from .diffusion import bound, loss, sampler
 from .diffusion.channels import MaskedChannel
-from .diffusion.paths import Curve, Knot, Path
+from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
 from .networks import build, custom_parts, exact
@@ -190,15 +190,27 @@ class LatentDiffusion(nn.Module):
         x0 = self.check_tokens("x0", x0)
         return loss.training_loss(self, x0, randomness.generator(g, self.device), stage, few_step)
 
-    def nelbo(self, x, path: Path | Curve | None = None, **options) -> bound.Nelbo:
+    def nelbo(self, x, path: Path | Curve | Schedule | None = None, **options) -> bound.Nelbo:
         """Bound on -log p(x), nats per sequence, each term with its standard error (see
         `bound.nelbo`)."""
         return bound.nelbo(self, x, path, **options)
 
-    def knots(self, path: Path | Curve, token_steps: int, latent_steps: int | None = None) -> list[Knot]:
-        """Knots of `path` for these numbers of steps. Default latent steps: none without latents; as many
-        as token steps on the joint path and a Curve; else 16 for continuous latents and one per
-        slot for discrete ones."""
+    def knots(
+        self, path: Path | Curve | Schedule, token_steps: int | None = None, latent_steps: int | None = None
+    ) -> list[Knot]:
+        """Knots of `path` for these numbers of steps; a Schedule has its own.
+
+        Default token steps: 8. Default latent steps: none without latents; as many as token steps
+        on the joint path and a Curve; else 16 for continuous latents and one per slot for discrete
+        ones. ValueError for numbers, and schedules, that do not fit the model.
+        """
+        if isinstance(path, Schedule):
+            knots = path.knots(token_steps, latent_steps)
+            if (knots[0].t_z == 1) != (self.latent_channel is not None):
+                has = "no latents" if self.latent_channel is None else "latents"
+                raise ValueError(f"path must begin at t_z = {int(has == 'latents')} for {self.name!r}, which has {has}")
+            return knots
+        token_steps = 8 if token_steps is None else token_steps
         if self.latent_channel is None:
             if latent_steps:
                 raise ValueError(
@@ -215,16 +227,16 @@ class LatentDiffusion(nn.Module):
     def sample(
         self,
         n: int,
-        token_steps: int = 8,
+        token_steps: int | None = None,
         latent_steps: int | None = None,
-        path: Path | Curve | None = None,
+        path: Path | Curve | Schedule | None = None,
         seed: int = 0,
         **options,
     ) -> Trace:
         """n sequences from pure noise.
 
         - `token_steps`, `latent_steps`: numbers of steps (see `knots`); ValueError below 1.
-        - `path`: None for the system's own.
+        - `path`: None for the system's own; a `Schedule` places each step.
         - `seed`: the same one gives the same samples.
         - `options`: the fields of `sampler.Draws`, and `batch`, sequences in one network call;
           ValueError for others.
@@ -237,9 +249,9 @@ class LatentDiffusion(nn.Module):
     def generate_text(
         self,
         n: int = 1,
-        token_steps: int = 8,
+        token_steps: int | None = None,
         latent_steps: int | None = None,
-        path: Path | Curve | None = None,
+        path: Path | Curve | Schedule | None = None,
         seed: int = 0,
         prompt: str = "",
         **options,
@@ -263,9 +275,9 @@ class LatentDiffusion(nn.Module):
         self,
         x,
         n: int = 1,
-        token_steps: int = 8,
+        token_steps: int | None = None,
         latent_steps: int | None = None,
-        path: Path | Curve | None = None,
+        path: Path | Curve | Schedule | None = None,
         seed: int = 0,
         **options,
     ) -> Trace:

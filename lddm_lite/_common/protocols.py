@@ -375,13 +375,13 @@ class Model(Module, Protocol):
     def nelbo(self, x: Any, path: Any = None, **options: Any) -> Any:
         """The bound on -log p(x), a `Nelbo` in nats per sequence."""
 
-    def knots(self, path: Any, token_steps: int, latent_steps: int | None = None) -> list[Any]:
+    def knots(self, path: Any, token_steps: int | None = None, latent_steps: int | None = None) -> list[Any]:
         """The knots of `path` for these numbers of steps."""
 
     def sample(
         self,
         n: int,
-        token_steps: int = 8,
+        token_steps: int | None = None,
         latent_steps: int | None = None,
         path: Any = None,
         seed: int = 0,

@@ -4,6 +4,7 @@
 |---|---|---|
 | `channels` | M1-M8 | masked noise (tokens, codes) and Gaussian noise (continuous latents) |
 | `paths` | M10 | paths of noise times, and the knots a sampler walks |
+| `best_schedule` | M4 | where token steps are best placed |
 | `prediction` | 3 | what a denoiser says of clean tokens and latents |
 | `bound` | M4, M7, M9 | the bound on -log p(x), in continuous time and in finite steps |
 | `loss` | 5 | the training loss in two stages |
@@ -18,13 +19,14 @@
 
 from __future__ import annotations
 
+from .best_schedule import best_counts, even_counts, finite_bound
 from .bound import Nelbo, antithetic, nelbo
 from .channels import GaussianChannel, MaskedChannel
 from .given_latents import decode
 from .interpolation import interpolate, slerp
 from .loss import Loss, training_loss
 from .nfe_budget import split
-from .paths import Curve, Knot, Path
+from .paths import Curve, Knot, Path, Schedule
 from .prediction import Prediction
 from .rate_grid import PathCost, RateGrid
 from .sampler import Draws, nucleus, sample
@@ -42,9 +44,13 @@ __all__ = [
     "PathCost",
     "Prediction",
     "RateGrid",
+    "Schedule",
     "Trace",
     "antithetic",
+    "best_counts",
     "decode",
+    "even_counts",
+    "finite_bound",
     "interpolate",
     "nelbo",
     "nucleus",

@@ -16,7 +16,9 @@ from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Channel, Model
 from .._common.randomness import rand
-from .paths import Curve
+from .channels import GaussianChannel
+from .paths import Curve, Schedule
+from .unmasking_order import choose, still_masked
 
 __all__ = ["Nelbo", "antithetic", "curve_rates", "nelbo", "path_rates"]
 
@@ -44,21 +46,40 @@ class Nelbo:
 
 @torch.no_grad()
 def nelbo(
-    model: Model, x, path=None, token_steps=None, latent_steps=None, draws: int = 1, seed: int = 0, batch: int = 512
+    model: Model,
+    x,
+    path=None,
+    token_steps: int | None = None,
+    latent_steps: int | None = None,
+    draws: int = 1,
+    seed: int = 0,
+    batch: int = 512,
+    order: str = "ancestral",
 ) -> Nelbo:
-    """Estimate the bound of `model` on sequences x [B, L] along `path`, a Path or a Curve (default:
-    the model's own).
+    """Estimate the bound of `model` on sequences x [B, L].
 
-    Without `token_steps` the continuous-time line integral (M9); with it, a bound on what the
-    sampler that takes those steps loses (M12), loose once latents are involved: only their tokens
-    are looked at in the end. `draws` independent noise draws per sequence are averaged before the
-    standard error is taken.
+    Without `token_steps` the continuous-time line integral (M9); with it, or a Schedule, a bound on
+    what the sampler that takes those steps loses (M12), loose once latents are involved: only their
+    tokens are looked at in the end.
+
+    - `path`: a Path, a Curve or a Schedule; None for the model's own.
+    - `draws`: independent noise draws per sequence, averaged before the standard error is taken.
+    - `seed`, `batch`: of the noise; sequences in one network call.
+    - `order`: of the sampler that takes the steps: "ancestral", or "even", which reveals counts
+      fixed beforehand (`unmasking_order`).
+
+    ValueError for arguments that do not fit together.
     """
     path = path or model.path
     x = model.check_tokens("x", x)
     arguments.integer("draws", draws, minimum=1)
     arguments.integer("batch", batch, minimum=1)
-    if token_steps is None and latent_steps is not None:
+    if order not in ("ancestral", "even"):
+        raise ValueError(f"order must be ancestral or even, under which there is a bound; got {order!r}")
+    in_steps = token_steps is not None or isinstance(path, Schedule)
+    if order == "even" and not in_steps:
+        raise ValueError("order='even' is about steps: give token_steps, or a Schedule as path")
+    if not in_steps and latent_steps is not None:
         raise ValueError(f"latent_steps={latent_steps!r} needs token_steps; without both, time is continuous")
     g = randomness.generator(seed, x.device)
     tokens, latents, prior, nfe = [], [], [], 0
@@ -66,15 +87,15 @@ def nelbo(
         for rows in x.split(batch):
             for _ in range(draws):
                 z0 = model.encode(rows, g)
-                if token_steps is None and isinstance(path, Curve):
-                    a, b = curve_rates(model, rows, z0, path, antithetic(len(rows), g, rows), g)
-                elif token_steps is None:
-                    gap = torch.full((len(rows),), path.gap, device=x.device)
-                    a, b = path_rates(model, rows, z0, gap, antithetic(len(rows), g, rows), g)
-                else:
+                if in_steps:
                     knots = model.knots(path, token_steps, latent_steps)
                     nfe = len(knots) - 1
-                    a, b = _finite(model, rows, z0, knots, g)
+                    a, b = _finite(model, rows, z0, knots, g, order)
+                elif isinstance(path, Curve):
+                    a, b = curve_rates(model, rows, z0, path, antithetic(len(rows), g, rows), g)
+                else:
+                    gap = torch.full((len(rows),), path.gap, device=x.device)
+                    a, b = path_rates(model, rows, z0, gap, antithetic(len(rows), g, rows), g)
                 tokens.append(a)
                 latents.append(torch.zeros_like(a) if b is None else b)
                 gaussian = model.config.latent == "continuous"
@@ -91,27 +112,42 @@ def nelbo(
     return Nelbo(means[0], means[1], means[2], Estimate.of(total), per_token, nfe)
 
 
-def _finite(model: Model, x0, z0, knots, g):
+def _finite(model: Model, x0, z0, knots, g, order: str):
     """Sum of the step costs over the segments between knots: (tokens [B], latents [B])."""
     tokens = latents = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     valid = model.valid(x0)
 
-    def full(value):
-        return torch.full((len(x0),), value, device=x0.device)
+    def noised(channel, clean, t: float, s: float, keep):
+        """(noised, t [B], s [B]): times as shares that are masked, where these are fixed."""
+        times = torch.full((len(clean),), t, device=x0.device), torch.full((len(clean),), s, device=x0.device)
+        if isinstance(channel, GaussianChannel):
+            return channel.corrupt(clean, times[0], g), *times
+        if order == "ancestral":
+            return channel.corrupt(clean, times[0], g, keep=~keep), *times
+        n = keep.sum(1)
+        left = [still_masked(n, v) for v in (t, s)]
+        hidden = choose(keep, n - left[0], g)
+        return clean.masked_fill(hidden, channel.mask_id), left[0] / n, left[1] / n
 
     for a, b in zip(knots, knots[1:], strict=False):
         moves_x, moves_z = b.t_x < a.t_x, b.t_z < a.t_z
         # before the first token move nothing is visible, so the token stream can be skipped
         skip = a.t_x == 1 and not moves_x
-        x_t: Any = None if skip else model.token_channel.corrupt(x0, full(a.t_x), g, keep=~valid)
+        x_t: Any = None
+        t_x = s_x = z_t = t_z = s_z = x_t
+        if not skip:
+            x_t, t_x, s_x = noised(model.token_channel, x0, a.t_x, b.t_x, valid)
+        if z0 is not None:
+            all_slots = torch.ones(z0.shape[:2], dtype=torch.bool, device=z0.device)
+            z_t, t_z, s_z = noised(model.latent_channel, z0, a.t_z, b.t_z, all_slots)
         where = x_t == model.token_channel.mask_id if moves_x else None
-        z_t = None if z0 is None else model.latent_channel.corrupt(z0, full(a.t_z), g)
         lengths = valid.sum(1) if skip and model.config.pad_id is not None else None
-        out = model.predict(x_t, z_t, full(a.t_z), where, need_latents=moves_z, lengths=lengths)
+        at = torch.full((len(x0),), a.t_z, device=x0.device)
+        out = model.predict(x_t, z_t, at, where, need_latents=moves_z, lengths=lengths)
         if moves_x:
-            tokens = tokens + model.token_channel.step_cost(x0, x_t, out.tokens, full(a.t_x), full(b.t_x)).double()
+            tokens = tokens + model.token_channel.step_cost(x0, x_t, out.tokens, t_x, s_x).double()
         if moves_z:
-            latents = latents + model.latent_channel.step_cost(z0, z_t, out.latents, full(a.t_z), full(b.t_z)).double()
+            latents = latents + model.latent_channel.step_cost(z0, z_t, out.latents, t_z, s_z).double()
     return tokens, latents
 
 

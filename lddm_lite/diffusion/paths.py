@@ -3,13 +3,14 @@ walks. METHOD 4."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from .._common.arguments import integer, number
 
-__all__ = ["Curve", "Knot", "Path"]
+__all__ = ["Curve", "Knot", "Path", "Schedule"]
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,7 @@ class Curve:
         """That of the `Path` which encloses as much with the axis t_z = 0; 0 for one that runs
         above the diagonal."""
         z, dx = self.times[1], self.times[0].diff()
-        area = float(((z[1:] + z[:-1]) / 2 * dx).sum())  # under t_z as a function of t_x; a Path's is (1 - gap)^2 / 2
-        gap = max(0.0, 1 - (2 * area) ** 0.5)
-        return gap / (1 + gap)
+        return _lead(float(((z[1:] + z[:-1]) / 2 * dx).sum()))
 
     def at(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Times (t_x, t_z) at path parameters u in [0, 1]."""
@@ -186,3 +185,75 @@ class Curve:
     def nfe(self, token_steps: int, latent_steps: int = 0) -> int:
         """Network calls of a sampler with these steps."""
         return len(self.knots(token_steps, latent_steps)) - 1
+
+
+class Schedule:
+    """A path given by the very knots that a sampler walks, from pure noise to clean: steps need not
+    be even. It serves wherever a `Path` is taken by `sample`, and by `nelbo` in finite steps.
+
+    `knots`: `Knot`s or pairs (t_x, t_z). They begin at t_x = 1 with t_z = 1, or 0 without latents,
+    end at (0, 0), and never rise; each step moves a channel. ValueError else.
+
+    >>> Schedule([(1, 1), (1, 0), (0.9, 0), (0, 0)]).nfe()
+    3
+    >>> Schedule.of_counts([0, 2], length=8).knots()
+    [Knot(t_x=1.0, t_z=0.0), Knot(t_x=0.75, t_z=0.0), Knot(t_x=0.0, t_z=0.0)]
+    """
+
+    def __init__(self, knots: Iterable[Knot | tuple[float, float]]):
+        pairs = [(k.t_x, k.t_z) if isinstance(k, Knot) else tuple(k) for k in knots]
+        self._knots = [Knot(number("t_x", x, 0.0, 1.0), number("t_z", z, 0.0, 1.0)) for x, z in pairs]
+        if len(self._knots) < 2 or self._knots[0].t_x != 1 or self._knots[0].t_z not in (0, 1):
+            raise ValueError(f"knots must begin at (1, 1), or (1, 0) without latents; got {self._knots[:2]}")
+        if self._knots[-1] != Knot(0.0, 0.0):
+            raise ValueError(f"knots must end at (0, 0), got {self._knots[-1]}")
+        for a, b in zip(self._knots, self._knots[1:], strict=False):
+            if b.t_x > a.t_x or b.t_z > a.t_z or a == b:
+                raise ValueError(f"knots must fall, one channel at least in each step; got {a} and then {b}")
+
+    @classmethod
+    def of_counts(cls, counts: Iterable[int], length: int, latent_times: Iterable[float] = ()) -> Schedule:
+        """Latents first, at `latent_times` (1, ..., those before each of their steps; none without
+        latents); then token steps that begin with `counts` (0, ...) of `length` tokens visible.
+        With `order="even"` a sampler reveals just so many."""
+        shares = [1 - integer("counts", k, 0, length - 1) / integer("length", length, 1) for k in counts]
+        times = list(latent_times)
+        start = times[:1] or [0.0]
+        knots = [(1.0, t) for t in times] + [(x, 0.0) for x in shares]
+        if not shares or shares[0] != 1 or start[0] not in (0.0, 1.0):
+            raise ValueError(f"counts must begin with 0, and latent_times with 1; got {shares[:1]} and {times[:1]}")
+        return cls([*knots, (0.0, 0.0)])
+
+    @property
+    def shared(self) -> bool:
+        """Does every step move both channels?"""
+        return all(b.t_x < a.t_x and b.t_z < a.t_z for a, b in zip(self._knots, self._knots[1:], strict=False))
+
+    @property
+    def lead(self) -> float:
+        """That of the `Path` which encloses as much with the axis t_z = 0, as of a `Curve`."""
+        pairs = zip(self._knots, self._knots[1:], strict=False)
+        return _lead(sum((a.t_x - b.t_x) * (a.t_z + b.t_z) / 2 for a, b in pairs))
+
+    def corners(self) -> list[Knot]:
+        """The ends of the straight pieces: the knots."""
+        return list(self._knots)
+
+    def knots(self, token_steps: int | None = None, latent_steps: int | None = None) -> list[Knot]:
+        """The knots. ValueError for numbers of steps that are not this schedule's."""
+        pairs = list(zip(self._knots, self._knots[1:], strict=False))
+        own = sum(b.t_x < a.t_x for a, b in pairs), sum(b.t_z < a.t_z for a, b in pairs)
+        for name, asked, there in zip(("token_steps", "latent_steps"), (token_steps, latent_steps), own, strict=True):
+            if asked is not None and asked != there:
+                raise ValueError(f"{name} must be left out, or {there}, which the Schedule has; got {asked!r}")
+        return list(self._knots)
+
+    def nfe(self, token_steps: int | None = None, latent_steps: int | None = None) -> int:
+        """Network calls of a sampler."""
+        return len(self.knots(token_steps, latent_steps)) - 1
+
+
+def _lead(area: float) -> float:
+    """The lead of the `Path` with this area under t_z as a function of t_x: (1 - gap)^2 / 2."""
+    gap = max(0.0, 1 - (2 * area) ** 0.5)
+    return gap / (1 + gap)

@@ -13,12 +13,15 @@ import torch
 
 from .._common import arguments
 from .._common.protocols import Data, Model, Task, has_scores
-from ..diffusion.paths import Curve, Path
+from ..diffusion.best_schedule import best_counts
+from ..diffusion.paths import Curve, Path, Schedule
+from .measure_visible_costs import visible_costs
 from .metrics import unigram_entropy
 
 __all__ = ["exact_limit", "frontier", "score_samples", "timed_sample"]
 
 TOKEN_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
+COSTS = 1024  # sequences on which the cost of a token given k others is measured
 
 
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
@@ -43,7 +46,7 @@ def frontier(
     task: Data,
     token_steps=TOKEN_STEPS,
     latent_steps: int | None = None,
-    path: Path | Curve | None = None,
+    path: Path | Curve | Schedule | None = None,
     n: int = 2048,
     seed: int = 0,
     progress: bool = False,
@@ -64,25 +67,18 @@ def frontier(
     [1, 2]
     """
     path = path or model.path
-    counts = [arguments.integer("token_steps", k, minimum=1) for k in token_steps]
-    counts = [k for k in counts if k <= task.length]
-    if not counts:
-        raise ValueError(f"token_steps must hold a number of at most length={task.length}, got {token_steps!r}")
-    rows = []
-    for k in _bar(counts, progress):
-        row, trace, seconds = timed_sample(model, n, k, latent_steps, path, seed, **options)
-        row |= score_samples(task, trace.tokens, seed)
-        if not has_scores(task):
-            held = task.sample(n, seed)
-            bound = model.nelbo(held, path, token_steps=k, latent_steps=latent_steps, seed=seed)
-            row["bound"] = bound.nats_per_token
-            row["bound_se"] = bound.total.stderr * bound.nats_per_token / bound.total.value
-        rows.append({**row, "seconds": seconds})
-    return rows
+    counts = _bar(_counts(task, token_steps), progress)
+    return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
 
 
 def timed_sample(
-    model: Model, n: int, token_steps: int, latent_steps: int | None, path: Path | Curve, seed: int, **options
+    model: Model,
+    n: int,
+    token_steps: int,
+    latent_steps: int | None,
+    path: Path | Curve | Schedule,
+    seed: int,
+    **options,
 ):
     """(row, Trace, seconds) of n samples at one number of token steps: the row has system, lead, token_steps,
     latent_steps and nfe.
@@ -106,19 +102,56 @@ def exact_limit(
     n: int = 2048,
     seed: int = 0,
     progress: bool = False,
-    order: str = "ancestral",
+    order: str | None = None,
+    schedule: str = "even",
 ) -> list[dict]:
-    """The same rows for the Bayes-optimal masked diffusion without latents, in even steps and in
-    this `order` of revealing: the limit of such samplers, not of all masked diffusion (METHOD 8).
+    """The same rows for the Bayes-optimal predictor without latents: the limit of masked diffusion
+    in these steps, under this schedule and order (METHOD 8).
+
+    - `schedule`: "even", steps of equal length; or "best", those with the smallest bound in finite
+      steps (`diffusion.best_counts`), which is a limit for all samplers that reveal counts fixed
+      beforehand, at random places. Rows then also have `counts`, the tokens visible before each step.
+    - `order`: None takes `ancestral` for even steps and `even`, equal counts, for the best ones.
 
     >>> from lddm_lite.tasks import Binsaw
-    >>> rows = exact_limit(Binsaw(length=16), (1, 16), n=512)
-    >>> rows[0]["excess"] > rows[1]["excess"]
-    True
+    >>> even, best = (exact_limit(Binsaw(length=16), (2,), n=512, schedule=s)[0] for s in ("even", "best"))
+    >>> best["counts"][0], even["excess"] > best["excess"]
+    (0, True)
     """
     from ..model import LatentDiffusion
 
-    return frontier(LatentDiffusion.exact(task), task, token_steps, n=n, seed=seed, progress=progress, order=order)
+    model = LatentDiffusion.exact(task)
+    if schedule not in ("even", "best"):
+        raise ValueError(f"schedule must be even or best, got {schedule!r}")
+    if schedule == "even":
+        return frontier(model, task, token_steps, n=n, seed=seed, progress=progress, order=order or "ancestral")
+    costs = visible_costs(model, task.sample(COSTS, seed + 1), seed).mean
+    rows = []
+    for k in _bar(_counts(task, token_steps), progress):
+        counts = best_counts(costs, k)
+        path = Schedule.of_counts(counts, task.length)
+        rows.append({**_scored(model, task, n, k, None, path, seed, order=order or "even"), "counts": counts})
+    return rows
+
+
+def _counts(task: Data, token_steps) -> list[int]:
+    counts = [arguments.integer("token_steps", k, minimum=1) for k in token_steps]
+    counts = [k for k in counts if k <= task.length]
+    if not counts:
+        raise ValueError(f"token_steps must hold a number of at most length={task.length}, got {token_steps!r}")
+    return counts
+
+
+def _scored(model: Model, task: Data, n: int, token_steps: int, latent_steps, path, seed: int, **options) -> dict:
+    """One row of `frontier`."""
+    row, trace, seconds = timed_sample(model, n, token_steps, latent_steps, path, seed, **options)
+    row |= score_samples(task, trace.tokens, seed)
+    if not has_scores(task):
+        held = task.sample(n, seed)
+        bound = model.nelbo(held, path, token_steps=token_steps, latent_steps=latent_steps, seed=seed)
+        row["bound"] = bound.nats_per_token
+        row["bound_se"] = bound.total.stderr * bound.nats_per_token / bound.total.value
+    return {**row, "seconds": seconds}
 
 
 def _bar(counts: list[int], show: bool):

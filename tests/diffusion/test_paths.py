@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lddm_lite.diffusion.paths import Curve, Knot, Path
+from lddm_lite.diffusion.paths import Curve, Knot, Path, Schedule
 
 leads = st.floats(0, 0.5, allow_nan=False)
 counts = st.integers(1, 40)
@@ -147,3 +147,44 @@ def test_a_curve_that_is_no_path_is_refused(shape, message):
 def test_step_counts_that_do_not_fit_a_curve_are_named():
     with pytest.raises(ValueError, match="latent_steps must be token_steps=4 on a Curve"):
         Curve(lambda u: (u, u)).knots(4, 2)
+
+
+# --- schedules ------------------------------------------------------------------------------------
+
+def test_a_schedule_is_walked_knot_by_knot():
+    schedule = Schedule([(1, 1), (1, 0.2), Knot(1, 0), (0.9, 0), (0, 0)])
+    assert schedule.nfe() == 4 and not schedule.shared and schedule.lead == pytest.approx(0.5)
+    assert schedule.knots(2, 2) == schedule.knots() == schedule.corners()
+    assert Schedule([(1, 1), (0.5, 0.5), (0, 0)]).shared and Schedule([(1, 1), (0, 0)]).lead == 0
+
+
+@pytest.mark.parametrize(
+    ("knots", "message"),
+    [
+        ([(1, 0)], "must begin"),
+        ([(0.9, 0), (0, 0)], "must begin"),
+        ([(1, 0.5), (0, 0)], "must begin"),
+        ([(1, 1), (0, 0.1)], "must end at"),
+        ([(1, 1), (0.5, 1), (0.6, 0), (0, 0)], "must fall"),
+        ([(1, 1), (1, 1), (0, 0)], "must fall"),
+        ([(1, 1), (0.5, 2), (0, 0)], "t_z must be a number"),
+        ([(1, 1), (float("nan"), 0), (0, 0)], "t_x must be a number"),
+    ],
+)
+def test_a_schedule_that_is_none_is_named(knots, message):
+    with pytest.raises(ValueError, match=message):
+        Schedule(knots)
+
+
+@pytest.mark.parametrize("bad", [dict(counts=[]), dict(counts=[1]), dict(counts=[0, 8]), dict(counts=[0, 3, 3])])
+def test_counts_that_do_not_fit_are_named(bad):
+    with pytest.raises(ValueError, match="counts|knots"):
+        Schedule.of_counts(length=8, **bad)
+    with pytest.raises(ValueError, match="latent_times"):
+        Schedule.of_counts([0], 8, latent_times=[0.5])
+
+
+@pytest.mark.parametrize("numbers", [dict(token_steps=3), dict(latent_steps=1)])
+def test_other_numbers_of_steps_than_the_schedule_has_are_refused(numbers):
+    with pytest.raises(ValueError, match="must be left out, or"):
+        Schedule([(1, 1), (1, 0.5), (1, 0), (0, 0)]).knots(**numbers)

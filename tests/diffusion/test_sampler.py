@@ -1,12 +1,14 @@
 """Sampling and infilling with untrained networks: what must hold whatever the weights are."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lddm_lite import LatentDiffusion, Trace
+from lddm_lite import LatentDiffusion, Schedule, Trace
 from lddm_lite.config import SYSTEMS
 from lddm_lite.diffusion.paths import Path
 from lddm_lite.diffusion.sampler import nucleus
@@ -237,3 +239,34 @@ def test_a_seed_of_numpy_is_noted_as_a_number(kind):
     trace = model.sample(2, seed=kind(3))
     assert trace.seed == 3 and type(trace.seed) is int
     assert (trace.tokens == model.sample(2, seed=3).tokens).all() and Trace.from_json(trace.to_json()).seed == 3
+
+
+# --- schedules ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("counts", [[0], [0, 1], [0, 3, 4], [0, 1, 2, 7]])
+def test_a_schedule_reveals_just_so_many(counts):
+    model = LatentDiffusion.exact(Binsaw(length=8))
+    trace = model.sample(5, path=Schedule.of_counts(counts, 8), order="even", seed=2)
+    assert trace.nfe == len(counts)
+    for k, visible in enumerate(counts):
+        assert ((trace.tokens_at(k) != trace.mask_id).sum(1) == visible).all()
+
+
+@pytest.mark.parametrize("system", [s for s in SYSTEMS if s != "mdlm"])
+def test_a_schedule_of_latents_and_tokens(system):
+    model = MODELS[system]
+    schedule = Schedule.of_counts([0, 2], TASK.length, latent_times=[1, 0.9, 0.2])
+    trace = model.sample(3, path=schedule, order="even", seed=1)
+    assert trace.nfe == 5 and trace.knots == [(k.t_x, k.t_z) for k in schedule.knots()]
+    assert math.isfinite(model.nelbo(TASK.sample(4), schedule).total.value)
+    both = Schedule([(1, 1), (0.5, 0.1), (0, 0)])
+    assert model.sample(2, path=both).nfe == 2
+
+
+def test_a_schedule_that_does_not_fit_the_model_is_refused():
+    with pytest.raises(ValueError, match="begin at t_z = 0 for 'mdlm', which has no latents"):
+        MODELS["mdlm"].sample(1, path=Schedule([(1, 1), (0, 0)]))
+    with pytest.raises(ValueError, match="begin at t_z = 1 for 'co-seq', which has latents"):
+        MODELS["co-seq"].sample(1, path=Schedule([(1, 0), (0, 0)]))
+    with pytest.raises(ValueError, match="token_steps must be left out, or 1"):
+        MODELS["mdlm"].sample(1, 4, path=Schedule([(1, 0), (0, 0)]))

@@ -1,0 +1,63 @@
+"""What a masked token costs when k others are visible, f(k): the table from which the steps of a
+sampler are placed (`diffusion.best_schedule`), of exact and of trained models alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .._common import arguments, randomness
+from .._common.modes import evaluating
+from .._common.protocols import Model
+
+__all__ = ["VisibleCosts", "visible_costs"]
+
+
+@dataclass(frozen=True)
+class VisibleCosts:
+    """f(k) for k = 0..L-1 visible tokens [L], nats a masked token, with standard errors [L] over
+    sequences. With an exact predictor the sum over k is the entropy, by the chain rule."""
+
+    mean: torch.Tensor
+    stderr: torch.Tensor
+
+
+@torch.no_grad()
+def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCosts:
+    """Measure f(k) = E[-log p(x_i | k visible)] of `model` on sequences x [B, L], for all k.
+
+    Which k are visible is drawn at random, for each sequence once and nested (k + 1 visible are
+    those k and one more), and the mean is over the tokens that are masked. Latents, where there are
+    some, are those of the sequence itself at their noise floor: the token steps of a sequential
+    path. L network calls for each `batch` of sequences. ValueError for models with padding.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.MixtureOfProducts(length=4, modes=1, noise=0.5)  # four fair coins
+    >>> visible_costs(LatentDiffusion.exact(task), task.sample(8)).mean
+    tensor([0.6931, 0.6931, 0.6931, 0.6931], dtype=torch.float64)
+    """
+    if model.config.pad_id is not None:
+        raise ValueError(f"model must have no padding, so that all sequences are equally long; {model.name!r} has it")
+    x = model.check_tokens("x", x)
+    arguments.integer("batch", batch, minimum=1)
+    g, length = randomness.generator(seed, x.device), x.shape[1]
+    exact, parts = getattr(model.denoiser, "exact", False), []
+    with evaluating(model):
+        for rows in x.split(batch):
+            order = randomness.rand(rows.shape, g, rows).argsort(-1).argsort(-1)  # the place of each in being revealed
+            z, t_z = model.encode(rows, g), torch.zeros(len(rows), device=x.device)
+            if model.config.latent == "continuous":
+                z = model.latent_channel.corrupt(z, t_z, g)
+            costs = []
+            for k in range(length):
+                masked = order >= k
+                x_t = rows.masked_fill(masked, model.token_channel.mask_id)
+                log_probs = model.predict(x_t, z, t_z, masked, need_latents=False).tokens
+                if exact:  # right on average: its entropy is the mean of the cost, and varies less
+                    log_probs = (log_probs.exp() * log_probs).sum(-1, keepdim=True).expand_as(log_probs)
+                share = torch.full((len(rows),), (length - k) / length, device=x.device)
+                costs.append(model.token_channel.rate(rows, x_t, log_probs, share).double() / length)
+            parts.append(torch.stack(costs, 1))  # [b, L]
+    each = torch.cat(parts).cpu()
+    return VisibleCosts(each.mean(0), each.std(0) / len(each) ** 0.5)

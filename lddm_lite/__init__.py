@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from ._common import renamed
+from ._common import old_names
 
 __version__ = "0.2.0"
 
@@ -44,7 +44,7 @@ _FROM = {  # place -> what the face shows of it; the other names of __all__ are 
 }
 _PLACE = {name: place for place, names in _FROM.items() for name in names}
 
-renamed.install(__name__)
+old_names.install(__name__)
 
 
 def __getattr__(name: str):
@@ -52,7 +52,7 @@ def __getattr__(name: str):
         return getattr(importlib.import_module(f".{_PLACE[name]}", __name__), name)
     if name in __all__:
         return importlib.import_module(f".{name}", __name__)
-    return renamed.public(__name__, name)
+    return old_names.public(__name__, name)
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, protocols, randomness, renamed
+from ._common import arguments, checkpoint, old_names, protocols, randomness
 from .config import Config
 from .diffusion import bound, loss, sampler
 from .diffusion.channels import MaskedChannel
@@ -141,12 +141,12 @@ class LatentDiffusion(nn.Module):
     @property
     def tokens(self):
         """The token channel, under its old name; goes with the next release."""
-        return renamed.attribute(self, "tokens", "token_channel")
+        return old_names.attribute(self, "tokens", "token_channel")
 
     @property
     def latents(self):
         """The latent channel, under its old name; goes with the next release."""
-        return renamed.attribute(self, "latents", "latent_channel")
+        return old_names.attribute(self, "latents", "latent_channel")
 
     def valid(self, x: torch.Tensor) -> torch.Tensor:
         """Bool [B, L]: positions that are not padding."""

@@ -11,7 +11,7 @@ import pytest
 
 import lddm_lite as ld
 from lddm_lite import tasks
-from lddm_lite._common import renamed
+from lddm_lite._common import old_names
 
 CHANGELOG = Path(__file__).resolve().parents[2] / "CHANGELOG.md"
 
@@ -24,18 +24,18 @@ def asked(get):
     return value, [str(w.message) for w in caught if w.category is DeprecationWarning]
 
 
-@pytest.mark.parametrize("old", sorted(renamed.MODULES))
+@pytest.mark.parametrize("old", sorted(old_names.MODULES))
 def test_an_old_module_has_what_the_new_one_shows(old):
     moved = importlib.import_module(f"lddm_lite.{old}")
-    new = importlib.import_module(f"lddm_lite.{renamed.MODULES[old].split()[0]}")
-    for name in set(new.__all__) - {n.rpartition(".")[2] for n in renamed.NAMES.values()}:
+    new = importlib.import_module(f"lddm_lite.{old_names.MODULES[old].split()[0]}")
+    for name in set(new.__all__) - {n.rpartition(".")[2] for n in old_names.NAMES.values()}:
         value, said = asked(lambda name=name: getattr(moved, name))
         assert value is getattr(new, name) and len(said) == 1 and new.__name__ in said[0]
-    with pytest.raises(AttributeError, match=f"now {renamed.MODULES[old]}, has no attribute 'colour'"):
+    with pytest.raises(AttributeError, match=f"now {old_names.MODULES[old]}, has no attribute 'colour'"):
         moved.colour  # noqa: B018
 
 
-@pytest.mark.parametrize(("old", "new"), sorted(renamed.NAMES.items()))
+@pytest.mark.parametrize(("old", "new"), sorted(old_names.NAMES.items()))
 def test_a_name_that_is_another_word_now(old, new):
     module, _, name = old.rpartition(".")
     value, said = asked(lambda: getattr(importlib.import_module(f"lddm_lite.{module}"), name))
@@ -93,5 +93,5 @@ def test_other_modules_are_still_missing():
 def test_the_changelog_names_every_old_module():
     table = CHANGELOG.read_text("utf-8").partition("| old | new |")[2]
     words = set(re.findall(r"\w+", " ".join(row.split("|")[1] for row in table.splitlines() if row.startswith("|"))))
-    assert set(renamed.MODULES) - words == set()
-    assert {name.partition(".")[2] for name in renamed.NAMES} - words == set()
+    assert set(old_names.MODULES) - words == set()
+    assert {name.partition(".")[2] for name in old_names.NAMES} - words == set()

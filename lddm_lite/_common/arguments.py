@@ -6,7 +6,7 @@ import numbers
 
 import torch
 
-__all__ = ["integer", "number", "tokens"]
+__all__ = ["integer", "number", "texts", "tokens"]
 
 
 def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -65,3 +65,22 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
         extra = f" ({vocab} is the mask)" if mask_ok else ""
         raise ValueError(f"{name} holds ids {low}..{high}; allowed are 0..{top}{extra}")
     return x.long()
+
+
+def texts(name: str, values, blank: bool = False) -> list[str]:
+    """Return `values` as a list of texts, at least one; none of them empty, unless `blank`.
+    ValueError naming `name`, and which one is wrong.
+
+    >>> texts("sentences", ("rain fell .", "snow fell ."))
+    ['rain fell .', 'snow fell .']
+    """
+    if isinstance(values, str):
+        raise ValueError(f"{name} must be a list of texts, got one text")
+    out = list(values)
+    if not out:
+        raise ValueError(f"{name} must hold at least one text, got none")
+    for i, text in enumerate(out):
+        if not isinstance(text, str) or not (blank or text.strip()):
+            kind = "a text" if blank else "a text that is not empty"
+            raise ValueError(f"{name}[{i}] must be {kind}, got {text!r}")
+    return out

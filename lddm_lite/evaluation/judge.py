@@ -104,7 +104,7 @@ class Judge:
     def nll(self, texts, progress: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
         """(nats [N] float64, predicted tokens [N] int64) of each text: -sum_i log p(x_i | x_<i).
         ValueError naming a text that is empty."""
-        texts = _texts(texts)
+        texts = arguments.texts("texts", texts)
         nats = torch.zeros(len(texts), dtype=torch.float64)
         counts = torch.zeros(len(texts), dtype=torch.long)
         pieces = []  # (text, ids, the first that is scored)
@@ -168,15 +168,3 @@ class Judge:
             for batch in batches:
                 yield batch
                 bar.update(sum(scored == 1 for *_, scored in batch))  # a text counts with its first window
-
-
-def _texts(texts) -> list[str]:
-    if isinstance(texts, str):
-        raise ValueError("texts must be a list of texts, got one text")
-    texts = list(texts)
-    if not texts:
-        raise ValueError("texts must hold at least one text, got none")
-    for i, t in enumerate(texts):
-        if not isinstance(t, str) or not t.strip():
-            raise ValueError(f"texts[{i}] must be a text that is not empty, got {t!r}")
-    return texts

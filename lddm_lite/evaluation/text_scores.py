@@ -102,20 +102,11 @@ def generation_report(
     >>> round(report["entropy"], 3), round(report["reference"]["entropy"], 3)
     (1.56, 1.748)
     """
-    texts = _list("texts", texts)
+    texts = arguments.texts("texts", texts, blank=True)
     out = _describe(texts, judge, tokenise, progress)
     if reference is not None:
-        reference = _list("reference", reference)
+        reference = arguments.texts("reference", reference, blank=True)
         if len(reference) < len(texts):
             raise ValueError(f"reference must hold as many texts as there are, {len(texts)}; got {len(reference)}")
         out["reference"] = _describe(reference[: len(texts)], judge, tokenise, progress)
     return out
-
-
-def _list(name: str, texts) -> list[str]:
-    if isinstance(texts, str):
-        raise ValueError(f"{name} must be a list of texts, got one text")
-    texts = list(texts)
-    if not texts or not all(isinstance(t, str) for t in texts):
-        raise ValueError(f"{name} must be a list of texts, got {'none' if not texts else 'something else in it'}")
-    return texts

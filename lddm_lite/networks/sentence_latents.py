@@ -137,7 +137,7 @@ class SentenceLatents:
         """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with
         `seed`; once, for they are cached and saved. Returns itself. ValueError when there are too
         few different sentences for d axes."""
-        sentences = _sentences(sentences)
+        sentences = arguments.texts("sentences", sentences)
         if arguments.integer("limit", limit, minimum=2) < len(sentences):
             keep = torch.randperm(len(sentences), generator=randomness.generator(seed))[:limit]
             sentences = [sentences[i] for i in keep.sort().values.tolist()]
@@ -170,7 +170,7 @@ class SentenceLatents:
         """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them
         to, the folder `frozen` of the cache (`files.cache_folder`). ValueError before
         `fit_statistics`, and for empty texts."""
-        sentences = _sentences(sentences)
+        sentences = arguments.texts("sentences", sentences)
         statistics = self.statistics
         if statistics is None:
             raise ValueError("there are no statistics yet: call fit_statistics(corpus) first, or load saved ones")
@@ -224,16 +224,3 @@ class SentenceLatents:
         encoder = cls(meta["source"], **meta["options"], device=device)
         encoder.statistics = Statistics.of(tensors)
         return encoder
-
-
-def _sentences(sentences) -> list[str]:
-    """A list of texts, each with at least one word."""
-    if isinstance(sentences, str):
-        raise ValueError("sentences must be a list of texts, got one text")
-    sentences = list(sentences)
-    if not sentences:
-        raise ValueError("sentences must hold at least one text, got none")
-    for i, s in enumerate(sentences):
-        if not isinstance(s, str) or not s.strip():
-            raise ValueError(f"sentences[{i}] must be a text that is not empty, got {s!r}")
-    return sentences

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lddm_lite._common.arguments import integer, number, tokens
+from lddm_lite._common.arguments import integer, number, texts, tokens
 
 
 @pytest.mark.parametrize("value", [3, 0, np.int16(2), torch.tensor([2, 1])[0].item()])
@@ -72,3 +72,22 @@ def test_what_is_no_batch_of_tokens(x, message):
 def test_the_mask_may_be_allowed():
     with pytest.raises(ValueError, match=r"allowed are 0\.\.2 \(2 is the mask\)$"):
         tokens("x", [[0, 3]], length=2, vocab=2, mask_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "blank", "message"),
+    [
+        ("one", False, "name must be a list of texts, got one text"),
+        ([], False, "name must hold at least one text, got none"),
+        (["a", " "], False, r"name\[1\] must be a text that is not empty, got ' '"),
+        (["a", 3], True, r"name\[1\] must be a text, got 3"),
+        ([None], False, r"name\[0\]"),
+    ],
+)
+def test_texts_that_are_none_are_named(values, blank, message):
+    with pytest.raises(ValueError, match=message):
+        texts("name", values, blank)
+
+
+def test_texts_come_back_as_a_list():
+    assert texts("name", ("a", "b")) == ["a", "b"] and texts("name", ["", "a"], blank=True) == ["", "a"]

@@ -52,9 +52,9 @@ def test_the_tokens_may_be_those_of_the_model():
 
 
 @pytest.mark.parametrize("texts, reference, message", [
-    ([], None, "texts must be a list of texts, got none"),
+    ([], None, "texts must hold at least one text, got none"),
     ("text", None, "texts must be a list of texts, got one text"),
-    (["a", 3], None, "got something else"),
+    (["a", 3], None, r"texts\[1\] must be a text, got 3"),
     (["a", "b"], ["a"], "reference must hold as many texts as there are, 2; got 1"),
 ])
 def test_bad_texts_are_named(texts, reference, message):

@@ -120,10 +120,7 @@ class LatentMap:
             if len(different) < 5:
                 raise ValueError(f"method 'umap' needs at least 5 different latents, got {len(different)}; take 'pca'")
             return cls(_umap(different, seed, progress)[at], method, seed, points=flat, codebook=book)
-        mean = flat.mean(0, dtype=np.float64)
-        axes = np.linalg.svd(flat - mean, full_matrices=False)[2][:2]
-        axes = np.concatenate([axes, np.eye(flat.shape[1])])[:2] if len(axes) < 2 else axes  # a single latent
-        axes *= np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]  # svd leaves the sign open
+        mean, axes = _principal(flat)
         return cls((flat - mean) @ axes.T, method, seed, mean=mean, axes=axes, codebook=book)
 
     def place(self, latents) -> np.ndarray:
@@ -259,8 +256,15 @@ def plane(latents: np.ndarray):
     flat = latents.reshape(-1, inner[0] * inner[1]).astype(float)
     if flat.shape[1] == 2:
         return lambda z: np.asarray(z).reshape(*np.shape(z)[:-2], 2)
-    mean = flat.mean(0)
-    found = np.linalg.svd(flat - mean, full_matrices=False)[2][:2]  # principal directions, rows
-    directions = np.zeros((2, flat.shape[1]))
-    directions[: len(found)] = found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(1)])[:, None]
-    return lambda z: (np.asarray(z).reshape(*np.shape(z)[:-2], -1) - mean) @ directions.T
+    mean, axes = _principal(flat)
+    return lambda z: (np.asarray(z).reshape(*np.shape(z)[:-2], -1) - mean) @ axes.T
+
+
+def _principal(flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [D] and the two principal directions [2, D] of points [N, D], each turned so that its
+    largest weight is positive; zeros in place of a direction in which there is nothing."""
+    mean = flat.mean(0, dtype=np.float64)
+    found = np.linalg.svd(flat - mean, full_matrices=False)[2][:2]
+    axes = np.zeros((2, flat.shape[1]))
+    axes[: len(found)] = found * np.sign(found[np.arange(len(found)), np.abs(found).argmax(1)])[:, None]
+    return mean, axes

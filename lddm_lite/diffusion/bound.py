@@ -14,7 +14,7 @@ import torch
 from .._common import arguments, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Channel, Model
+from .._common.protocols import Channel, MaskedNoise, Model
 from .._common.randomness import rand
 from .channels import GaussianChannel
 from .paths import Curve, Schedule
@@ -117,7 +117,7 @@ def _finite(model: Model, x0, z0, knots, g, order: str):
     tokens = latents = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     valid = model.valid(x0)
 
-    def noised(channel, clean, t: float, s: float, keep):
+    def noised(channel: MaskedNoise | GaussianChannel, clean, t: float, s: float, keep):
         """(noised, t [B], s [B]): times as shares that are masked, where these are fixed."""
         times = torch.full((len(clean),), t, device=x0.device), torch.full((len(clean),), s, device=x0.device)
         if isinstance(channel, GaussianChannel):

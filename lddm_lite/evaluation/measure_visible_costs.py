@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .._common import arguments, randomness
+from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Model
 
@@ -16,11 +17,31 @@ __all__ = ["VisibleCosts", "visible_costs"]
 
 @dataclass(frozen=True)
 class VisibleCosts:
-    """f(k) for k = 0..L-1 visible tokens [L], nats a masked token, with standard errors [L] over
-    sequences. With an exact predictor the sum over k is the entropy, by the chain rule."""
+    """f(k) for k = 0..L-1 visible tokens, nats a masked token. With an exact predictor the sum over
+    k is the entropy, by the chain rule. `each` [N, L]: the costs of N sequences.
 
-    mean: torch.Tensor
-    stderr: torch.Tensor
+    >>> print(VisibleCosts(torch.tensor([[1.0, 0.5], [1.0, 0.7]])).total_correlation)
+    0.400 ± 0.100
+    """
+
+    each: torch.Tensor
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """f(k) [L]."""
+        return self.each.mean(0)
+
+    @property
+    def stderr(self) -> torch.Tensor:
+        """Standard errors [L] over sequences."""
+        return self.each.std(0) / len(self.each) ** 0.5
+
+    @property
+    def total_correlation(self) -> Estimate:
+        """What one token step loses, nats per sequence: L f(0), all tokens in one step, minus the
+        sum of f, one at a time. Given latents it is what these leave of what tokens share: the
+        gauge of latents that copies cannot fool (METHOD 5)."""
+        return Estimate.of(self.each[:, 0] * self.each.shape[1] - self.each.sum(1))
 
 
 @torch.no_grad()
@@ -59,5 +80,4 @@ def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCo
                 share = torch.full((len(rows),), (length - k) / length, device=x.device)
                 costs.append(model.token_channel.rate(rows, x_t, log_probs, share).double() / length)
             parts.append(torch.stack(costs, 1))  # [b, L]
-    each = torch.cat(parts).cpu()
-    return VisibleCosts(each.mean(0), each.std(0) / len(each) ** 0.5)
+    return VisibleCosts(torch.cat(parts).cpu())

@@ -7,10 +7,11 @@ from .binsaw import Binsaw
 from .corpus import Corpus
 from .mixture import MixtureOfProducts, MixtureTask
 from .newswire import ToyNewswire
+from .parity import ParityBlocks
 
-__all__ = ["TASKS", "Binsaw", "Corpus", "MixtureOfProducts", "MixtureTask", "ToyNewswire", "make"]
+__all__ = ["TASKS", "Binsaw", "Corpus", "MixtureOfProducts", "MixtureTask", "ParityBlocks", "ToyNewswire", "make"]
 
-TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ToyNewswire)}
+TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ParityBlocks, ToyNewswire)}
 
 
 def make(task: str, **arguments) -> MixtureTask:

@@ -65,13 +65,15 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet)
         return _stopped(out, "", say)
     if history.interrupted:
         return _stopped(out, f" after step {history.state.meta['step']:,}", say)
-    if not team.main:
-        return 0
-    print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
-    scores = _final_scores(model, held_out, config.seed)
-    about = {"history": history.to_dict(), "training": history.state.options}
-    model.save(out, **about, command=run["command"], scores=scores)
-    _next(out, options)
+
+    def finish():
+        print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
+        scores = _final_scores(model, held_out, config.seed)
+        about = {"history": history.to_dict(), "training": history.state.options}
+        model.save(out, **about, command=run["command"], scores=scores)
+        _next(out, options)
+
+    team.first(finish)  # the others wait: a process that ends while another still works has been seen to abort
     return 0
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 
 from .._common.arguments import integer
+from .unmasking_order import still_masked
 
 __all__ = ["best_counts", "even_counts", "finite_bound"]
 
@@ -37,7 +38,7 @@ def even_counts(length: int, steps: int) -> list[int]:
     [0, 2, 5, 7]
     """
     integer("steps", steps, 1, length)
-    return [length - int(length * (steps - k) / steps + 0.5 + 1e-9) for k in range(steps)]
+    return [length - int(still_masked(torch.tensor(length), 1 - k / steps)) for k in range(steps)]
 
 
 def best_counts(costs: torch.Tensor, steps: int) -> list[int]:

@@ -25,7 +25,7 @@ from ..diffusion.channels import GaussianChannel
 from ..diffusion.paths import Path
 from ..diffusion.rate_grid import BEND_X, BEND_Z, RateGrid, nodes
 
-__all__ = ["rate_grid"]
+__all__ = ["mean_log", "rate_grid"]
 
 GROUPS = 16  # independent parts, from whose differences all standard errors are taken
 BATCH = 2048
@@ -117,7 +117,7 @@ def _measure(model: Model, x, counts, levels, g, bar) -> np.ndarray:
                 x_t = x.masked_fill(hit, model.token_channel.mask_id)
                 said = model.predict(x_t, z_t, t_z, hit if k else None)
                 if k:
-                    lp = _mean_log(said.tokens) if exact else said.tokens
+                    lp = mean_log(said.tokens) if exact else said.tokens
                     rate = model.token_channel.rate(x, x_t, lp, torch.full((n,), k / length, device=x.device))
                     out[0, i, j] += float(rate.mean()) / turns
                 if gaussian:
@@ -125,14 +125,18 @@ def _measure(model: Model, x, counts, levels, g, bar) -> np.ndarray:
                     half = (a - b) / 2 if exact else (z0 - said.latents).pow(2).flatten(1).sum(1) / 2
                     out[1, i, j] += float(half.mean()) / turns
                 elif level:
-                    lp = _mean_log(said.latents) if exact else said.latents
+                    lp = mean_log(said.latents) if exact else said.latents
                     out[1, i, j] += float(model.latent_channel.rate(z0, z_t, lp, t_z).mean()) / turns
     return out
 
 
-def _mean_log(log_p: torch.Tensor) -> torch.Tensor:
+def mean_log(log_p: torch.Tensor) -> torch.Tensor:
     """Every log p(v) [..., V] replaced by its mean under p: what -log p costs on average when p is
-    right."""
+    right.
+
+    >>> mean_log(torch.tensor([0.5, 0.5]).log())
+    tensor([-0.6931, -0.6931])
+    """
     return (log_p.exp() * log_p).sum(-1, keepdim=True).expand_as(log_p)
 
 

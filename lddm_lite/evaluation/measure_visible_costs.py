@@ -11,6 +11,7 @@ from .._common import arguments, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Model
+from .measure_rate_grid import mean_log
 
 __all__ = ["VisibleCosts", "visible_costs"]
 
@@ -76,7 +77,7 @@ def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCo
                 x_t = rows.masked_fill(masked, model.token_channel.mask_id)
                 log_probs = model.predict(x_t, z, t_z, masked, need_latents=False).tokens
                 if exact:  # right on average: its entropy is the mean of the cost, and varies less
-                    log_probs = (log_probs.exp() * log_probs).sum(-1, keepdim=True).expand_as(log_probs)
+                    log_probs = mean_log(log_probs)
                 share = torch.full((len(rows),), (length - k) / length, device=x.device)
                 costs.append(model.token_channel.rate(rows, x_t, log_probs, share).double() / length)
             parts.append(torch.stack(costs, 1))  # [b, L]

@@ -12,7 +12,7 @@ from torch import nn
 
 from ._common import arguments, checkpoint, old_names, protocols, randomness
 from .config import Config
-from .diffusion import bound, loss, sampler
+from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
@@ -185,10 +185,10 @@ class LatentDiffusion(nn.Module):
         return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
 
     # -- what it is for ----------------------------------------------------------------------------------------------
-    def loss(self, x0, g: torch.Generator | int = 0, stage: int = 2, few_step: float = 0.25) -> loss.Loss:
+    def loss(self, x0, g: torch.Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options) -> loss.Loss:
         """Training loss of a batch [B, L] with its terms (see `loss.training_loss`)."""
         x0 = self.check_tokens("x0", x0)
-        return loss.training_loss(self, x0, randomness.generator(g, self.device), stage, few_step)
+        return loss.training_loss(self, x0, randomness.generator(g, self.device), stage, few_step, **options)
 
     def nelbo(self, x, path: Path | Curve | Schedule | None = None, **options) -> bound.Nelbo:
         """Bound on -log p(x), nats per sequence, each term with its standard error (see
@@ -226,7 +226,7 @@ class LatentDiffusion(nn.Module):
 
     def sample(
         self,
-        n: int,
+        n: int | None = None,
         token_steps: int | None = None,
         latent_steps: int | None = None,
         path: Path | Curve | Schedule | None = None,
@@ -235,14 +235,20 @@ class LatentDiffusion(nn.Module):
     ) -> Trace:
         """n sequences from pure noise.
 
+        - `n`: may be left out where `latents` are given, one sequence for each.
         - `token_steps`, `latent_steps`: numbers of steps (see `knots`); ValueError below 1.
         - `path`: None for the system's own; a `Schedule` places each step.
         - `seed`: the same one gives the same samples.
-        - `options`: the fields of `sampler.Draws`, and `batch`, sequences in one network call;
-          ValueError for others.
+        - `options`: the fields of `sampler.Draws`; `batch`, sequences in one network call, and
+          `progress`, as in `sampler.sample`; `latents`: z at t_z = 0, such as `latents` of a Trace
+          end with, taken as they are, from which only the tokens are drawn. ValueError for others.
 
         Models with padding draw lengths from their training data's.
         """
+        if n is None:
+            if "latents" not in options:
+                raise ValueError("n, the number of sequences, must be given where latents are not")
+            n = len(options["latents"])
         start = prompts.blank(self, n, seed)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
@@ -292,8 +298,11 @@ class LatentDiffusion(nn.Module):
 
     def _run(self, start, token_steps, latent_steps, path, seed, options) -> Trace:
         path = path or self.path
-        run = {name: options.pop(name) for name in ("batch", "progress") if name in options}
+        run = {name: options.pop(name) for name in ("batch", "progress", "latents") if name in options}
         knots = self.knots(path, token_steps, latent_steps)
+        if run.get("latents") is not None:
+            run["latents"] = given_latents.check_latents(self, "latents", run["latents"], len(start))
+            knots = given_latents.without_latents(knots)
         return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
 
     # -- files -----------------------------------------------------------------------------------------------------

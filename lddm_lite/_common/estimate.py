@@ -32,6 +32,23 @@ class Estimate:
         s = samples.detach().double().flatten()
         return cls(float(s.mean()), float(s.std() / math.sqrt(len(s))) if len(s) > 1 else float("nan"))
 
+    @classmethod
+    def of_groups(cls, samples: torch.Tensor, group: torch.Tensor, weights: torch.Tensor | None = None) -> Estimate:
+        """Mean of values [n], or sum of values over sum of `weights` [n], with a standard error from
+        independent groups: `group` [n] numbers that of each value from 0. Within a group values may
+        depend on each other, and so may a value and its weight.
+
+        >>> Estimate.of_groups(torch.tensor([1.0, 1.0, 3.0, 3.0]), torch.tensor([0, 0, 1, 1]))
+        Estimate(value=2.0, stderr=1.0)
+        """
+        s = samples.detach().double().cpu()
+        w = torch.ones_like(s) if weights is None else weights.double().cpu()
+        value = float(s.sum() / w.sum())
+        n = int(group.max()) + 1
+        off = torch.zeros(n, dtype=torch.float64).index_add(0, group.cpu(), s - value * w)
+        spread = math.sqrt(float(off.pow(2).sum()) * n / (n - 1)) if n > 1 else float("nan")
+        return cls(value, spread / float(w.sum()))
+
     def __float__(self) -> float:
         return self.value
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs  # typing has it from Python 3.13 on
 
     from .estimate import Estimate
+    from .randomness import Source
 
 __all__ = ["Channel", "Corpus", "Data", "Denoiser", "Encoder", "Judge", "MaskedNoise", "Model", "Module", "Task"]
 __all__ += ["Text", "has_rows", "has_scores", "read_rows"]
@@ -278,10 +279,10 @@ class Channel(Protocol):
     torch.Size([5, 1, 2])
     """
 
-    def prior(self, shape: Any, g: Generator, /) -> Tensor:
+    def prior(self, shape: Any, g: Source, /) -> Tensor:
         """Pure noise, t = 1."""
 
-    def corrupt(self, x0: Tensor, t: Tensor, g: Generator, /) -> Tensor:
+    def corrupt(self, x0: Tensor, t: Tensor, g: Source, /) -> Tensor:
         """A draw of x_t given x_0: (M1), (M5)."""
 
     def reverse_step(self, x_t: Tensor, said: Tensor, /, *args: Any, **kwargs: Any) -> Tensor:
@@ -307,10 +308,10 @@ class MaskedNoise(Channel, Protocol):
     def mask_id(self) -> int:
         """The id of the mask, one past the last token."""
 
-    def corrupt(self, x0: Tensor, t: Tensor, g: Generator, /, keep: Tensor | None = None) -> Tensor:
+    def corrupt(self, x0: Tensor, t: Tensor, g: Source, /, keep: Tensor | None = None) -> Tensor:
         """As `Channel.corrupt`; what is True in `keep` [B, L] stays clean."""
 
-    def to_reveal(self, x_t: Tensor, t: float, s: float, g: Generator, /) -> Tensor:
+    def to_reveal(self, x_t: Tensor, t: float, s: float, g: Source, /) -> Tensor:
         """Which masked positions a step t -> s reveals: bool [B, L]."""
 
 
@@ -355,7 +356,7 @@ class Model(Module, Protocol):
     def latent_shape(self, n: int) -> tuple[int, ...]:
         """Shape of n latents: [n, m, d], or [n, m] codes."""
 
-    def encode(self, x: Tensor, g: Generator | None = None) -> Any:
+    def encode(self, x: Tensor, g: Source | None = None) -> Any:
         """z_0 of sequences [B, L], a tensor of `latent_shape`; None without latents."""
 
     def predict(
@@ -369,7 +370,7 @@ class Model(Module, Protocol):
     ) -> Any:
         """One network call: a `Prediction` (see `Denoiser`), from latents, codes or vectors z_t."""
 
-    def loss(self, x0: Any, g: Generator | int = 0, stage: int = 2, few_step: float = 0.25) -> Any:
+    def loss(self, x0: Any, g: Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options: Any) -> Any:
         """The training loss of a batch [B, L], a `Loss` in nats per sequence."""
 
     def nelbo(self, x: Any, path: Any = None, **options: Any) -> Any:

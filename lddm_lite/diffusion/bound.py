@@ -11,18 +11,20 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Channel, MaskedNoise, Model
-from .._common.randomness import rand
-from .channels import GaussianChannel
-from .paths import Curve, Schedule
+from .._common.protocols import MaskedNoise, Model
+from .._common.randomness import Source, Streams, rand
+from .channels import GaussianChannel, MaskedChannel
+from .given_latents import check_latents, without_latents
+from .paths import Schedule
 from .unmasking_order import choose, still_masked
 
-__all__ = ["Nelbo", "antithetic", "curve_rates", "nelbo", "path_rates"]
+__all__ = ["Nelbo", "antithetic", "each_term", "nelbo"]
 
-LATENT_VECTORS = 4  # latent-only passes skip the token stream: with few slots they cost little, and several are taken
+LATENT_VECTORS = 4  # passes without tokens cost little when slots are few: so many vectors are taken, or one pass
+GROUPS, LARGEST = 16, 32  # independent groups of sequences for standard errors: at least so many, of so many at most
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Nelbo:
     total: Estimate
     nats_per_token: float
     nfe: int = 0
+    nats_per_token_se: float = 0.0  # of the ratio: a sequence's nats and its length go together
 
     def __str__(self) -> str:
         return (
@@ -55,7 +58,9 @@ def nelbo(
     seed: int = 0,
     batch: int = 512,
     order: str = "ancestral",
-) -> Nelbo:
+    latents=None,
+    each: bool = False,
+) -> Nelbo | torch.Tensor:
     """Estimate the bound of `model` on sequences x [B, L].
 
     Without `token_steps` the continuous-time line integral (M9); with it, or a Schedule, a bound on
@@ -64,12 +69,40 @@ def nelbo(
 
     - `path`: a Path, a Curve or a Schedule; None for the model's own.
     - `draws`: independent noise draws per sequence, averaged before the standard error is taken.
-    - `seed`, `batch`: of the noise; sequences in one network call.
+    - `seed`: of the noise, a stream a sequence.
+    - `batch`: sequences in one network call; the result does not depend on it.
     - `order`: of the sampler that takes the steps: "ancestral", or "even", which reveals counts
       fixed beforehand (`unmasking_order`).
+    - `latents`: z at t_z = 0 for each sequence, taken as they are: the bound on -log p(x | z). The
+      other terms are 0.
+    - `each`: return one total a sequence [B] instead, float64.
 
-    ValueError for arguments that do not fit together.
+    Tokens and codes are masked by counts (`MaskedChannel.corrupt_by_count`). Noise times are spread
+    evenly within each of at least 16 groups of sequences, and differ by chance between them;
+    standard errors are those between the groups. ValueError for arguments that do not fit together.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.MixtureOfProducts(length=4, modes=1, noise=0.5)  # four fair coins
+    >>> nelbo(LatentDiffusion.exact(task), task.sample(2), each=True)
+    tensor([2.7726, 2.7726], dtype=torch.float64)
     """
+    x = model.check_tokens("x", x)
+    terms, group, nfe = each_term(model, x, path, token_steps, latent_steps, draws, seed, batch, order, latents)
+    total = terms.sum(0)
+    if each:
+        return total
+    means = [Estimate.of_groups(v, group) for v in (*terms, total)]
+    per_token = Estimate.of_groups(total, group, model.valid(x).sum(1))
+    return Nelbo(*means, per_token.value, nfe, per_token.stderr)
+
+
+@torch.no_grad()
+def each_term(
+    model: Model, x, path=None, token_steps=None, latent_steps=None, draws=1, seed=0, batch=512, order="ancestral",
+    latents=None,
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """(the terms of the bound for each sequence [3, B]: tokens, latents, prior; the number of its
+    group [B]; NFE). Arguments as for `nelbo`."""
     path = path or model.path
     x = model.check_tokens("x", x)
     arguments.integer("draws", draws, minimum=1)
@@ -81,43 +114,105 @@ def nelbo(
         raise ValueError("order='even' is about steps: give token_steps, or a Schedule as path")
     if not in_steps and latent_steps is not None:
         raise ValueError(f"latent_steps={latent_steps!r} needs token_steps; without both, time is continuous")
-    g = randomness.generator(seed, x.device)
-    tokens, latents, prior, nfe = [], [], [], 0
+    if latents is not None:
+        latents = check_latents(model, "latents", latents, len(x))
+    knots = model.knots(path, token_steps, latent_steps) if in_steps else []
+    if latents is not None:
+        knots = without_latents(knots)
+    n = len(x)
+    groups = min(n, max(GROUPS, -(-n // LARGEST)))
+    times = range(groups)
+    # where no token is seen while latents move, they are all that a pass costs
+    alone = bool(path.token_time(torch.tensor([1e-6])) == 1) if not in_steps else False
+    passes = max(1, LATENT_VECTORS // model.config.slots) if alone else 1
+    terms = torch.zeros(3, n, dtype=torch.float64)
     with evaluating(model):
-        for rows in x.split(batch):
-            for _ in range(draws):
-                z0 = model.encode(rows, g)
+        for d in range(draws):
+            u_x = antithetic(n, Streams(seed, times, f"token times {d}"), x, groups)
+            u_z = [antithetic(n, Streams(seed, times, f"latent times {d} {k}"), x, groups) for k in range(passes)]
+            for first in range(0, n, batch):
+                at = slice(first, min(first + batch, n))
+                rows, g = x[at], Streams(seed, range(at.start, at.stop), f"bound {d}")
+                z0 = model.encode(rows, g.at(0)) if latents is None else latents[at]
+                given = latents is not None
                 if in_steps:
-                    knots = model.knots(path, token_steps, latent_steps)
-                    nfe = len(knots) - 1
-                    a, b = _finite(model, rows, z0, knots, g, order)
-                elif isinstance(path, Curve):
-                    a, b = curve_rates(model, rows, z0, path, antithetic(len(rows), g, rows), g)
+                    tokens, codes = _finite(model, rows, z0, knots, g, order, given)
+                    terms[1, at] += codes.cpu() / draws
                 else:
-                    gap = torch.full((len(rows),), path.gap, device=x.device)
-                    a, b = path_rates(model, rows, z0, gap, antithetic(len(rows), g, rows), g)
-                tokens.append(a)
-                latents.append(torch.zeros_like(a) if b is None else b)
-                gaussian = model.config.latent == "continuous"
-                prior.append(model.latent_channel.prior_kl(z0).to(a) if gaussian else torch.zeros_like(a))
-
-    def gather(parts):
-        per_batch = [torch.stack(parts[i : i + draws]).double().mean(0) for i in range(0, len(parts), draws)]
-        return torch.cat(per_batch)
-
-    terms = [gather(parts) for parts in (tokens, latents, prior)]
-    total = terms[0] + terms[1] + terms[2]
-    per_token = float(total.sum() / model.valid(x).sum())
-    means = [Estimate.of(v) for v in terms]
-    return Nelbo(means[0], means[1], means[2], Estimate.of(total), per_token, nfe)
+                    tokens = _token_integral(model, rows, z0, path, u_x[at], g.at(1), given)
+                    if z0 is not None and not given:
+                        for k, u in enumerate(u_z):
+                            part = _latent_integral(model, rows, z0, path, u[at], g.at(2 + k))
+                            terms[1, at] += part.double().cpu() / (draws * passes)
+                terms[0, at] += tokens.double().cpu() / draws
+                if model.config.latent == "continuous" and not given:
+                    terms[2, at] += model.latent_channel.prior_kl(z0).double().cpu() / draws
+    return terms, torch.arange(n) % groups, max(0, len(knots) - 1)
 
 
-def _finite(model: Model, x0, z0, knots, g, order: str):
-    """Sum of the step costs over the segments between knots: (tokens [B], latents [B])."""
+def antithetic(n: int, g: Source, like: torch.Tensor, groups: int = 1) -> torch.Tensor:
+    """n times in (0, 1], each uniform. Those of a group, every `groups`-th one, are evenly spread
+    with one random offset, ((u + i/n) mod 1), so that their mean varies little (METHOD 10)."""
+    at = torch.arange(n, device=like.device)
+    group = at % groups
+    size = (n - 1 - group) // groups + 1
+    u = rand((groups,), g, like)[group]
+    return 1 - (u + (at // groups) / size) % 1
+
+
+def _counts(u: torch.Tensor, n) -> tuple[torch.Tensor, torch.Tensor]:
+    """(k [B], share [B]) for u uniform in (0, 1]: how many of n are masked, and what (M3) then has
+    in the place of its t, which is k times the probability of k.
+
+    P(k) falls as 1/sqrt(k), as the loss of a masked token, averaged over k of them, varies. u is
+    folded at 1/2, so that evenly spread ones end where they begin, and their mean varies less.
+    """
+    fold = 1 - (1 - 2 * u.double()).abs()
+    k = (n * fold.square()).ceil().clamp_min(1)
+    chance = (k.sqrt() - (k - 1).sqrt()) / torch.as_tensor(n, device=u.device).double().sqrt()
+    return k.long(), (k * chance).to(u)
+
+
+def _token_integral(model: Model, x0, z0, path, u, g, given: bool) -> torch.Tensor:
+    """One draw of the token term of (M9) along `path`, masks by counts u [B]: [B]. z0 are finished
+    latents where `given`. Unbiased for uniform u."""
+    valid = model.valid(x0)
+    k, share = _counts(u, valid.sum(1))
+    x_t, t_x = model.token_channel.corrupt_by_count(x0, k, g, keep=~valid)
+    z_t, t_z = z0, None
+    if z0 is not None:
+        t_z = torch.zeros_like(t_x) if given else path.latent_time(t_x)
+        z_t = z0 if given else model.latent_channel.corrupt(z0, t_z, g)
+    out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=False)
+    return model.token_channel.rate(x0, x_t, out.tokens, share)
+
+
+def _latent_integral(model: Model, x0, z0, path, u, g) -> torch.Tensor:
+    """One draw of the latent term of (M9) along `path` at times, or counts of codes, u [B]: [B].
+    Unbiased for uniform u."""
+    channel = model.latent_channel
+    if type(channel).corrupt is MaskedChannel.corrupt:
+        k, share = _counts(u, z0.shape[1])
+        z_t, t_z = channel.corrupt_by_count(z0, k, g)
+    else:
+        z_t, t_z, share = channel.corrupt(z0, u, g), u, u
+    t_x, valid = path.token_time(t_z), model.valid(x0)
+    if bool((t_x == 1).all()):  # no token is seen, so the token stream can be skipped
+        lengths = valid.sum(1) if model.config.pad_id is not None else None
+        out = model.predict(None, z_t, t_z, None, lengths=lengths)
+    else:
+        x_t = model.token_channel.corrupt(x0, t_x, g, keep=~valid)
+        out = model.predict(x_t, z_t, t_z, torch.zeros_like(valid))
+    return channel.rate(z0, z_t, out.latents, share)
+
+
+def _finite(model: Model, x0, z0, knots, streams: Streams, order: str, given: bool):
+    """Sum of the step costs over the segments between knots: (tokens [B], latents [B]). z0 are
+    finished latents where `given`."""
     tokens = latents = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     valid = model.valid(x0)
 
-    def noised(channel: MaskedNoise | GaussianChannel, clean, t: float, s: float, keep):
+    def noised(channel: MaskedNoise | GaussianChannel, clean, t: float, s: float, keep, g):
         """(noised, t [B], s [B]): times as shares that are masked, where these are fixed."""
         times = torch.full((len(clean),), t, device=x0.device), torch.full((len(clean),), s, device=x0.device)
         if isinstance(channel, GaussianChannel):
@@ -129,17 +224,20 @@ def _finite(model: Model, x0, z0, knots, g, order: str):
         hidden = choose(keep, n - left[0], g)
         return clean.masked_fill(hidden, channel.mask_id), left[0] / n, left[1] / n
 
-    for a, b in zip(knots, knots[1:], strict=False):
+    for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
+        g = streams.at(k)
         moves_x, moves_z = b.t_x < a.t_x, b.t_z < a.t_z
         # before the first token move nothing is visible, so the token stream can be skipped
         skip = a.t_x == 1 and not moves_x
         x_t: Any = None
         t_x = s_x = z_t = t_z = s_z = x_t
         if not skip:
-            x_t, t_x, s_x = noised(model.token_channel, x0, a.t_x, b.t_x, valid)
-        if z0 is not None:
+            x_t, t_x, s_x = noised(model.token_channel, x0, a.t_x, b.t_x, valid, g)
+        if given:
+            z_t = z0
+        elif z0 is not None:
             all_slots = torch.ones(z0.shape[:2], dtype=torch.bool, device=z0.device)
-            z_t, t_z, s_z = noised(model.latent_channel, z0, a.t_z, b.t_z, all_slots)
+            z_t, t_z, s_z = noised(model.latent_channel, z0, a.t_z, b.t_z, all_slots, g)
         where = x_t == model.token_channel.mask_id if moves_x else None
         lengths = valid.sum(1) if skip and model.config.pad_id is not None else None
         at = torch.full((len(x0),), a.t_z, device=x0.device)
@@ -149,88 +247,3 @@ def _finite(model: Model, x0, z0, knots, g, order: str):
         if moves_z:
             latents = latents + model.latent_channel.step_cost(z0, z_t, out.latents, t_z, s_z).double()
     return tokens, latents
-
-
-def antithetic(n: int, g: torch.Generator, like: torch.Tensor) -> torch.Tensor:
-    """n times in (0, 1], evenly spread with one random offset: ((u + i/n) mod 1). Each is uniform;
-    their mean varies little (METHOD 10)."""
-    u = rand((1,), g, like)
-    return 1 - (u + torch.arange(n, device=like.device) / n) % 1
-
-
-def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, training: bool = False):
-    """One-draw estimates of both integrals of (M9) along the paths with the given gaps: (tokens
-    [B], latents [B]).
-
-    One full pass at (t_x, t_z = max(0, t_x - gap)) gives the token rate, and the latent rate where
-    both channels move. The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only
-    pass. `t_off` [k]: latent times of the last k sequences, which are off any path: for them both
-    rates are taken at that point alone. `training` replaces (M7) by its training weight. Unbiased
-    for uniform t_x.
-    """
-    valid = model.valid(x0)
-    if z0 is None:
-        x_t = model.token_channel.corrupt(x0, t_x, g, keep=~valid)
-        out = model.predict(x_t, None, None, x_t == model.token_channel.mask_id)
-        return model.token_channel.rate(x0, x_t, out.tokens, t_x), None
-    t_off = t_x[:0] if t_off is None else t_off
-    on = len(x0) - len(t_off)
-    t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
-
-    def noise(rows):
-        x_t = model.token_channel.corrupt(x0[rows], t_x[rows], g, keep=~valid[rows])
-        return x_t, model.latent_channel.corrupt(z0[rows], t_z[rows], g)
-
-    on_path = noise(slice(on))
-    alone = _latents_alone(model, z0[:on], gap[:on], valid[:on].sum(1), g, training)
-    x_t, z_t = on_path
-    if len(t_off):  # drawn last, but sharing the pass: two small ones would cost more
-        x_t, z_t = (torch.cat(both) for both in zip(on_path, noise(slice(on, None)), strict=True))
-    moving = t_z > 0
-    out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=bool(moving.any()))
-    tokens = model.token_channel.rate(x0, x_t, out.tokens, t_x)
-    latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
-    if moving.any():
-        # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
-        rate = _latent_rate(model, training)(z0, z_t, out.latents, torch.where(moving, t_z, torch.ones_like(t_z)))
-        latents = latents + rate.to(tokens) * moving
-    return tokens, latents
-
-
-def curve_rates(model: Model, x0, z0, curve, u, g):
-    """One-draw estimates of both integrals of (M9) along a `Curve` at parameters u [B]: (tokens
-    [B], latents [B]), the second None without latents. Unbiased for uniform u."""
-    (t_x, t_z), (dx, dz) = curve.at(u), curve.slope(u)
-    valid = model.valid(x0)
-    x_t = model.token_channel.corrupt(x0, t_x, g, keep=~valid)
-    z_t = None if z0 is None else model.latent_channel.corrupt(z0, t_z, g)
-    out = model.predict(x_t, z_t, None if z0 is None else t_z, x_t == model.token_channel.mask_id)
-
-    def part(channel: Channel, clean, noised, said, t, slope):
-        # where a channel rests its rate counts nothing; a time of 1 keeps it finite
-        rate = channel.rate(clean, noised, said, torch.where((slope > 0) & (t > 0), t, torch.ones_like(t)))
-        return rate * slope.to(rate) * ((slope > 0) & (t > 0))
-
-    tokens = part(model.token_channel, x0, x_t, out.tokens, t_x, dx)
-    return tokens, None if z0 is None else part(model.latent_channel, z0, z_t, out.latents, t_z, dz).to(tokens)
-
-
-def _latents_alone(model: Model, z0, gap, lengths, g, training: bool) -> torch.Tensor:
-    """The latent integral of (M9) over the stretch t_z > 1 - gap, where no token is seen: [B]."""
-    rate = torch.zeros_like(gap)
-    if not bool((gap > 0).any()):
-        return rate
-    draws = max(1, LATENT_VECTORS // z0.shape[1])  # per sequence
-    z0, gap, lengths = (t.repeat_interleave(draws, 0) for t in (z0, gap, lengths))
-    s = 1 - gap * (1 - antithetic(len(z0), g, gap))
-    z_s = model.latent_channel.corrupt(z0, s, g)
-    at = gap.nonzero().squeeze(1)  # the others have no such stretch
-    z0, z_s, s = z0[at], z_s[at], s[at]
-    out = model.predict(None, z_s, s, None, lengths=lengths[at])
-    alone = _latent_rate(model, training)(z0, z_s, out.latents, s)
-    return alone.new_zeros(len(gap)).index_put((at,), alone * gap[at]).unflatten(0, (-1, draws)).mean(1)
-
-
-def _latent_rate(model: Model, training: bool):
-    channel = model.latent_channel
-    return channel.training_loss if training and model.config.latent == "continuous" else channel.rate

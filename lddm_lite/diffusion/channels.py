@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from .._common.arguments import integer, number
-from .._common.randomness import draw_categorical, rand, randn
+from .._common.randomness import Source, draw_categorical, rand, randn
 
 __all__ = ["GaussianChannel", "MaskedChannel"]
 
@@ -44,17 +44,35 @@ class MaskedChannel:
         """The id of the mask, one past the last token."""
         return self.vocab
 
-    def prior(self, shape, g: torch.Generator) -> torch.Tensor:
+    def prior(self, shape, g: Source) -> torch.Tensor:
         """Pure noise: all masked."""
         return torch.full(shape, self.mask_id, device=g.device)
 
-    def corrupt(self, x0: torch.Tensor, t: torch.Tensor, g: torch.Generator, keep=None) -> torch.Tensor:
+    def corrupt(self, x0: torch.Tensor, t: torch.Tensor, g: Source, keep=None) -> torch.Tensor:
         """(M1): mask each position of x0 [B, L] independently with probability t [B]; `keep` [B, L]
         stays clean."""
         hit = rand(x0.shape, g, x0) < _b(t, x0)
         return x0.masked_fill(hit if keep is None else hit & ~keep, self.mask_id)
 
-    def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: torch.Generator) -> torch.Tensor:
+    def corrupt_by_count(self, x0: torch.Tensor, k: torch.Tensor, g: Source, keep=None):
+        """(M1) with the numbers k [B] of masked positions given instead of times: (x_t [B, L],
+        t [B]); `keep` [B, L] stays clean, and k is at most what is left.
+
+        Each position is masked from a uniform time on, and t is the k-th of these times. With n
+        positions and k uniform in 1..n, t is uniform, so that the integral of (M3) over t is the
+        mean over k of the rate with t = k/n: weights n/k, where 1/t has no end (METHOD 6).
+
+        >>> ch, g = MaskedChannel(2), torch.Generator().manual_seed(0)
+        >>> ch.corrupt_by_count(torch.tensor([[0, 1, 0, 1]]), torch.tensor([2]), g)[0]
+        tensor([[2, 1, 2, 1]])
+        """
+        times = rand(x0.shape, g, x0, torch.float64)
+        if keep is not None:
+            times = times.masked_fill(keep, torch.inf)
+        t = times.sort(1).values.gather(1, k.unsqueeze(1) - 1)
+        return x0.masked_fill(times <= t, self.mask_id), t.squeeze(1).float()
+
+    def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: Source) -> torch.Tensor:
         """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool
         [B, L]."""
         return (x_t == self.mask_id) & (rand(x_t.shape, g, x_t) < (t - s) / t)
@@ -62,7 +80,7 @@ class MaskedChannel:
     def reverse_step(self, x_t: torch.Tensor, log_probs: torch.Tensor, where: torch.Tensor, g) -> torch.Tensor:
         """(M2): fill the positions `where` (from `to_reveal`) with draws from `log_probs` [N, V],
         one row for each in row-major order. Visible tokens never change."""
-        return x_t.masked_scatter(where, draw_categorical(log_probs, g))
+        return x_t.masked_scatter(where, draw_categorical(log_probs, g, where))
 
     def rate(self, x0: torch.Tensor, x_t: torch.Tensor, log_probs: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `log_probs`: [N, V], a row per
@@ -118,11 +136,11 @@ class GaussianChannel:
         lam = self.log_snr(t)
         return lam.sigmoid().sqrt(), (-lam).sigmoid().sqrt()
 
-    def prior(self, shape, g: torch.Generator) -> torch.Tensor:
+    def prior(self, shape, g: Source) -> torch.Tensor:
         """Pure noise: standard normal."""
         return randn(shape, g)
 
-    def corrupt(self, z0: torch.Tensor, t: torch.Tensor, g: torch.Generator) -> torch.Tensor:
+    def corrupt(self, z0: torch.Tensor, t: torch.Tensor, g: Source) -> torch.Tensor:
         """(M5): a_t z_0 + sigma_t eps, for z0 [B, m, d] and t [B]."""
         a, sigma = self.coefficients(_b(t, z0))
         return a * z0 + sigma * randn(z0.shape, g, z0)

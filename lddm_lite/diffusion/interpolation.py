@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from .._common import arguments, randomness
 from .._common.protocols import Model
-from .given_latents import _latents
+from .given_latents import check_latents
 
 __all__ = ["interpolate", "slerp"]
 
@@ -32,7 +32,7 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     tensor([[0.7071, 0.7071]])
     """
     arguments.integer("steps", steps, minimum=2)
-    za, zb = (_latents(model, name, torch.as_tensor(z).unsqueeze(0))[0].cpu() for name, z in (("za", za), ("zb", zb)))
+    za, zb = (check_latents(model, name, torch.as_tensor(z).unsqueeze(0))[0].cpu() for name, z in (("za", za), ("zb", zb)))
     if za.is_floating_point():
         return slerp(za, zb, torch.linspace(0, 1, steps))
     book = model.encoder.codebook.detach().cpu()

@@ -8,9 +8,11 @@ import torch
 
 from .._common.protocols import Model
 from .._common.randomness import rand
-from .bound import antithetic, path_rates
+from .bound import LATENT_VECTORS, antithetic
 
-__all__ = ["Loss", "training_loss"]
+__all__ = ["WEIGHTS", "Loss", "path_rates", "training_loss"]
+
+WEIGHTS = ("time", "counts", "one")  # of a masked token in the loss of its sequence
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Loss:
 
 
 def training_loss(
-    model: Model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25
+    model: Model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25, weight: str = "counts"
 ) -> Loss:
     """The loss of one batch x0 [B, L].
 
@@ -38,11 +40,20 @@ def training_loss(
     what many tokens share counts once for each of them. The plain integral falls by I(x; z), whether
     z tells what all share or copies a few tokens. Elsewhere it is the neighbourhood of t_x = 1,
     where the first few tokens decide what all share, and a mistake spoils the rest.
+
+    `weight` of a masked token: "time", 1/t as in (M3); "counts", n/k with k of n tokens masked, of
+    the same mean and of less variance (`MaskedChannel.corrupt_by_count`); or "one", plain
+    cross-entropy, which is no bound: it looks more at what many masks leave open. Codes that move
+    before all tokens are weighted by counts with the latter two.
+
+    ValueError for another `weight`.
     """
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}; got {weight!r}")
     c, b = model.config, len(x0)
     t_x = antithetic(b, g, x0)
     if c.latent == "none":
-        tokens, _ = path_rates(model, x0, None, None, _early(t_x, few_step, g, at_once=False), g)
+        tokens, _ = path_rates(model, x0, None, None, _early(t_x, few_step, g, at_once=False), g, weight=weight)
         return Loss(tokens.mean(), {"tokens": tokens.mean().detach()})
     pick = rand((b,), g, x0)
     lead = torch.where(pick < c.own_share, torch.full_like(pick, c.lead), rand((b,), g, x0) / 2)
@@ -50,13 +61,13 @@ def training_loss(
     gap = lead / (1 - lead)
     t_x = _early(t_x, few_step, g, at_once=stage == 1 or c.lead == 0.5)
     if stage == 1:
-        return _encoder_loss(model, x0, gap, t_x, g)
+        return _encoder_loss(model, x0, gap, t_x, g, weight)
     with torch.no_grad():
         z0 = model.encode(x0, g)
     t_off = rand((int(off.sum()),), g, x0).clamp_min(1e-3)
     order = off.long().argsort(stable=True)  # those off the path come last
     x0, z0, gap, t_x = (v[order] for v in (x0, z0, gap, t_x))
-    tokens, latents = path_rates(model, x0, z0, gap, t_x, g, t_off, training=True)
+    tokens, latents = path_rates(model, x0, z0, gap, t_x, g, t_off, weight)
     terms = {"tokens": tokens.mean(), "latents": latents.mean()}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
 
@@ -67,10 +78,10 @@ def _early(t_x, few_step: float, g, at_once: bool):
     return torch.where(rand(t_x.shape, g, t_x) < few_step, early, t_x)
 
 
-def _encoder_loss(model: Model, x0, gap, t_x, g) -> Loss:
+def _encoder_loss(model: Model, x0, gap, t_x, g, weight: str) -> Loss:
     """Stage 1: the token term with gradients into the encoder."""
+    x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
     t_z = (t_x - gap).clamp_min(0) * rand((len(x0),), g, x0)
-    x_t = model.token_channel.corrupt(x0, t_x, g, keep=~model.valid(x0))
     if model.config.latent == "continuous":
         z_in, extra = model.latent_channel.corrupt(model.encoder(x0), t_z, g), {}
     else:
@@ -79,5 +90,73 @@ def _encoder_loss(model: Model, x0, gap, t_x, g) -> Loss:
         z_in = torch.where(masked.unsqueeze(-1), model.denoiser.mask_vector, vectors)
         extra = {"commit": commit.mean()}
     out = model.predict(x_t, z_in, t_z, x_t == model.token_channel.mask_id, need_latents=False)
-    terms = {"tokens": model.token_channel.rate(x0, x_t, out.tokens, t_x).mean(), **extra}
+    terms = {"tokens": model.token_channel.rate(x0, x_t, out.tokens, share).mean(), **extra}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
+
+
+def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "time"):
+    """One-draw estimates of both integrals of (M9) along the paths with the given gaps, the latent
+    one with its training weight: (tokens [B], latents [B]).
+
+    One full pass at (t_x, t_z = max(0, t_x - gap)) gives the token rate, and the latent rate where
+    both channels move. The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only
+    pass. `t_off` [k]: latent times of the last k sequences, which are off any path: for them both
+    rates are taken at that point alone. Tokens are unbiased for uniform t_x and any `weight` but
+    "one".
+    """
+    x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
+    if z0 is None:
+        out = model.predict(x_t, None, None, x_t == model.token_channel.mask_id)
+        return model.token_channel.rate(x0, x_t, out.tokens, share), None
+    t_off = t_x[:0] if t_off is None else t_off
+    on = len(x0) - len(t_off)
+    t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
+    z_t = model.latent_channel.corrupt(z0, t_z, g)
+    alone = _latents_alone(model, z0[:on], gap[:on], model.valid(x0)[:on].sum(1), g, weight)
+    moving = t_z > 0
+    out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=bool(moving.any()))
+    tokens = model.token_channel.rate(x0, x_t, out.tokens, share)
+    latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
+    if moving.any():
+        # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
+        rate = _latent_rate(model)(z0, z_t, out.latents, torch.where(moving, t_z, torch.ones_like(t_z)))
+        latents = latents + rate.to(tokens) * moving
+    return tokens, latents
+
+
+def _mask_tokens(model: Model, x0, t, g, weight: str):
+    """(x_t [B, L], t_x [B], what the rate (M3) divides by [B]) at times, or shares of counts, t."""
+    valid = model.valid(x0)
+    if weight == "time":
+        return model.token_channel.corrupt(x0, t, g, keep=~valid), t, t
+    n = valid.sum(1)
+    k = (t * n).ceil().long()
+    x_t, t_x = model.token_channel.corrupt_by_count(x0, k, g, keep=~valid)
+    return x_t, t_x, k / n if weight == "counts" else torch.ones_like(t)
+
+
+def _latents_alone(model: Model, z0, gap, lengths, g, weight: str) -> torch.Tensor:
+    """The latent integral of (M9) over the stretch t_z > 1 - gap, where no token is seen: [B]."""
+    rate = torch.zeros_like(gap)
+    if not bool((gap > 0).any()):
+        return rate
+    draws = max(1, LATENT_VECTORS // z0.shape[1])  # per sequence
+    z0, gap, lengths = (t.repeat_interleave(draws, 0) for t in (z0, gap, lengths))
+    u = antithetic(len(z0), g, gap)
+    s = share = 1 - gap * (1 - u)
+    z_s = model.latent_channel.corrupt(z0, s, g)
+    if model.config.latent == "discrete" and weight != "time":  # 1/s has no end where the stretch begins at 0
+        whole, k = gap == 1, (u * z0.shape[1]).ceil().long()
+        z_k, t_k = model.latent_channel.corrupt_by_count(z0, k, g)
+        s, share = torch.where(whole, t_k, s), torch.where(whole, k / z0.shape[1], s)
+        z_s = torch.where(whole.unsqueeze(1), z_k, z_s)
+    at = gap.nonzero().squeeze(1)  # the others have no such stretch
+    z0, z_s, s, share = z0[at], z_s[at], s[at], share[at]
+    out = model.predict(None, z_s, s, None, lengths=lengths[at])
+    alone = _latent_rate(model)(z0, z_s, out.latents, share)
+    return alone.new_zeros(len(gap)).index_put((at,), alone * gap[at]).unflatten(0, (-1, draws)).mean(1)
+
+
+def _latent_rate(model: Model):
+    channel = model.latent_channel
+    return channel.training_loss if model.config.latent == "continuous" else channel.rate

@@ -76,6 +76,18 @@ class Path:
         scale = 1 - self.lead
         return (u / scale).clamp(0, 1), ((u - self.lead) / scale).clamp(0, 1)
 
+    def latent_time(self, t_x: torch.Tensor) -> torch.Tensor:
+        """t_z where the path has this t_x."""
+        return (t_x - self.gap).clamp_min(0)
+
+    def token_time(self, t_z: torch.Tensor) -> torch.Tensor:
+        """t_x where the path has this t_z > 0.
+
+        >>> Path.sequential().token_time(torch.tensor([0.1]))
+        tensor([1.])
+        """
+        return (t_z + self.gap).clamp_max(1)
+
     def knots(self, token_steps: int, latent_steps: int = 0) -> list[Knot]:
         """The points a sampler visits, from pure noise to clean, for the given numbers of steps.
 
@@ -158,11 +170,17 @@ class Curve:
         t = torch.lerp(times[:, i], times[:, i + 1], place - i)
         return t[0].to(u), t[1].to(u)
 
-    def slope(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(dt_x/du, dt_z/du) at path parameters u."""
-        i = (u.double() * self.pieces).long().clamp(0, self.pieces - 1)
-        rise = self.times.diff().to(u.device)[:, i] * self.pieces
-        return rise[0].to(u), rise[1].to(u)
+    def latent_time(self, t_x: torch.Tensor) -> torch.Tensor:
+        """t_z where the curve has this t_x; of a stretch on which t_x rests, the end nearer to 0.
+
+        >>> Curve(lambda u: (u, u**2)).latent_time(torch.tensor([0.5]))
+        tensor([0.2500])
+        """
+        return _interpolated(t_x, *self.times)
+
+    def token_time(self, t_z: torch.Tensor) -> torch.Tensor:
+        """t_x where the curve has this t_z; of a stretch on which t_z rests, the end nearer to 0."""
+        return _interpolated(t_z, *self.times.flip(0))
 
     def corners(self) -> list[Knot]:
         """The ends of the straight pieces, from pure noise to clean."""
@@ -251,6 +269,14 @@ class Schedule:
     def nfe(self, token_steps: int | None = None, latent_steps: int | None = None) -> int:
         """Network calls of a sampler."""
         return len(self.knots(token_steps, latent_steps)) - 1
+
+
+def _interpolated(t: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
+    """y at the first place where x, which never falls, reaches t."""
+    xs, ys, at = xs.to(t.device), ys.to(t.device), t.double()
+    i = torch.searchsorted(xs, at).clamp(1, len(xs) - 1)
+    share = ((at - xs[i - 1]) / (xs[i] - xs[i - 1]).clamp_min(1e-300)).clamp(0, 1)
+    return torch.lerp(ys[i - 1], ys[i], share).to(t)
 
 
 def _lead(area: float) -> float:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments
 from .._common.modes import evaluating
 from .._common.protocols import MaskedNoise, Model
-from .._common.randomness import draw_categorical
+from .._common.randomness import Streams, draw_categorical
 from .trace import Trace
 from .unmasking_order import check, choose, still_masked
 
@@ -34,7 +34,7 @@ class Draws:
     {'top_p': 0.9}
     """
 
-    temperature: float = 1.0  # of token draws: sharper below 1, flatter above
+    temperature: float = 1.0  # of token draws: sharper below 1, flatter above, 0 the most probable token
     eta: float = 1.0  # noise of the Gaussian reverse step: 1 ancestral, 0 DDIM
     top_p: float | None = None  # in (0, 1]: tokens come only from the `nucleus`
     # Positions that a step reveals (see `unmasking_order`): ancestral, even or confidence. Codes of
@@ -44,8 +44,8 @@ class Draws:
 
     def __post_init__(self):
         for name in ("temperature", "latent_temperature"):
-            if not 0 < arguments.number(name, getattr(self, name)) < float("inf"):
-                raise ValueError(f"{name} must be > 0 and finite, got {getattr(self, name)!r}")
+            if not 0 <= arguments.number(name, getattr(self, name)) < float("inf"):
+                raise ValueError(f"{name} must be >= 0 and finite, got {getattr(self, name)!r}")
         arguments.number("eta", self.eta, 0.0, 1.0)
         check(self.order)
         if self.top_p is not None and arguments.number("top_p", self.top_p, 0.0, 1.0) == 0:
@@ -61,7 +61,7 @@ class Draws:
         allowed = [f.name for f in fields(cls)]
         for name in options:
             if name not in allowed:
-                raise ValueError(f"unknown option {name!r}; allowed are {', '.join(allowed)}, batch and progress")
+                raise ValueError(f"unknown option {name!r}; allowed are {', '.join(allowed)}, latents, batch and progress")
         return cls(**options)
 
     def changed(self) -> dict:
@@ -71,13 +71,20 @@ class Draws:
 
     def tokens(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [N, V] at this temperature, then cut to the nucleus."""
-        if self.temperature != 1:
-            log_probs = (log_probs / self.temperature).log_softmax(-1)
+        log_probs = _tempered(log_probs, self.temperature)
         return log_probs if self.top_p is None or self.top_p == 1 else nucleus(log_probs, self.top_p)
 
     def codes(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [N, K] of codes at the latent temperature."""
-        return log_probs if self.latent_temperature == 1 else (log_probs / self.latent_temperature).log_softmax(-1)
+        return _tempered(log_probs, self.latent_temperature)
+
+
+def _tempered(log_probs: torch.Tensor, temperature: float) -> torch.Tensor:
+    """p^(1/temperature), normalised; at 0 all on the most probable one, the first of equals."""
+    if temperature == 0:
+        best = torch.zeros_like(log_probs, dtype=torch.bool).scatter(-1, log_probs.argmax(-1, keepdim=True), True)
+        return torch.zeros_like(log_probs).masked_fill(~best, -torch.inf)
+    return log_probs if temperature == 1 else (log_probs / temperature).log_softmax(-1)
 
 
 def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
@@ -104,7 +111,16 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
 
 @torch.no_grad()
 def sample(
-    model: Model, start, knots, path, seed, draws: Draws = Draws(), batch: int = 512, progress=None
+    model: Model,
+    start,
+    knots,
+    path,
+    seed,
+    draws: Draws = Draws(),
+    batch: int = 512,
+    progress=None,
+    latents=None,
+    alike: bool = False,
 ) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
@@ -112,11 +128,14 @@ def sample(
     call (NFE), in which only those sequences take part that change.
 
     - `path`: the one that the knots were taken from; its lead is noted in the Trace.
-    - `seed`: all draws come from it.
+    - `seed`: all draws come from it, a stream a sequence: what becomes of one depends neither on how
+      many others there are, nor on `batch`.
     - `draws`: how tokens, codes and latents are drawn. ValueError for a latent temperature other
       than 1 without discrete latents.
     - `batch`: sequences in one network call.
     - `progress(done, total)` is called after each step; what it raises ends the run.
+    - `latents`: z at t_z = 0 for each sequence, taken as they are; `knots` then move tokens alone.
+    - `alike`: all sequences draw the same numbers, and so differ by what they are given alone.
     """
     if draws.latent_temperature != 1 and model.config.latent != "discrete":
         raise ValueError(
@@ -124,16 +143,24 @@ def sample(
             f"drawn from a distribution; got {draws.latent_temperature!r}"
         )
     arguments.integer("batch", batch, minimum=1)
-    g = randomness.generator(seed, start.device)
-    batches = start.split(batch)
-    calls, total = itertools.count(1), len(batches) * (len(knots) - 1)
+    if isinstance(seed, torch.Generator):
+        number, noted = int(torch.randint(2**62, (), generator=seed, device=seed.device)), -1
+    else:
+        number = noted = arguments.integer("seed", seed, minimum=0)
+    firsts = range(0, len(start), batch)
+    calls, total = itertools.count(1), len(firsts) * (len(knots) - 1)
 
     def told():
         if progress is not None:
             progress(next(calls), total)
 
     with evaluating(model):
-        parts = [_denoise(model, rows, knots, g, draws, told) for rows in batches]
+        parts = []
+        for first in firsts:
+            at = slice(first, min(first + batch, len(start)))
+            numbers = [0] * (at.stop - first) if alike else range(first, at.stop)
+            z = None if latents is None else latents[at].to(start.device)
+            parts.append(_denoise(model, start[at], z, knots, Streams(number, numbers, "sample"), draws, told))
 
     def joined(name: str):
         found = [part[name] for part in parts]
@@ -146,16 +173,17 @@ def sample(
         mask_id=model.token_channel.mask_id,
         pad_id=model.config.pad_id,
         lead=path.lead,
-        seed=-1 if isinstance(seed, torch.Generator) else int(seed),
+        seed=noted,
         model=model.name,
         order=draws.order,
         meta={k: v for k, v in draws.changed().items() if k != "order"},
     )
 
+
 _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 
-def _denoise(model: Model, x, knots, g, draws, told) -> dict:
+def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     n, device, mask = len(x), x.device, model.token_channel.mask_id
     free = (x == mask).sum(-1)  # [n], masked at the start
     reveal_step = torch.where(x == mask, -1, 0)
@@ -163,13 +191,14 @@ def _denoise(model: Model, x, knots, g, draws, told) -> dict:
     top = min(TOP, model.config.vocab)
     alternatives = x.unsqueeze(-1).repeat(1, 1, top)
     alternative_probs = torch.zeros(*x.shape, top, device=device)
-    z = None if model.latent_channel is None else model.latent_channel.prior(model.latent_shape(n), g).to(device)
+    if z is None and model.latent_channel is not None:
+        z = model.latent_channel.prior(model.latent_shape(n), streams.at(0)).to(device)
     latents = None if z is None else [z]
     slots = torch.full((n,), model.config.slots, device=device)
     blank = bool((x[model.valid(x)] == mask).all())  # nothing given but padding
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
-        moves_x, moves_z = b.t_x < a.t_x, b.t_z < a.t_z
+        g, moves_x, moves_z = streams.at(k), b.t_x < a.t_x, b.t_z < a.t_z
         where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws.order, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen
         t_z, s_z = (torch.full((n,), v, device=device) for v in (a.t_z, b.t_z))
@@ -226,7 +255,7 @@ def _most_probable(x, said, log_probs, keep, masked, g):
     """One step of order `confidence`: (x, where it changed, the rows of `log_probs` there). Tokens
     are drawn at all masked positions; those stay to which the model itself, untempered and uncut
     (`said`), gives most probability."""
-    drawn = draw_categorical(log_probs, g)  # [N]
+    drawn = draw_categorical(log_probs, g, masked)  # [N]
     where = choose(masked, keep, g, said.gather(-1, drawn.unsqueeze(-1)).squeeze(-1))
     rows = where[masked]
     return x.masked_scatter(where, drawn[rows]), where, log_probs[rows]

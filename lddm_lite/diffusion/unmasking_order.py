@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common.randomness import rand
+from .._common.randomness import Source, rand
 
 __all__ = ["ORDERS", "check", "choose", "still_masked"]
 
@@ -50,7 +50,7 @@ def still_masked(at_start: torch.Tensor, s: float) -> torch.Tensor:
     return (at_start.double() * s + 0.5 + 1e-9).floor().long()  # 1e-9: times such as 1 - 9/10 are not exact
 
 
-def choose(masked: torch.Tensor, keep: torch.Tensor, g: torch.Generator, score=None) -> torch.Tensor:
+def choose(masked: torch.Tensor, keep: torch.Tensor, g: Source, score=None) -> torch.Tensor:
     """All but `keep` [B] of the `masked` [B, L] positions, bool [B, L]: any subset as likely as
     another, or, with `score`, those that have the highest. `score` [N] holds one number for each
     masked position, in row-major order; ties are broken by chance.

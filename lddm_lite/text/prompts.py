@@ -11,9 +11,9 @@ import re
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments
 from .._common.protocols import Model
-from .._common.randomness import draw_categorical
+from .._common.randomness import Source, Streams, draw_categorical
 from .._common.words import plural
 from .codec import MASK
 
@@ -138,7 +138,7 @@ def example(model: Model) -> str:
     return " ".join([MASK] * min(4, model.config.length))
 
 
-def draw_lengths(share: torch.Tensor, n: int, g: torch.Generator) -> torch.Tensor:
+def draw_lengths(share: torch.Tensor, n: int, g: Source) -> torch.Tensor:
     """n sequence lengths from the share [L+1] of each length 0..L in the training data: [n]."""
     return draw_categorical(share.clamp_min(1e-300).log().expand(n, -1), g)
 
@@ -176,8 +176,7 @@ def blank(model: Model, n: int, seed: int, at_least: int = 0) -> torch.Tensor:
         if share.sum() == 0:
             longest = max(k for k, v in enumerate(model.data["lengths"]) if v)
             raise ValueError(f"prompt has {at_least} tokens; the longest sentence of the training data had {longest}")
-    g = randomness.generator(arguments.integer("seed", seed, minimum=0) + 1_000_003)  # apart from the sampler's draws
-    at = draw_lengths(share, n, g).clamp_min(at_least).to(device)
+    at = draw_lengths(share, n, Streams(seed, range(n), "lengths")).clamp_min(at_least).to(device)
     start[torch.arange(length, device=device) >= at.unsqueeze(1)] = model.config.pad_id
     return start
 

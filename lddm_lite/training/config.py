@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from .._common import arguments
+from ..diffusion.loss import WEIGHTS
 
 __all__ = ["TrainConfig", "TrainingError"]
 
@@ -31,6 +32,7 @@ class TrainConfig:
     late_codes: bool = False  # discrete latents: not quantised in stage 1; k-means of them then gives the codebook
     few_step1: float = 0.5  # share of token times moved to the start of sampling in stage 1, and ...
     few_step2: float = 0.25  # ... in stage 2 (see objective.training_loss)
+    weight: str = "counts"  # of a masked token in the loss: time (1/t) | counts (n/k) | one (see `loss.training_loss`)
     log_every: int = 20  # steps per row of the history
     save_every: int = 500  # steps between checkpoints, when `out` is given
     precision: str = "float32"  # of the transformer blocks: float32 | bf16 (autocast; weights and losses stay float32)
@@ -47,6 +49,8 @@ class TrainConfig:
             arguments.integer(name, getattr(self, name), minimum=0)
         if self.precision not in ("float32", "bf16"):
             raise ValueError(f"precision must be float32 or bf16, got {self.precision!r}")
+        if self.weight not in WEIGHTS:
+            raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}, got {self.weight!r}")
         if self.batch % self.accumulate:
             raise ValueError(f"batch must be a multiple of accumulate={self.accumulate}, got {self.batch}")
         for name in ("stage1", "few_step1", "few_step2", "ema"):

@@ -27,6 +27,7 @@ from .tensorboard import open_writer
 
 __all__ = ["fit"]
 
+DATA = 5_000_011  # apart from `data.sample(n, seed)`, on which what was trained is likely to be judged
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
@@ -102,7 +103,7 @@ class Trainer:
         if model.config.latent == "discrete":
             model.encoder.late = config.late_codes
         self.step, self.stage = 0, 1 if learned and config.stage1 > 0 else 2
-        self.g_data = randomness.generator(config.seed)
+        self.g_data = randomness.generator(config.seed + DATA)
         self.g_noise = randomness.generator(config.seed + 1_000_003, model.device)
         self.params: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.ema = [p.detach().clone() for p in self.params]
@@ -120,7 +121,9 @@ class Trainer:
             state = TrainState.read(self.out / "training")
         if self.config.accumulate == self.team.size:  # not asked for otherwise: as the stopped run had it
             self.config = replace(self.config, accumulate=state.options["accumulate"])
-        stopped = {**asdict(TrainConfig()), **state.options}  # which may be older than an option
+        if "weight" not in state.options:  # from before there was a choice
+            self.config = replace(self.config, weight="time")
+        stopped = {**asdict(TrainConfig(weight="time")), **state.options}  # which may be older than an option
         if stopped != asdict(self.config):
             differ = [k for k, v in asdict(self.config).items() if stopped.get(k) != v]
             raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
@@ -179,7 +182,8 @@ class Trainer:
         few_step = c.few_step1 if self.stage == 1 else c.few_step2
         x = self.data.sample(c.batch, self.g_data)
         self.optimiser.zero_grad(set_to_none=True)
-        terms = microbatches.backward(self.model, x, self.g_noise, self.stage, few_step, c.accumulate, self.team)
+        how = self.stage, few_step, c.accumulate, self.team
+        terms = microbatches.backward(self.model, x, self.g_noise, *how, weight=c.weight)
         for name, value in terms.items():
             if name != "loss" and not torch.isfinite(value):
                 raise TrainingError(

@@ -18,14 +18,21 @@ __all__ = ["backward"]
 
 
 def backward(
-    model: Model, x: torch.Tensor, g: torch.Generator, stage: int, few_step: float, micro_batches: int, team: Team
+    model: Model,
+    x: torch.Tensor,
+    g: torch.Generator,
+    stage: int,
+    few_step: float,
+    micro_batches: int,
+    team: Team,
+    **options,
 ) -> dict[str, torch.Tensor]:
     """Add the gradient of the mean loss of `x` [B, L] to the parameters; return the loss and its
     terms, 0-d tensors.
 
     - `model`: with `loss`; x [B, L] are token ids of the whole batch, on every process the same.
     - `g`: noise. One micro-batch draws from `g` itself, several from generators that `g` seeds.
-    - `stage`, `few_step`: as for `loss.training_loss`.
+    - `stage`, `few_step`, `options`: as for `loss.training_loss`.
     - `micro_batches`: the batch falls into so many equal parts; their gradients, terms and encoder
       statistics are averaged.
     - `team`: the processes that share them.
@@ -38,7 +45,7 @@ def backward(
     ['loss', 'tokens']
     """
     if micro_batches == 1:
-        loss = model.loss(x, g, stage, few_step)
+        loss = model.loss(x, g, stage, few_step, **options)
         loss.total.backward()
         return {"loss": loss.total.detach(), **loss.terms}
     seeds = torch.randint(2**31, (micro_batches,), generator=g, device=g.device).tolist()
@@ -48,7 +55,7 @@ def backward(
     terms: dict[str, torch.Tensor] = {}
     for i in range(team.rank * share, (team.rank + 1) * share):
         rows = x[i * len(x) // micro_batches : (i + 1) * len(x) // micro_batches]
-        loss = model.loss(rows, randomness.generator(seeds[i], g.device), stage, few_step)
+        loss = model.loss(rows, randomness.generator(seeds[i], g.device), stage, few_step, **options)
         (loss.total / micro_batches).backward()
         for name, value in {"loss": loss.total.detach(), **loss.terms}.items():
             terms[name] = terms.get(name, 0) + value / micro_batches

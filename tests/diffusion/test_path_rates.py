@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lddm_lite._common import randomness
-from lddm_lite.diffusion import bound
+from lddm_lite.diffusion import loss
 from lddm_lite.diffusion.bound import antithetic
 from lddm_lite.model import LatentDiffusion
 from lddm_lite.tasks import MixtureOfProducts
@@ -44,11 +44,11 @@ def two_passes(model, x0, z0, gap, t_x, g, t_off):
         z_t = model.latent_channel.corrupt(z, times, g)
         out = model.predict(x_t, z_t, times, torch.ones_like(x_t, dtype=torch.bool))
         tokens = model.token_channel.rate(x, x_t, out.tokens.unflatten(0, x.shape), t)
-        rate = bound._latent_rate(model, True)
+        rate = loss._latent_rate(model)
         latents = torch.where(times > 0, rate(z, z_t, out.latents, times.clamp_min(1e-6)), 0.0)
         if t_z is None:
             zz, dd = z.repeat_interleave(k, 0), d.repeat_interleave(k)
-            s = 1 - dd * (1 - bound.antithetic(len(zz), g, dd))
+            s = 1 - dd * (1 - antithetic(len(zz), g, dd))
             z_s = model.latent_channel.corrupt(zz, s, g)
             alone = rate(zz, z_s, model.predict(None, z_s, s, None).latents, s) * dd
             latents = latents + alone.unflatten(0, (-1, k)).mean(1)
@@ -67,7 +67,7 @@ def test_one_pass_gives_the_rates_of_two(system, slots):
     gap = torch.tensor([0.0, 1.0, 0.4, 0.0, 1.0, 0.2, 0.0, 1.0, 0.5])
     t_x, t_off = torch.linspace(0.1, 1.0, 9), torch.tensor([0.3, 0.9])
     options = [model, x0, z0, gap, t_x]
-    quick = bound.path_rates(*options, randomness.generator(5), t_off, training=True)
+    quick = loss.path_rates(*options, randomness.generator(5), t_off)
     plain = two_passes(*options, randomness.generator(5), t_off)
     close = dict(rtol=1e-4, atol=1e-5)  # float32, in another order
     torch.testing.assert_close(quick, plain, **close)
@@ -82,6 +82,6 @@ def test_everything_off_the_path_or_on_it():
     x0 = TASK.sample(4, randomness.generator(4))
     z0, gap, t = model.encode(x0).detach(), torch.ones(4), torch.full((4,), 0.5)
     for off in (t[:0], t):
-        quick = bound.path_rates(model, x0, z0, gap, t, randomness.generator(5), off, training=True)
+        quick = loss.path_rates(model, x0, z0, gap, t, randomness.generator(5), off)
         assert quick[0].shape == quick[1].shape == (4,)
         assert torch.isfinite(quick[0]).all() and (quick[1] > 0).all()

@@ -47,7 +47,7 @@ class Config:
     vocab: int = option(help="token ids 0..V-1; the mask is id V", minimum=2)
     system: str = option("co-seq", "mdlm, co-joint, co-seq, di-joint or di-seq", metavar="S")
     latent: str = option("continuous", "kind of latents", choices=("none", "continuous", "discrete"))
-    lead: float = option(0.5, "path that it samples on (M10): 0 joint, 0.5 sequential", minimum=0.0, maximum=0.5)
+    lead: float = option(0.5, "path that it samples on: 0 joint, 0.5 sequential", minimum=0.0, maximum=0.5)  # M10
     pad_id: int | None = option(None, "padding, which is neither noised nor scored", minimum=0)
     slots: int = option(1, "latent slots m", minimum=1)
     dim: int = option(8, "coordinates d of a latent slot", minimum=1)
@@ -61,10 +61,9 @@ class Config:
     encoder: str = option(
         "learned", "what makes the latents of a text: learned, or frozen: minilm, a folder, a name on the hub")
     encoder_blocks: int = option(2, "transformer blocks of the encoder", minimum=1)
-    log_snr_max: float = option(6.0, "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor (M5)")
-    log_snr_min: float = option(-6.0, "the same at t_z=1, pure noise")
-    own_share: float = option(
-        0.7, "share of training times drawn on the system's own path", minimum=0.0, maximum=1.0)
+    log_snr_max: float = option(6.0, "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor")
+    log_snr_min: float = option(-6.0, "the same at t_z=1, pure noise")  # M5
+    own_share: float = option(0.7, "share of training times drawn on the system's own path", minimum=0.0, maximum=1.0)
     off_path_share: float = option(
         0.1, "share drawn off every path, which infilling needs; the rest is on random leads", minimum=0.0, maximum=1.0)
 

@@ -34,7 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         parser = build_parser(COMMANDS, argv[:1])
-        args = parser.parse_args(argv or ["--help"])
+        args = parser.parse_args(argv)
+        if args.command is None:
+            parser.print_help()
+            return 0
         status = args.run(args, argv)
         sys.stdout.flush()
         return status

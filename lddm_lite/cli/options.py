@@ -1,5 +1,9 @@
 """What the command line understands. A command is a dataclass: its docstring is the help, its fields
-are the options (see `_common.options`). Those of models, training and draws are the library's own."""
+are the options (see `_common.options`). Those of models, training and draws are the library's own.
+
+Argparse it is, since `train` must know which options were given (--resume compares them, and --size
+yields to them) and a mistake is one line: what reads dataclasses into whole objects knows neither.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from .._common.options import Option, option, options
 from ..config import SIZES, Config
 from .compare_command import DRAWS, Compare
 
-__all__ = ["CLASSES", "PROGRAM", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command", "stored"]
+__all__ = ["CLASSES", "PROGRAM", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command", "run_options"]
 
 PROGRAM = "python -m lddm_lite"
 ABOUT = f"""commands in the order in which they are used:
@@ -218,10 +222,10 @@ def model_options() -> list[Option]:
     return list(found.values())
 
 
-def stored() -> dict[str, Sequence[Option]]:
+def run_options() -> dict[str, Sequence[Option]]:
     """The options that shape a run of `train`, and are kept with it, by what they are about.
 
-    >>> [o.name for o in stored()["data"]][:2]
+    >>> [o.name for o in run_options()["data"]][:2]
     ['task', 'text']
     """
     from ..training.config import TrainConfig
@@ -236,11 +240,11 @@ def defaults() -> dict:
     >>> defaults()["system"], defaults()["task"]
     ('co-seq', None)
     """
-    return {o.name: o.default for found in stored().values() for o in found}
+    return {o.name: o.default for found in run_options().values() for o in found}
 
 
 def of_command(name: str) -> list[Option]:
-    """The options of a command, but for those that are `stored`.
+    """The options of a command, but for `run_options`.
 
     >>> [o.name for o in of_command("doctor")]
     ['what']
@@ -271,7 +275,7 @@ def build_parser(commands: Mapping[str, Callable], asked: Collection[str] | None
             continue
         for o in of_command(name):
             _add(p, o)
-        for title, found in stored().items() if name == "train" else ():
+        for title, found in run_options().items() if name == "train" else ():
             group = p.add_argument_group(title)
             either = group.add_mutually_exclusive_group()
             for o in found:  # only what is given is in the namespace: --resume compares it

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .._common.files import write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
-from .options import PROGRAM, TEXT_ONLY, defaults, model_options, stored
+from .options import PROGRAM, TEXT_ONLY, defaults, model_options, run_options
 
 if TYPE_CHECKING:
     from .._common.protocols import Data
@@ -199,7 +199,7 @@ def _read(folder: Path, asked: str) -> dict:
     try:
         run = json.loads(file.read_text(encoding="utf-8"))
         run["options"] = {**defaults(), **run["options"]}
-        for o in itertools.chain(*stored().values()):
+        for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])
     except FileNotFoundError:
         raise ValueError(f"{asked}: no run in {folder}; run.json is missing") from None

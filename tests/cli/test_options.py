@@ -35,13 +35,13 @@ def test_every_field_is_an_option_with_its_own_help(run, cls, command):
 
 @pytest.mark.parametrize("command", options.CLASSES)
 def test_no_option_of_a_command_is_without_help_or_has_two_meanings(command):
-    found = [*options.of_command(command), *itertools.chain(*options.stored().values())]
+    found = [*options.of_command(command), *itertools.chain(*options.run_options().values())]
     found = found if command == "train" else options.of_command(command)
     assert all(option.help for option in found) and len({option.name for option in found}) == len(found)
 
 
 def test_a_default_is_what_its_option_allows():
-    for option in itertools.chain(*options.stored().values(), *map(options.of_command, options.CLASSES)):
+    for option in itertools.chain(*options.run_options().values(), *map(options.of_command, options.CLASSES)):
         if option.default is not dataclasses.MISSING:
             assert option.check(option.default) == option.default
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from ._common.arguments import integer, number
+from ._common.options import check_fields, option
 
 __all__ = ["ALIASES", "Config", "SIZES", "SYSTEMS", "size_fields"]
 
@@ -42,48 +43,45 @@ class Config:
     'co-joint'
     """
 
-    length: int  # L, tokens per sequence
-    vocab: int  # V, token ids 0..V-1; the mask is id V
-    system: str = "co-seq"  # mdlm | co-joint | co-seq | di-joint | di-seq
-    latent: str = "continuous"  # none | continuous | discrete
-    lead: float = 0.5  # the path this system samples on by default (M10): 0 joint, 1/2 sequential
-    pad_id: int | None = None  # padding is neither noised nor scored
-    slots: int = 1  # m, latent slots
-    dim: int = 8  # d, coordinates per slot
-    codes: int = 256  # K, codebook size of discrete latents
-    width: int = 64  # transformer width of both streams
-    blocks: int = 3
-    heads: int = 4
-    network: str = "plain"  # or text: rotary attention, and a start that learns many words and their neighbours sooner
-    encoder: str = "learned"  # learned, or a frozen text encoder: minilm, a folder, a name on the hub
-    encoder_blocks: int = 2
-    log_snr_max: float = 6.0  # noise floor of the latents, at t_z=0 (M5)
-    log_snr_min: float = -6.0
-    own_share: float = 0.7  # share of training times drawn on the system's own path, ...
-    off_path_share: float = 0.1  # ... with t_x, t_z independent (which infilling needs); the rest on random leads
+    length: int = option(help="tokens per sequence L", minimum=1)
+    vocab: int = option(help="token ids 0..V-1; the mask is id V", minimum=2)
+    system: str = option("co-seq", "mdlm, co-joint, co-seq, di-joint or di-seq", metavar="S")
+    latent: str = option("continuous", "kind of latents", choices=("none", "continuous", "discrete"))
+    lead: float = option(0.5, "path that it samples on: 0 joint, 0.5 sequential", minimum=0.0, maximum=0.5)  # M10
+    pad_id: int | None = option(None, "padding, which is neither noised nor scored", minimum=0)
+    slots: int = option(1, "latent slots m", minimum=1)
+    dim: int = option(8, "coordinates d of a latent slot", minimum=1)
+    codes: int = option(256, "codebook size K of discrete latents", minimum=2)
+    width: int = option(64, "transformer width of both streams", minimum=8)
+    blocks: int = option(3, "transformer blocks", minimum=1)
+    heads: int = option(4, "attention heads; they divide the width", minimum=1)
+    network: str = option(
+        "plain", "text: rotary attention, small embeddings, open gates at the start; --size has text",
+        choices=("plain", "text"))
+    encoder: str = option(
+        "learned", "what makes the latents of a text: learned, or frozen: minilm, a folder, a name on the hub")
+    encoder_blocks: int = option(2, "transformer blocks of the encoder", minimum=1)
+    log_snr_max: float = option(6.0, "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor")
+    log_snr_min: float = option(-6.0, "the same at t_z=1, pure noise")  # M5
+    own_share: float = option(0.7, "share of training times drawn on the system's own path", minimum=0.0, maximum=1.0)
+    off_path_share: float = option(
+        0.1, "share drawn off every path, which infilling needs; the rest is on random leads", minimum=0.0, maximum=1.0)
 
     def __post_init__(self):
+        check_fields(self)
         # a learned encoder puts its slots on a sphere, which on a line would be two points; an
         # exact model may have any
-        dim = 1 if self.system == "exact" else 2
-        for name, low in dict(length=1, vocab=2, slots=1, dim=dim, codes=2, width=8, blocks=1, heads=1).items():
-            integer(name, getattr(self, name), minimum=low)
-        integer("encoder_blocks", self.encoder_blocks, minimum=1)
-        number("lead", self.lead, 0.0, 0.5)
-        number("own_share", self.own_share, 0.0, 1.0)
+        if self.system != "exact":
+            integer("dim", self.dim, minimum=2)
         number("off_path_share", self.off_path_share, 0.0, 1.0 - self.own_share)
-        if self.width % self.heads:
-            raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
-        if self.network not in ("plain", "text"):
-            raise ValueError(f"network must be plain or text, got {self.network!r}")
-        if self.network == "text" and self.width // self.heads % 2:
-            raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
-        if self.latent not in ("none", "continuous", "discrete"):
-            raise ValueError(f"latent must be none, continuous or discrete, got {self.latent!r}")
-        if self.encoder != "learned" and self.latent != "continuous":
-            raise ValueError(f"encoder={self.encoder!r} needs continuous latents, got latent={self.latent!r}")
         if self.pad_id is not None:
             integer("pad_id", self.pad_id, 0, self.vocab - 1)
+        if self.width % self.heads:
+            raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
+        if self.network == "text" and self.width // self.heads % 2:
+            raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
+        if self.encoder != "learned" and self.latent != "continuous":
+            raise ValueError(f"encoder={self.encoder!r} needs continuous latents, got latent={self.latent!r}")
 
     @classmethod
     def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:

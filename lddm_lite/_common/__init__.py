@@ -1,2 +1,2 @@
-"""What every room uses: checked arguments, seeded randomness, estimates, files, checkpoints,
-protocols."""
+"""What every room uses: checked arguments, options, seeded randomness, estimates, files,
+checkpoints, protocols."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numbers
+import operator
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["integer", "number", "texts", "tokens"]
 
@@ -21,24 +24,27 @@ def integer(name: str, value, minimum: int | None = None, maximum: int | None = 
     return int(value)
 
 
-def number(name: str, value, minimum: float | None = None, maximum: float | None = None) -> float:
-    """Return `value` as a float, or raise ValueError naming `name` and the allowed range.
+def number(name: str, value, minimum=None, maximum=None, above=None, below=None) -> float:
+    """Return `value` as a float, or raise ValueError naming `name` and the allowed range, to which
+    `minimum` and `maximum` belong, `above` and `below` do not.
 
-    >>> number("lead", 0.25, 0.0, 0.5)
-    0.25
+    >>> number("lead", 0.25, 0.0, 0.5), number("lr", 1, above=0)
+    (0.25, 1.0)
     """
     ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
-    if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        raise ValueError(f"{name} must be a number{_range(minimum, maximum)}, got {value!r}")
+    bounds = ((minimum, operator.ge), (maximum, operator.le), (above, operator.gt), (below, operator.lt))
+    if not ok or not all(bound is None or fits(value, bound) for bound, fits in bounds):
+        raise ValueError(f"{name} must be a number{_range(minimum, maximum, above, below)}, got {value!r}")
     return float(value)
 
 
-def _range(minimum, maximum) -> str:
-    if minimum is not None and maximum is not None:
-        return f" in [{minimum}, {maximum}]"
-    if minimum is not None:
-        return f" >= {minimum}"
-    return "" if maximum is None else f" <= {maximum}"
+def _range(minimum, maximum, above=None, below=None) -> str:
+    low, high = above if minimum is None else minimum, below if maximum is None else maximum
+    if low is not None and high is not None:
+        return f" in {'(' if minimum is None else '['}{low}, {high}{')' if maximum is None else ']'}"
+    if low is not None:
+        return f" {'>' if minimum is None else '>='} {low}"
+    return "" if high is None else f" {'<' if maximum is None else '<='} {high}"
 
 
 def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torch.Tensor:
@@ -50,6 +56,8 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
     >>> tokens("x", [[0, 1]], length=2, vocab=2)
     tensor([[0, 1]])
     """
+    import torch
+
     x = torch.as_tensor(x)
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
         raise ValueError(f"{name} must hold integer token ids, got dtype {x.dtype}")

@@ -65,7 +65,7 @@ class Streams:
 
     def randn(self, shape) -> torch.Tensor:
         """Standard normal draws, the quantiles of uniform ones."""
-        middle = (self.bits(shape) >> np.uint64(11)).astype(np.float64) * 2.0**-53 + 2.0**-54
+        middle = (self.bits(shape) >> np.uint64(12)).astype(np.float64) * 2.0**-52 + 2.0**-53  # never 0 or 1
         return torch.special.ndtri(torch.from_numpy(middle)).float()
 
 

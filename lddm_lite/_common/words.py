@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-__all__ = ["counted", "joined", "plural"]
+__all__ = ["counted", "either", "joined", "plural"]
 
 
 def joined(pieces: Iterable[str]) -> str:
@@ -15,6 +15,15 @@ def joined(pieces: Iterable[str]) -> str:
     'the rains fell .'
     """
     return " ".join(pieces).replace(" ##", "")
+
+
+def either(names: Sequence[str]) -> str:
+    """One of several, in words.
+
+    >>> either(["none", "continuous", "discrete"])
+    'none, continuous or discrete'
+    """
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def plural(n: int, word: str) -> str:

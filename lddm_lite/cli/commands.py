@@ -7,6 +7,7 @@ import functools
 import os
 import shlex
 import sys
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from .._common.protocols import has_scores
@@ -31,12 +32,12 @@ def main(argv: list[str] | None = None) -> int:
     >>> main(["doctor"])  # doctest: +SKIP
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser(COMMANDS, with_fields=argv[:1] == ["train"])
-    args = parser.parse_args(argv)
-    if args.command is None:
-        parser.print_help()
-        return 0
     try:
+        parser = build_parser(COMMANDS, argv[:1])
+        args = parser.parse_args(argv)
+        if args.command is None:
+            parser.print_help()
+            return 0
         status = args.run(args, argv)
         sys.stdout.flush()
         return status
@@ -56,9 +57,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _is_user_error(e: Exception) -> bool:
+    if isinstance(e, ValueError | OSError):
+        return True
     from ..training.config import TrainingError
 
-    return isinstance(e, ValueError | OSError | TrainingError)
+    return isinstance(e, TrainingError)
 
 
 def _train(args, argv) -> int:
@@ -100,8 +103,9 @@ def _infill(args, argv) -> int:
 
 
 def _draws(args) -> dict:
-    names = ("temperature", "eta", "seed", "top_p", "order", "latent_temperature")
-    return {name: getattr(args, name) for name in names}
+    from ..diffusion.sampler import Draws
+
+    return {"seed": args.seed, **{f.name: getattr(args, f.name) for f in fields(Draws)}}
 
 
 def _compare(args, argv) -> int:
@@ -116,7 +120,7 @@ def _evaluate(args, argv) -> int:
 
     model, path = _load(args)
     data, n = _data(model, args)
-    steps, show = args.token_steps or (1, 2, 4, 8, 16), sys.stderr.isatty()
+    steps, show = args.token_steps, sys.stderr.isatty()
     rows = few_steps.frontier(model, data, steps, args.latent_steps, path, n, args.seed, show)
     if has_scores(data) and not args.no_exact:
         rows += few_steps.exact_limit(data, steps, n, args.seed, show)
@@ -184,8 +188,6 @@ def _doctor(args, argv) -> int:
 
 def _machine(args) -> str:
     """Sets the threads and returns the device. ValueError for a GPU that is not there."""
-    if args.threads is not None and args.threads < 1:
-        raise ValueError(f"--threads must be at least 1, got {args.threads}")
     if args.threads:
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # of the tokenizer
     import torch
@@ -226,11 +228,6 @@ def _show(trace, token_steps: int, file) -> None:
         print(f"# saved in {file}")
 
 COMMANDS = {
-    "data": (_fetch_data, "fetch a part of the One Billion Word benchmark"),
-    "train": (_train, "train one of the five systems on a task or on a text"),
-    "sample": (_sample, "draw sequences from a trained model"),
-    "infill": (_infill, "fill in what is masked"),
-    "evaluate": (_evaluate, "quality against the number of steps, beside the exact limit"),
-    "compare": (_compare, "several models at the same total number of network calls"),
-    "doctor": (_doctor, "what is installed, what is missing, and the command that mends it"),
-}
+    "data": _fetch_data, "train": _train, "sample": _sample, "infill": _infill, "evaluate": _evaluate,
+    "compare": _compare, "doctor": _doctor,
+}  # fmt: skip

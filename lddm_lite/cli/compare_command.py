@@ -3,11 +3,12 @@ until it runs."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._common.options import option
 from .._common.protocols import has_scores
 
 if TYPE_CHECKING:
@@ -15,45 +16,45 @@ if TYPE_CHECKING:
     from ..evaluation.judge import Judge
     from ..model import LatentDiffusion
 
-__all__ = ["EPILOG", "options", "run"]
+__all__ = ["DRAWS", "Compare", "run"]
 
-JUDGE = "smollm2"
-EPILOG = """The budget is the total number of network calls (NFE), latent steps included. mdlm and joint systems move
-the tokens in each call; sequential ones give the latents half of the calls, at most 16 (continuous) or one
-per slot (discrete), unless --latent-share or --latent-steps says otherwise.
+DRAWS = ("order", "temperature", "top_p")  # how tokens are drawn may differ, how latents are may not
+@dataclass
+class Compare:
+    """several models at the same total number of network calls
 
-Text is scored by Gen PPL, the perplexity that a judge finds in it, always beside the entropy of its tokens and
-what as many real sentences have; tasks by their exact scores, beside the exact predictor without latents.
-DIR gets report.json and report.png; while it runs, report.partial.json holds the rows so far.
+    The budget is the total number of network calls (NFE), latent steps included. mdlm and joint systems
+    move the tokens in each call; sequential ones give the latents half of the calls, at most 16
+    (continuous) or one per slot (discrete), unless --latent-share or --latent-steps says otherwise.
 
-examples:
-  python -m lddm_lite compare runs/mdlm runs/seq --text held_out.txt --out runs/compared
-  python -m lddm_lite compare binsaw-mdlm binsaw-co-seq binsaw-di-seq --nfe 2,8,32 --out runs/compared
-  python -m lddm_lite compare runs/c --text held_out.txt --judge none --latent-steps 4 --out runs/compared"""
+    Text is scored by Gen PPL, the perplexity that a judge finds in it, always beside the entropy of its
+    tokens and what as many real sentences have; tasks by their exact scores, beside the exact predictor
+    without latents. DIR gets report.json and report.png; while it runs, report.partial.json holds the
+    rows so far.
 
-
-def options(p: argparse.ArgumentParser, totals) -> None:
-    """Add the options of `compare` to a parser; `totals` reads "1,2,4".
-
-    >>> p = argparse.ArgumentParser()
-    >>> options(p, str)
-    >>> p.parse_args(["runs/a", "runs/b", "--out", "x"]).models
-    ['runs/a', 'runs/b']
+    examples:
+      python -m lddm_lite compare runs/mdlm runs/seq --text held_out.txt --out runs/compared
+      python -m lddm_lite compare binsaw-mdlm binsaw-co-seq binsaw-di-seq --nfe 2,8,32 --out runs/compared
+      python -m lddm_lite compare runs/c --text held_out.txt --judge none --latent-steps 4 --out runs/compared
     """
-    p.add_argument("models", metavar="MODEL", nargs="+", help="folders written by train, or shipped checkpoints")
-    p.add_argument("--out", required=True, metavar="DIR", help="folder for report.json and report.png")
-    p.add_argument("--nfe", type=totals, metavar="K,...",
-                   help="network calls in all (default: 1,2,4,8,16,32,64,128; for tasks up to their length)")
-    p.add_argument("-n", "--n", type=int, metavar="N", default=256, help="samples per row (default: 256)")
-    p.add_argument("--text", metavar="FILE", help="models of text: real sentences they have not seen, one a line")
-    p.add_argument("--judge", metavar="NAME", default=JUDGE,
-                   help="of Gen PPL: smollm2 (a package, offline), gpt2-large (the field's choice, from the hub), auto "
-                   f"(that, or smollm2 without a network), a folder, or none (default: {JUDGE})")  # fmt: skip
-    p.add_argument("--latent-share", type=float, metavar="X", help="sequential: share of the calls for the latents")
-    p.add_argument("--latent-steps", type=int, metavar="K", help="sequential: that many, whatever the total")
-    p.add_argument("--seed", type=int, metavar="N", default=0, help="the same seed gives the same result (default: 0)")
-    p.add_argument("--no-health", action="store_true", help="leave out what the latents are good for")
-    p.add_argument("--no-exact", action="store_true", help="tasks: leave out the exact limit")
+
+    models: tuple[str, ...] = option(
+        help="folders written by train, or shipped checkpoints", metavar="MODEL", flags=("models",))
+    out: str = option(help="folder for report.json and report.png", metavar="DIR", flags=("--out",))
+    nfe: tuple[int, ...] | None = option(
+        None, "network calls in all (default: powers of two up to 128; for tasks up to their length)", minimum=1,
+        metavar="K,...")
+    n: int = option(256, "samples per row", minimum=1, flags=("-n", "--n"))
+    text: str | None = option(None, "models of text: real sentences they have not seen, one a line", metavar="FILE")
+    judge: str = option(
+        "smollm2", "of Gen PPL: smollm2 (a package, offline), gpt2-large (the field's choice, from the hub), auto "
+        "(that, or smollm2 without a network), a folder, or none")
+    latent_share: float | None = option(
+        None, "sequential: share of the calls for the latents", minimum=0.0, maximum=1.0)
+    latent_steps: int | None = option(None, "sequential: that many, whatever the total", minimum=1, metavar="K")
+    seed: int = option(0, "the same seed gives the same result", minimum=0)
+    no_health: bool = option(False, "leave out what the latents are good for")
+    no_exact: bool = option(False, "tasks: leave out the exact limit")
 
 
 def run(args, device: str) -> int:
@@ -72,7 +73,7 @@ def run(args, device: str) -> int:
     data = _data(models, args)
     judge = None if has_scores(data) else _judge(args.judge, device)
     partial = Path(args.out) / "report.partial.json"
-    chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "order", "temperature", "top_p", "seed")}
+    chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "seed", *DRAWS)}
     try:
         found = comparison.compare(
             models, data, args.nfe, args.n, judge, **chosen, health=not args.no_health, exact=not args.no_exact,

@@ -1,108 +1,205 @@
-"""What the command line understands. Options of models and training are the fields of `Config` and
-`TrainConfig`."""
+"""What the command line understands. A command is a dataclass: its docstring is the help, its fields
+are the options (see `_common.options`). Those of models, training and draws are the library's own.
+
+Argparse it is, since `train` must know which options were given (--resume compares them, and --size
+yields to them) and a mistake is one line: what reads dataclasses into whole objects knows neither.
+"""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, replace
 
-from . import compare_command
+from .._common.options import Option, option, options
+from ..config import SIZES, Config
+from .compare_command import DRAWS, Compare
 
-__all__ = ["EPILOGS", "HELP", "PROGRAM", "TEXT_ONLY", "build_parser", "defaults"]
-__all__ += ["model_defaults", "step_counts", "training_defaults"]
-
-TEXT_ONLY: dict = {"vocab": 4000, "lowercase": True, "holdout": 0.05}  # options of train --text
-TEXT_ONLY |= {"tokenizer": "own", "stream": None}
-DATA = {"task": None, "text": None, "length": None, "limit": None, **TEXT_ONLY}
-FOLLOWS = ("length", "vocab", "pad_id", "latent", "system")  # fields of Config that the data or the system decide
+__all__ = ["CLASSES", "PROGRAM", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command", "run_options"]
 
 PROGRAM = "python -m lddm_lite"
-
-HELP = {  # one line per field of Config and TrainConfig; a test sees to it that none is missing
-    "lead": "path that it samples on by default: 0 joint, 0.5 sequential (default: the system's)",
-    "slots": "latent slots m",
-    "dim": "coordinates d of a latent slot",
-    "codes": "codebook size K of discrete latents",
-    "width": "transformer width of both streams",
-    "blocks": "transformer blocks",
-    "heads": "attention heads; they divide the width",
-    "network": "plain, or text: rotary attention, small embeddings, open gates at the start; --size has text",
-    "encoder": "what makes the latents of a text: learned, or a frozen encoder: minilm, a folder, a name on the hub",
-    "encoder_blocks": "transformer blocks of the encoder",
-    "log_snr_max": "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor",
-    "log_snr_min": "the same at t_z=1, pure noise",
-    "own_share": "share of training times drawn on the system's own path",
-    "off_path_share": "share drawn off every path, which infilling needs; the rest is on random leads",
-    "steps": "training steps",
-    "batch": "sequences per step",
-    "seed": "seed of weights, data and noise; the same one repeats the run",
-    "lr": "peak learning rate; linear warm-up, then cosine to zero",
-    "warmup": "steps of warm-up",
-    "weight_decay": "AdamW's weight decay",
-    "clip": "largest gradient norm",
-    "ema": "decay of the averaged weights, which are the ones kept",
-    "stage1": "share of steps that train the encoder; longer while the tokens ignore z",
-    "late_codes": "discrete systems: no codes in stage 1, whose latents then give the codebook by k-means",
-    "few_step1": "share of token times moved to the start of sampling (t_x=1) in stage 1: what few steps need",
-    "few_step2": "the same in stage 2",
-    "log_every": "steps per row of the history",
-    "save_every": "steps between checkpoints",
-    "precision": "float32, or bf16: autocast of the transformer blocks; weights and losses stay float32",
-    "compile": "torch.compile the transformer blocks: minutes at the start, faster steps on a GPU",
-    "accumulate": "pieces in which a batch is worked on, one after another or by several processes: less memory",
-    "validate_every": "steps between bounds on held-out data, kept in the history; 0: never",
-    "preview_every": "steps between a few samples, printed and kept in the history; 0: never",
-    "tensorboard": "write the history for TensorBoard too, into the folder tensorboard of --out",
-}
-
-EPILOGS = {
-    None: f"""commands in the order in which they are used:
+ABOUT = f"""commands in the order in which they are used:
   {PROGRAM} doctor
   {PROGRAM} train --task binsaw --system co-seq --steps 2000 --out runs/a
   {PROGRAM} sample runs/a
   {PROGRAM} evaluate runs/a
   {PROGRAM} compare runs/a binsaw-mdlm --out runs/compared
-Each explains itself: {PROGRAM} train --help""",
-    "data": f"""It prints the path of a file with one sentence a line. The archive (1.79 GB) is read only as far
-as needed; what was read stays in the cache, and a download that breaks goes on there. The held-out
-part may lie at the archive's end. Without a network: LDDM_LM1B=/path/to/archive.tar.gz.
+Each explains itself: {PROGRAM} train --help"""
+FOLLOWS = ("length", "vocab", "pad_id", "latent")  # fields of Config that the data or the system decide
+TEXT_ONLY = ("vocab", "lowercase", "holdout", "tokenizer", "stream")  # fields of Data
 
-examples:
-  {PROGRAM} data lm1b --sentences 50000
-  {PROGRAM} data lm1b --split heldout --sentences 5000""",
-    "train": f"""systems: mdlm (no latents), co-joint, co-seq (continuous latents), di-joint, di-seq (discrete ones);
-*-seq resolves the latents before the tokens, *-joint both at once.
 
-examples:
-  {PROGRAM} train --task binsaw --length 32 --steps 1000 --out runs/a    # a few minutes
-  {PROGRAM} train --task newswire --system mdlm --out runs/b
-  {PROGRAM} train --text FILE.txt --slots 8 --out runs/c                 # one sentence a line
-  {PROGRAM} train --out runs/a --resume                                  # go on where it stopped
-  {PROGRAM} train --text FILE.txt --size small --precision bf16 --dry-run       # what would it need?
-on several GPUs, or CPUs with --device cpu (--batch is that of all together):
-  accelerate launch --multi_gpu --num_processes 2 -m lddm_lite train --task binsaw --out runs/d
-Ctrl-C stops after the current step and keeps what was learned; resuming is exact, bit for bit on a CPU.""",
-    "sample": f"""NFE, the number of network calls, is the price to compare at; it is printed with every result.
+@dataclass
+class Machine:
+    """What computes: options of every command that does."""
 
-examples:
-  {PROGRAM} sample runs/a
-  {PROGRAM} sample runs/a -n 4 --token-steps 1,4,16 --latent-steps 16
-  {PROGRAM} sample runs/a --lead 0.25 --trace run.json   # lddm_lite.Trace.load reads it
-  {PROGRAM} sample runs/c --prompt "The bank" --order even --top-p 0.9""",
-    "infill": f"""examples:
-  {PROGRAM} infill runs/c "The [MASK] said on Monday that [MASK] ." -n 4
-  {PROGRAM} infill runs/a 01__10      # bits: _ is a mask too, and so is what is missing at the end""",
-    "evaluate": f"""Tasks are scored exactly: excess nats, total variation over hidden modes, coherence;
-what as many true samples show stands in brackets. The rows 'exact' are the exact predictor without
-latents, in even steps. Text has no exact scores: on --text FILE, which the model should not have seen, the bound is
-taken in nats per token, and the unigram entropy of the samples stands beside that of the text.
+    threads: int | None = option(None, "CPU threads (default: torch's own choice)", minimum=1)
+    device: str = option("auto", "what computes", choices=("auto", "cpu", "cuda"))
 
-examples:
-  {PROGRAM} evaluate runs/a --token-steps 1,2,4 --json scores.json
-  {PROGRAM} evaluate runs/c --text held_out.txt -n 256""",
-    "compare": compare_command.EPILOG,
-    "doctor": f"example:\n  {PROGRAM} doctor",
-}
+
+@dataclass
+class Fetch:
+    """fetch a part of the One Billion Word benchmark
+
+    It prints the path of a file with one sentence a line. The archive (1.79 GB) is read only as far
+    as needed; what was read stays in the cache, and a download that breaks goes on there. The held-out
+    part may lie at the archive's end. Without a network: LDDM_LM1B=/path/to/archive.tar.gz.
+
+    examples:
+      python -m lddm_lite data lm1b --sentences 50000
+      python -m lddm_lite data lm1b --split heldout --sentences 5000
+    """
+
+    source: str = option(help="what to fetch: the One Billion Word benchmark", choices=("lm1b",), flags=("source",))
+    sentences: int = option(50_000, "how many", minimum=1)
+    split: str = option("train", "which part", choices=("train", "heldout"))
+    cache: str | None = option(None, "folder for it (default: $LDDM_CACHE, else the user's cache)", metavar="DIR")
+    url: str | None = option(None, "another address of the archive", metavar="URL")
+    quiet: bool = option(False, "no progress bar")
+
+
+@dataclass
+class Train:
+    """train one of the five systems on a task or on a text
+
+    systems: mdlm (no latents), co-joint, co-seq (continuous latents), di-joint, di-seq (discrete ones);
+    *-seq resolves the latents before the tokens, *-joint both at once.
+
+    examples:
+      python -m lddm_lite train --task binsaw --length 32 --steps 1000 --out runs/a    # a few minutes
+      python -m lddm_lite train --task newswire --system mdlm --out runs/b
+      python -m lddm_lite train --text FILE.txt --slots 8 --out runs/c                 # one sentence a line
+      python -m lddm_lite train --out runs/a --resume                                  # go on where it stopped
+      python -m lddm_lite train --text FILE.txt --size small --precision bf16 --dry-run       # what would it need?
+    on several GPUs, or CPUs with --device cpu (--batch is that of all together):
+      accelerate launch --multi_gpu --num_processes 2 -m lddm_lite train --task binsaw --out runs/d
+    Ctrl-C stops after the current step and keeps what was learned; resuming is exact, bit for bit on a CPU.
+    """
+
+    out: str | None = option(None, "folder for the model, its history and its state", metavar="DIR")
+    resume: bool = option(False, "go on with the run in --out; needs no other option")
+    recipe: str | None = option(None, "a new run with the options of the one in DIR, but those given", metavar="DIR")
+    force: bool = option(False, "overwrite another run in --out")
+    quiet: bool = option(False, "no progress bar")
+    dry_run: bool = option(False, "only tell parameters, memory, tokens per step and time")
+
+
+@dataclass
+class Data:
+    """What `train` trains on."""
+
+    task: str | None = option(
+        None, "a task with exact answers", choices=("binsaw", "mixture", "newswire", "parity"))
+    text: str | None = option(None, "any UTF-8 text, one sentence a line", metavar="FILE")
+    length: int | None = option(
+        None, "tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)",
+        minimum=1, flags=("--length", "--task-length"))
+    vocab: int = option(4000, "text: pieces of the tokenizer trained on it", minimum=1)
+    lowercase: bool = option(True, "text: in small letters")
+    limit: int | None = option(
+        None, "that many sentences, drawn once (default: all of a text; a task draws afresh)", minimum=1)
+    holdout: float = option(0.05, "text: share of sentences kept for the final score", minimum=0.0, below=1.0)
+    tokenizer: str = option("own", "text: trained on it, or that of bert-base-uncased", choices=("own", "bert"))
+    stream: bool | None = option(None, "text: keep its ids on disk, in little memory (default: above 50 MB)")
+
+
+@dataclass
+class Size:
+    """How large a model `train` makes, in a word."""
+
+    size: str | None = option(
+        None, "width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'; --lr 3e-4 is usual "
+        "from small on); all systems alike but for base (default: those below)", choices=tuple(SIZES))
+
+
+@dataclass
+class Use:
+    """What commands that use a model have in common."""
+
+    model: str = option(help="a folder written by train, or the name of a shipped checkpoint", metavar="DIR",
+                        flags=("model",))
+    n: int | None = option(None, "sequences per number of steps (default: 2048; 256 for text)", minimum=1)
+    token_steps: tuple[int, ...] | None = option((1, 2, 4, 8, 16), "token step counts", minimum=1, metavar="K,...")
+    latent_steps: int | None = option(
+        None, "latent steps (default: as many as token steps on the joint path; else 16 for continuous latents, one "
+        "per slot for discrete ones)", minimum=0, metavar="K")
+    lead: float | None = option(
+        None, "path: 0 joint, 0.5 sequential, or between (default: the system's)", minimum=0.0, maximum=0.5)
+    seed: int = option(0, "the same seed gives the same result", minimum=0)
+
+
+@dataclass
+class Evaluate(Use):
+    """quality against the number of steps, beside the exact limit
+
+    Tasks are scored exactly: excess nats, total variation over hidden modes, coherence; what as many
+    true samples show stands in brackets. The rows 'exact' are the exact predictor without latents, in
+    even steps. Text has no exact scores: on --text FILE, which the model should not have seen, the
+    bound is taken in nats per token, and the unigram entropy of the samples stands beside that of the
+    text.
+
+    examples:
+      python -m lddm_lite evaluate runs/a --token-steps 1,2,4 --json scores.json
+      python -m lddm_lite evaluate runs/c --text held_out.txt -n 256
+    """
+
+    text: str | None = option(None, "text models: held-out text, one sentence a line", metavar="FILE")
+    no_exact: bool = option(False, "leave out the exact limit")
+    json: str | None = option(None, "write everything as JSON too; - prints JSON and nothing else", metavar="FILE")
+
+
+@dataclass
+class Sample(Use):
+    """draw sequences from a trained model
+
+    NFE, the number of network calls, is the price to compare at; it is printed with every result.
+
+    examples:
+      python -m lddm_lite sample runs/a
+      python -m lddm_lite sample runs/a -n 4 --token-steps 1,4,16 --latent-steps 16
+      python -m lddm_lite sample runs/a --lead 0.25 --trace run.json   # lddm_lite.Trace.load reads it
+      python -m lddm_lite sample runs/c --prompt "The bank" --order even --top-p 0.9
+    """
+
+    n: int = option(8, "sequences", minimum=1)
+    token_steps: tuple[int, ...] = option((8,), "token step counts", minimum=1, metavar="K,...")
+    trace: str | None = option(None, "save every step of the sampler as JSON (one step count only)", metavar="FILE")
+    prompt: str | None = option(None, "what each text begins with (models of text, the toy newswire)", metavar="TEXT")
+
+
+@dataclass(kw_only=True)
+class Infill(Use):
+    """fill in what is masked
+
+    examples:
+      python -m lddm_lite infill runs/c "The [MASK] said on Monday that [MASK] ." -n 4
+      python -m lddm_lite infill runs/a 01__10      # bits: _ is a mask too, and so is what is missing at the end
+    """
+
+    pattern: str = option(help="what is given, with [MASK] for each token to fill in", metavar="PATTERN",
+                          flags=("pattern",))
+    n: int = option(4, "ways to fill it in", minimum=1)
+    token_steps: tuple[int, ...] | None = option(
+        None, "token step counts (default: 8, or the number of masks if smaller)", minimum=1, metavar="K,...")
+    trace: str | None = option(None, "save every step of the sampler as JSON (one step count only)", metavar="FILE")
+
+
+@dataclass
+class Doctor:
+    """what is installed, what is missing, and the command that mends it
+
+    example:
+      python -m lddm_lite doctor
+    """
+
+    what: str | None = option(None, "only this: will the interpreter do?", choices=("python",), flags=("what",))
+
+
+CLASSES: dict[str, type] = {
+    "data": Fetch, "train": Train, "sample": Sample, "infill": Infill, "evaluate": Evaluate, "compare": Compare,
+    "doctor": Doctor,
+}  # fmt: skip
 
 
 class _Parser(argparse.ArgumentParser):
@@ -110,172 +207,111 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message):
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+        raise ValueError(f"{message}; see {self.prog} --help")
 
 
-def step_counts(text: str) -> tuple[int, ...]:
-    """Step counts from text.
+def model_options() -> list[Option]:
+    """The fields of `Config` that `train` has as options; `lead` None: the system's own.
 
-    >>> step_counts("1,2,4")
-    (1, 2, 4)
+    >>> model_options()[0].name
+    'system'
     """
-    try:
-        out = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        out = ()
-    if not out or min(out) < 1:
-        raise argparse.ArgumentTypeError(f"step counts are positive integers like 1,2,4; got {text!r}")
-    return out
+    found = {o.name: o for o in options(Config) if o.name not in FOLLOWS}
+    lead = found["lead"]
+    found["lead"] = replace(lead, default=None, optional=True, help=lead.help + " (default: the system's)")
+    return list(found.values())
 
 
-def model_defaults() -> dict:
-    """The fields of `Config` that `train` has as options, with their defaults; `lead` None: the
-    system's own.
+def run_options() -> dict[str, Sequence[Option]]:
+    """The options that shape a run of `train`, and are kept with it, by what they are about.
 
-    >>> model_defaults()["width"]
-    64
-    """
-    from ..config import Config
-
-    return {f.name: f.default for f in fields(Config) if f.name not in FOLLOWS} | {"lead": None}
-
-
-def training_defaults() -> dict:
-    """The fields of `TrainConfig`, with their defaults.
-
-    >>> training_defaults()["batch"]
-    64
+    >>> [o.name for o in run_options()["data"]][:2]
+    ['task', 'text']
     """
     from ..training.config import TrainConfig
 
-    return {f.name: f.default for f in fields(TrainConfig)}
+    model = [*options(Size), *model_options()]
+    return {"data": options(Data), "model": model, "training": options(TrainConfig)}
 
 
 def defaults() -> dict:
-    """Every option of `train` that shapes the run, with its default.
+    """What those are that are not given.
 
     >>> defaults()["system"], defaults()["task"]
     ('co-seq', None)
     """
-    return {**DATA, "system": "co-seq", "size": None, **model_defaults(), **training_defaults()}
+    return {o.name: o.default for found in run_options().values() for o in found}
 
 
-def build_parser(commands: dict, with_fields: bool = True) -> argparse.ArgumentParser:
-    """The parser. `commands`: name -> (function, one line of help). `with_fields=False` leaves out
-    the options that come from dataclasses, for which torch must be loaded.
+def of_command(name: str) -> list[Option]:
+    """The options of a command, but for `run_options`.
 
-    >>> build_parser({"sample": (print, "")}).parse_args(["sample", "runs/a", "-n", "2"]).n
+    >>> [o.name for o in of_command("doctor")]
+    ['what']
+    """
+    found = list(options(CLASSES[name]))
+    if name in ("sample", "infill", "compare"):
+        from ..diffusion.sampler import Draws
+
+        found += [o for o in options(Draws) if name != "compare" or o.name in DRAWS]
+    return found if name in ("data", "doctor") else [*found, *options(Machine)]
+
+
+def build_parser(commands: Mapping[str, Callable], asked: Collection[str] | None = None) -> argparse.ArgumentParser:
+    """The parser of `commands`, which it notes as `run`. Only those `asked` for get their options,
+    for some of which torch must be loaded; None stands for all.
+
+    >>> build_parser({"sample": print}).parse_args(["sample", "runs/a", "-n", "2"]).n
     2
     """
-    top = _Parser(prog=PROGRAM, description="Latent discrete diffusion, small enough to read.", epilog=EPILOGS[None])
+    top = _Parser(prog=PROGRAM, description="Latent discrete diffusion, small enough to read.", epilog=ABOUT)
     sub = top.add_subparsers(dest="command", metavar="command")
-    for name, (run, line) in commands.items():
+    for name, run in commands.items():
+        line, _, more = inspect.cleandoc(CLASSES[name].__doc__ or "").partition("\n\n")
         usage = f"{PROGRAM} train (--task NAME | --text FILE) --out DIR [options]" if name == "train" else None
-        p = sub.add_parser(name, help=line, description=line, epilog=EPILOGS[name], usage=usage)
+        p = sub.add_parser(name, help=line, description=line, epilog=more, usage=usage)
         p.set_defaults(run=run)
-        if name == "train":
-            _train_options(p, with_fields)
-        elif name == "data":
-            _data_options(p)
-        elif name == "compare":
-            compare_command.options(p, step_counts)
-            _draw_options(p)
-        elif name == "doctor":
-            p.add_argument("what", nargs="?", choices=["python"], help="only this: will the interpreter do?")
-        else:
-            _use_options(p, name)
-        if name not in ("data", "doctor"):
-            p.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: torch's own choice)")
-            p.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="(default: auto)")
+        if asked is not None and name not in asked:
+            continue
+        for o in of_command(name):
+            _add(p, o)
+        for title, found in run_options().items() if name == "train" else ():
+            group = p.add_argument_group(title)
+            either = group.add_mutually_exclusive_group()
+            for o in found:  # only what is given is in the namespace: --resume compares it
+                _add(either if o.name in ("task", "text") else group, o, default=argparse.SUPPRESS)
     return top
 
 
-def _train_options(p, with_fields: bool) -> None:
-    later = dict(default=argparse.SUPPRESS)  # only what is given is in the namespace: --resume compares it
-
-    def add(group, name, kind, text, default, metavar="N", **more):
-        more = dict(type=kind, metavar=metavar) if kind is not bool else dict(action=argparse.BooleanOptionalAction)
-        shown = "" if default is None else f" (default: {default})"
-        group.add_argument("--" + name.replace("_", "-"), help=text + shown, **more, **later)
-
-    data = p.add_argument_group("data")
-    either = data.add_mutually_exclusive_group()
-    tasks = ["binsaw", "mixture", "newswire", "parity"]
-    either.add_argument("--task", choices=tasks, help="a task with exact answers: " + ", ".join(tasks), **later)
-    either.add_argument("--text", metavar="FILE", help="any UTF-8 text, one sentence a line", **later)
-    data.add_argument("--length", "--task-length", type=int, metavar="N", **later,
-                      help="tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)")
-    add(data, "vocab", int, "text: pieces of the tokenizer trained on it", TEXT_ONLY["vocab"])
-    add(data, "lowercase", bool, "text: in small letters", TEXT_ONLY["lowercase"])
-    add(data, "limit", int, "that many sentences, drawn once (default: all of a text; a task draws afresh)", None)
-    add(data, "holdout", float, "text: share of sentences kept for the final score", TEXT_ONLY["holdout"], "X")
-    add(data, "tokenizer", str, "text: own, trained on it, or bert: bert-base-uncased's", "own", "NAME")
-    add(data, "stream", bool, "text: keep its ids on disk, in little memory (default: above 50 MB)", None)
-
-    run = p.add_argument_group("run")
-    run.add_argument("--out", metavar="DIR", help="folder for the model, its history and its state")
-    run.add_argument("--resume", action="store_true", help="go on with the run in --out; needs no other option")
-    run.add_argument("--recipe", metavar="DIR", help="a new run with the options of the one in DIR, but those given")
-    run.add_argument("--force", action="store_true", help="overwrite another run in --out")
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
-    run.add_argument("--dry-run", action="store_true", help="only tell parameters, memory, tokens per step and time")
-
-    model, training = p.add_argument_group("model"), p.add_argument_group("training")
-    model.add_argument("--system", metavar="S", help="one of the five below (default: co-seq)", **later)
-    model.add_argument("--size", choices=["tiny", "small", "base"], **later,
-                       help="width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'; "
-                       "--lr 3e-4 is usual from small on); all systems alike but for base (default: those below)")
-    if with_fields:
-        for group, options in ((model, model_defaults()), (training, training_defaults())):
-            for name, default in options.items():
-                kind = float if default is None else type(default)
-                add(group, name, kind, HELP.get(name, ""), default, {int: "N", str: "NAME"}.get(kind, "X"))
-
-
-def _data_options(p) -> None:
-    p.add_argument("source", choices=["lm1b"], help="what to fetch: lm1b, the One Billion Word benchmark")
-    p.add_argument("--sentences", type=int, metavar="N", default=50_000, help="how many (default: 50000)")
-    p.add_argument("--split", choices=["train", "heldout"], default="train", help="which part (default: train)")
-    p.add_argument("--cache", metavar="DIR", help="folder to keep it in (default: $LDDM_CACHE, else the user's cache)")
-    p.add_argument("--url", metavar="URL", help="another address of the archive")
-    p.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def _use_options(p, name: str) -> None:
-    p.add_argument("model", metavar="DIR", help="a folder written by train, or the name of a shipped checkpoint")
-    if name == "infill":
-        p.add_argument("pattern", metavar="PATTERN", help="what is given, with [MASK] for each token to fill in")
-    n = {"sample": "sequences (default: 8)", "infill": "ways to fill it in (default: 4)",
-         "evaluate": "sequences per number of steps (default: 2048; 256 for text)"}[name]
-    p.add_argument("-n", "--n", type=int, metavar="N", default={"sample": 8, "infill": 4}.get(name), help=n)
-    steps = {"sample": "8", "infill": "8, or the number of masks if smaller", "evaluate": "1,2,4,8,16"}[name]
-    p.add_argument("--token-steps", type=step_counts, metavar="K,...", help=f"token step counts (default: {steps})")
-    p.add_argument("--latent-steps", type=int, metavar="K",
-                   help="latent steps (default: as many as token steps on the joint path; else 16 for continuous "
-                   "latents, one per slot for discrete ones)")
-    p.add_argument("--lead", type=float, metavar="X",
-                   help="path: 0 joint, 0.5 sequential, or between (default: the system's)")
-    p.add_argument("--seed", type=int, metavar="N", default=0, help="the same seed gives the same result (default: 0)")
-    if name == "evaluate":
-        p.add_argument("--text", metavar="FILE", help="text models: held-out text, one sentence a line")
-        p.add_argument("--no-exact", action="store_true", help="leave out the exact limit")
-        p.add_argument("--json", metavar="FILE", help="write everything as JSON too; - prints JSON and nothing else")
+def _add(group, o: Option, **more) -> None:
+    """An option of argparse out of an `Option`."""
+    names = o.flags or [f"-{o.name}"] * (len(o.name) == 1) + ["--" + o.name.replace("_", "-")]
+    if not names[0].startswith("-"):
+        more["nargs"] = "+" if o.many else None if o.default is MISSING else "?"
+    elif o.default is MISSING:
+        more["required"] = True
+    if o.kind is bool:
+        more["action"] = argparse.BooleanOptionalAction if "default" in more else "store_true"
     else:
-        _draw_options(p)
-        p.add_argument("--latent-temperature", type=float, metavar="X", default=1.0,
-                       help="of the draws of discrete latents (default: 1)")
-        p.add_argument("--eta", type=float, metavar="X", default=1.0,
-                       help="noise of the latent steps: 1 ancestral, 0 DDIM (default: 1)")
-        p.add_argument("--trace", metavar="FILE", help="save every step of the sampler as JSON (one step count only)")
-    if name == "sample":
-        p.add_argument("--prompt", metavar="TEXT", help="what each text begins with (models of text, the toy newswire)")
+        usual = "{" + ",".join(o.choices) + "}" if o.choices else {int: "N", float: "X", str: "NAME"}[o.kind]
+        more |= {"type": _reader(o), "metavar": o.metavar or usual}
+    told = o.default in (None, MISSING) or "(default" in o.help or more.get("action") == "store_true"
+    value = ",".join(map(str, o.default)) if o.many and not told else o.default
+    more.setdefault("default", None if o.default is MISSING else o.default)
+    group.add_argument(*names, help=o.help if told else f"{o.help} (default: {value})", **more)
 
 
-def _draw_options(p) -> None:
-    p.add_argument("--temperature", type=float, metavar="X", default=1.0,
-                   help="of token draws: below 1 sharper, above 1 flatter (default: 1)")
-    p.add_argument("--top-p", type=float, metavar="X",
-                   help="draw tokens from the fewest that have this probability together (default: 1, from all)")
-    p.add_argument("--order", choices=["ancestral", "even", "confidence"], default="ancestral",
-                   help="which tokens a step reveals: each by chance, equally many a step, or the most probable, which "
-                   "lowers the entropy (default: ancestral)")
+def _reader(o: Option) -> Callable[[str], object]:
+    def value(word: str):
+        try:
+            return o.kind(word)
+        except ValueError:
+            return word  # the check says what is allowed
+
+    def read(words: str):
+        try:
+            return o.check(tuple(map(value, words.split(","))) if o.many else value(words))
+        except ValueError as e:
+            raise argparse.ArgumentTypeError(str(e)) from None
+
+    return str if o.kind is str and o.many else read

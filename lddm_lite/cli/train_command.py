@@ -7,15 +7,17 @@ and `run.json`, all options. Of several processes, the main one alone writes and
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._common.files import write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
-from .options import PROGRAM, TEXT_ONLY, defaults, model_defaults, training_defaults
+from .options import PROGRAM, TEXT_ONLY, defaults, model_options, run_options
 
 if TYPE_CHECKING:
     from .._common.protocols import Data
@@ -105,10 +107,10 @@ def _make(
     from ..training.config import TrainConfig
     from . import train_data
 
-    config = TrainConfig(**{k: options[k] for k in training_defaults()})
+    config = TrainConfig(**{f.name: options[f.name] for f in fields(TrainConfig)})
     data, held_out = train_data.load(options, progress)
-    changes = {k: options[k] for k in model_defaults() if options[k] is not None}
-    model = LatentDiffusion.preset(options["system"], data, seed=config.seed, **changes).to(device)
+    changes = {o.name: options[o.name] for o in model_options() if options[o.name] is not None}
+    model = LatentDiffusion.preset(data=data, seed=config.seed, **changes).to(device)
     return model, config, data, held_out
 
 
@@ -116,8 +118,6 @@ def _check(
     model: LatentDiffusion, config: TrainConfig, data: Data, held_out: Data | None, out, processes: int
 ) -> None:
     """What `fit` would refuse, before anything is written."""
-    from dataclasses import replace
-
     from ..training import preflight
 
     preflight.check_together(model, data, config, held_out, out or "unwritten")
@@ -146,7 +146,7 @@ def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
 def _chosen(given: dict) -> dict:
     """All options of a new run: those given, what the size stands for, and the defaults."""
     if ("task" in given) == ("text" in given):
-        raise ValueError("what to train on? Give --task binsaw, mixture or newswire, or --text FILE")
+        raise ValueError("what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE")
     misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
     if misplaced and "task" in given:
         raise ValueError(f"{', '.join(misplaced)}: for --text only")
@@ -199,6 +199,8 @@ def _read(folder: Path, asked: str) -> dict:
     try:
         run = json.loads(file.read_text(encoding="utf-8"))
         run["options"] = {**defaults(), **run["options"]}
+        for o in itertools.chain(*run_options().values()):
+            o.check(run["options"][o.name])
     except FileNotFoundError:
         raise ValueError(f"{asked}: no run in {folder}; run.json is missing") from None
     except (ValueError, KeyError, TypeError) as e:

@@ -23,10 +23,7 @@ def check(given: dict) -> dict:
     """
     if "task" in given:
         return {}
-    tokenizer = given.get("tokenizer", "own")
-    if tokenizer not in ("own", "bert"):
-        raise ValueError(f"--tokenizer must be own or bert, got {tokenizer!r}")
-    if tokenizer == "bert":
+    if given.get("tokenizer") == "bert":
         wrong = [f"--{k}" for k in ("vocab",) if k in given]
         if given.get("lowercase") is False:
             wrong.append("--no-lowercase")

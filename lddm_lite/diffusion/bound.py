@@ -161,16 +161,10 @@ def antithetic(n: int, g: Source, like: torch.Tensor, groups: int = 1) -> torch.
 
 
 def _counts(u: torch.Tensor, n) -> tuple[torch.Tensor, torch.Tensor]:
-    """(k [B], share [B]) for u uniform in (0, 1]: how many of n are masked, and what (M3) then has
-    in the place of its t, which is k times the probability of k.
-
-    P(k) falls as 1/sqrt(k), as the loss of a masked token, averaged over k of them, varies. u is
-    folded at 1/2, so that evenly spread ones end where they begin, and their mean varies less.
-    """
-    fold = 1 - (1 - 2 * u.double()).abs()
-    k = (n * fold.square()).ceil().clamp_min(1)
-    chance = (k.sqrt() - (k - 1).sqrt()) / torch.as_tensor(n, device=u.device).double().sqrt()
-    return k.long(), (k * chance).to(u)
+    """(k [B], k/n [B]) for u uniform in (0, 1]: how many of n are masked. u is folded at 1/2, so
+    that evenly spread ones end where they begin, and their mean varies less."""
+    k = (n * (1 - (1 - 2 * u.double()).abs())).ceil().clamp_min(1)
+    return k.long(), (k / n).to(u)
 
 
 def _token_integral(model: Model, x0, z0, path, u, g, given: bool) -> torch.Tensor:

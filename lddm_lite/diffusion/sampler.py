@@ -4,6 +4,7 @@ METHOD 7."""
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 
 from .._common import arguments
 from .._common.modes import evaluating
+from .._common.options import check_fields, option
 from .._common.protocols import MaskedNoise, Model
 from .._common.randomness import Streams, draw_categorical
 from .trace import Trace
-from .unmasking_order import check, choose, still_masked
+from .unmasking_order import ORDERS, choose, still_masked
 
 __all__ = ["Draws", "nucleus", "sample"]
 
@@ -34,22 +36,20 @@ class Draws:
     {'top_p': 0.9}
     """
 
-    temperature: float = 1.0  # of token draws: sharper below 1, flatter above, 0 the most probable token
-    eta: float = 1.0  # noise of the Gaussian reverse step: 1 ancestral, 0 DDIM
-    top_p: float | None = None  # in (0, 1]: tokens come only from the `nucleus`
-    # Positions that a step reveals (see `unmasking_order`): ancestral, even or confidence. Codes of
-    # discrete latents follow even for both of the latter.
-    order: str = "ancestral"
-    latent_temperature: float = 1.0  # of draws of codes
+    temperature: float = option(
+        1.0, "of token draws: below 1 sharper, above 1 flatter, 0 the most probable", minimum=0.0, below=math.inf)
+    eta: float = option(
+        1.0, "noise of the Gaussian latents' reverse step: 1 ancestral, 0 DDIM", minimum=0.0, maximum=1.0)
+    top_p: float | None = option(
+        None, "draw tokens from the fewest that have this probability together (default: 1, from all)",
+        above=0, maximum=1)
+    order: str = option(
+        "ancestral", "which tokens a step reveals: each by chance, equally many a step, or the most probable, which "
+        "lowers the entropy; codes follow even for both of the latter", choices=ORDERS)
+    latent_temperature: float = option(1.0, "of the draws of discrete latents", minimum=0.0, below=math.inf)
 
     def __post_init__(self):
-        for name in ("temperature", "latent_temperature"):
-            if not 0 <= arguments.number(name, getattr(self, name)) < float("inf"):
-                raise ValueError(f"{name} must be >= 0 and finite, got {getattr(self, name)!r}")
-        arguments.number("eta", self.eta, 0.0, 1.0)
-        check(self.order)
-        if self.top_p is not None and arguments.number("top_p", self.top_p, 0.0, 1.0) == 0:
-            raise ValueError(f"top_p must be in (0, 1], got {self.top_p!r}")
+        check_fields(self)
 
     @classmethod
     def of(cls, **options) -> Draws:

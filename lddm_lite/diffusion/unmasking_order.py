@@ -24,20 +24,9 @@ import torch
 
 from .._common.randomness import Source, rand
 
-__all__ = ["ORDERS", "check", "choose", "still_masked"]
+__all__ = ["ORDERS", "choose", "still_masked"]
 
 ORDERS = ("ancestral", "even", "confidence")
-
-
-def check(order: str) -> str:
-    """`order`, or ValueError naming those that there are.
-
-    >>> check("even")
-    'even'
-    """
-    if order not in ORDERS:
-        raise ValueError(f"order must be one of {', '.join(ORDERS)}; got {order!r}")
-    return order
 
 
 def still_masked(at_start: torch.Tensor, s: float) -> torch.Tensor:

@@ -47,6 +47,22 @@ def test_the_allowed_range_is_told(low, high, message):
         number("k", 1, low, high)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        (dict(above=1), "> 1"),
+        (dict(below=1), "< 1"),
+        (dict(above=1, maximum=2), r"in \(1, 2\]"),
+        (dict(minimum=0, below=1), r"in \[0, 1\)"),
+        (dict(above=1, below=math.inf), r"in \(1, inf\)"),
+    ],
+)
+def test_a_bound_may_lie_outside(bounds, message):
+    with pytest.raises(ValueError, match=f"^k must be a number {message}, got 1$"):
+        number("k", 1, **bounds)
+    number("k", 1 + (1 if "above" in bounds else -1) / 2, **bounds)
+
+
 def test_tokens_become_int64():
     x = tokens("x", np.array([[0, 2]], dtype=np.uint8), length=2, vocab=2, mask_ok=True)
     assert x.dtype == torch.int64 and x.tolist() == [[0, 2]]

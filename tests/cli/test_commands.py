@@ -51,12 +51,12 @@ def test_sample_takes_a_latent_temperature_and_an_order(run, saved):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--token-steps", "0"], "step counts are positive integers"),
-        (["--token-steps", "1,x"], "step counts are positive integers"),
+        (["--token-steps", "0"], "token_steps must be an integer >= 1, got 0"),
+        (["--token-steps", "1,x"], "token_steps must be an integer >= 1, got 'x'"),
         (["-n", "0"], "n must be an integer >= 1"),
         (["--latent-steps", "0"], "latent_steps must be >= 1"),
         (["--lead", "0.9"], "lead must be"),
-        (["--temperature", "0"], "temperature must be > 0"),
+        (["--temperature", "-1"], "temperature must be a number in [0.0, inf), got -1.0"),
         (["--eta", "2"], "eta must be"),
         (["--seed", "-1"], "seed must be"),
     ],

@@ -71,6 +71,9 @@ def test_mistakes_in_a_recipe(fails, saw_run, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "run.json").write_text("{")
     assert "run.json is damaged" in fails("train", "--recipe", tmp_path / "bad", *out)
+    (tmp_path / "bad" / "run.json").write_text('{"options": {"task": "binsaw", "steps": 0}}')
+    damaged = fails("train", "--recipe", tmp_path / "bad", *out)
+    assert "run.json is damaged" in damaged and "steps must be an integer >= 1, got 0" in damaged
     assert not (tmp_path / "b").exists()
 
 
@@ -100,17 +103,17 @@ def test_a_folder_that_is_not_ours_is_left_alone_even_with_force(fails, tmp_path
         ([], "what to train on"),
         (["--task", "binsaw", "--vocab", "9"], "--vocab: for --text only"),
         (["--task", "binsaw", "--limit", "0"], "limit must be an integer >= 1"),
-        (["--task", "chess"], "invalid choice: 'chess'"),
+        (["--task", "chess"], "task must be binsaw, mixture, newswire or parity, got 'chess'"),
         (["--task", "binsaw", "--text", "x.txt"], "not allowed with"),
         (["--text", "missing.txt"], "missing.txt: No such file"),
         (["--task", "binsaw", "--system", "mdml"], "system must be one of mdlm"),
         (["--task", "binsaw", "--steps", "-5"], "steps must be an integer >= 1"),
-        (["--task", "binsaw", "--steps", "many"], "invalid int value"),
+        (["--task", "binsaw", "--steps", "many"], "argument --steps: steps must be an integer >= 1, got 'many'"),
         (["--task", "binsaw", "--lead", "0.7"], "lead must be a number in"),
         (["--task", "binsaw", "--width", "30"], "width must be a multiple"),
         (["--task", "binsaw", "--length", "1"], "length must be"),
         (["--task", "binsaw", "--seed", "-1"], "seed must be"),
-        (["--task", "binsaw", "--threads", "0"], "--threads must be"),
+        (["--task", "binsaw", "--threads", "0"], "--threads: threads must be an integer >= 1, got 0"),
         (["--task", "binsaw", "--lenght", "8"], "unrecognized arguments: --lenght"),
         (["--resume"], "no run in"),
     ],

@@ -36,23 +36,20 @@ def two_passes(model, x0, z0, gap, t_x, g, t_off):
     """`path_rates` as written down: a pass for those on the path, then one for those off it, each
     row by the book."""
     k = {1: 4, 2: 2, 5: 1}[z0.shape[1]]  # about four vectors of latents per sequence
-    where_on, rates = slice(0, len(x0) - len(t_off)), []
-    for rows, t_z in ((where_on, None), (slice(len(x0) - len(t_off), None), t_off)):
-        x, z, d, t = x0[rows], z0[rows], gap[rows], t_x[rows]
-        x_t = model.token_channel.corrupt(x, t, g)
-        times = (t - d).clamp_min(0) if t_z is None else t_z
-        z_t = model.latent_channel.corrupt(z, times, g)
-        out = model.predict(x_t, z_t, times, torch.ones_like(x_t, dtype=torch.bool))
-        tokens = model.token_channel.rate(x, x_t, out.tokens.unflatten(0, x.shape), t)
-        rate = loss._latent_rate(model)
-        latents = torch.where(times > 0, rate(z, z_t, out.latents, times.clamp_min(1e-6)), 0.0)
-        if t_z is None:
-            zz, dd = z.repeat_interleave(k, 0), d.repeat_interleave(k)
-            s = 1 - dd * (1 - antithetic(len(zz), g, dd))
-            z_s = model.latent_channel.corrupt(zz, s, g)
-            alone = rate(zz, z_s, model.predict(None, z_s, s, None).latents, s) * dd
-            latents = latents + alone.unflatten(0, (-1, k)).mean(1)
-        rates.append((tokens, latents))
+    on, rates, rate = len(x0) - len(t_off), [], loss._latent_rate(model)
+    x_t = model.token_channel.corrupt(x0, t_x, g)
+    times = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
+    z_t = model.latent_channel.corrupt(z0, times, g)
+    for rows in (slice(0, on), slice(on, None)):
+        t_z = times[rows]
+        out = model.predict(x_t[rows], z_t[rows], t_z, torch.ones_like(x_t[rows], dtype=torch.bool))
+        tokens = model.token_channel.rate(x0[rows], x_t[rows], out.tokens.unflatten(0, x0[rows].shape), t_x[rows])
+        rates.append((tokens, torch.where(t_z > 0, rate(z0[rows], z_t[rows], out.latents, t_z.clamp_min(1e-6)), 0.0)))
+    zz, dd = z0[:on].repeat_interleave(k, 0), gap[:on].repeat_interleave(k)
+    s = 1 - dd * (1 - antithetic(len(zz), g, dd))
+    z_s = model.latent_channel.corrupt(zz, s, g)
+    alone = rate(zz, z_s, model.predict(None, z_s, s, None).latents, s) * dd
+    rates[0] = rates[0][0], rates[0][1] + alone.unflatten(0, (-1, k)).mean(1)
     return tuple(torch.cat(part) for part in zip(*rates, strict=True))
 
 

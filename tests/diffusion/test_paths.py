@@ -118,12 +118,24 @@ def test_a_straight_curve_is_the_joint_path():
     assert curve.lead == pytest.approx(0, abs=1e-9) and curve.nfe(3, 3) == 3
     u = torch.linspace(0, 1, 7, dtype=torch.float64)
     assert torch.allclose(torch.stack(curve.at(u)), torch.stack([u, u]))
-    assert torch.allclose(torch.stack(curve.slope(u)), torch.ones(2, 7, dtype=torch.float64))
+    assert torch.allclose(curve.latent_time(u), u) and torch.allclose(curve.token_time(u), u)
 
 
 @pytest.mark.parametrize("lead", [0.0, 0.2, 0.5])
 def test_a_path_written_as_a_curve_has_its_lead(lead):
     assert Curve(Path(lead).at, pieces=1000).lead == pytest.approx(lead, abs=2e-3)
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.2, 0.5])
+def test_each_time_is_found_from_the_other(lead):
+    """On a Path by its formula, on the same path as a Curve by interpolation, and as `at` has it."""
+    path, curve = Path(lead), Curve(Path(lead).at, pieces=1000)
+    t_x, t_z = path.at(torch.linspace(0.01, 0.99, 57, dtype=torch.float64))
+    for given in (path, curve):
+        moving = (t_x < 1) & (t_x > 0)
+        assert torch.allclose(given.latent_time(t_x[moving]), t_z[moving], atol=2e-3)
+        moving = (t_z < 1) & (t_z > 0)
+        assert torch.allclose(given.token_time(t_z[moving]), t_x[moving], atol=2e-3)
 
 
 def test_a_sequential_curve_moves_one_channel_at_a_time():

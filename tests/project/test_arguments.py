@@ -20,7 +20,7 @@ BAD = [
     (lambda m: m.sample(2, 4, latent_steps=0), "latent_steps must be >= 1"),
     (lambda m: m.sample(2, 4, latent_steps=-1), "latent_steps must be"),
     (lambda m: m.sample(2, 4, path=Path(0.6)), r"lead must be a number in \[0.0, 0.5\], got 0.6"),
-    (lambda m: m.sample(2, temperature=0), "temperature must be > 0"),
+    (lambda m: m.sample(2, temperature=-1), r"temperature must be a number in \[0.0, inf\), got -1"),
     (lambda m: m.sample(2, temperature=math.nan), "temperature must be"),
     (lambda m: m.sample(2, eta=1.5), r"eta must be a number in \[0.0, 1.0\]"),
     (lambda m: m.sample(2, seed=-1), "seed must be"),

@@ -111,8 +111,8 @@ class Task(Data, Protocol):
         """H(p*): no bound can be lower."""
 
     def score(self, x: Tensor, seed: int = 1) -> dict[str, float]:
-        """What is said of samples x [n, L]: `excess`, mean of -log p* minus H(p*), with
-        `excess_se`, and more."""
+        """What is said of samples x [n, L] of law q: `excess`, mean of -log p* minus H(p*), which is
+        KL(q||p*) + H(q) - H(p*), with `excess_se`, and more."""
 
 
 class Corpus(Data, Protocol):

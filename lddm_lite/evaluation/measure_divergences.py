@@ -17,7 +17,7 @@ from . import sampler_law
 
 __all__ = ["Divergences", "divergences"]
 
-BOUND, GROUPS = 512, 16  # sequences for the bound, and groups of them for its error
+GROUPS = 16  # of the sequences for the bound, for its error
 _DATA, _LATENTS = 4_000_003, 5_000_003  # added to the seed, so that what is compared is independent
 
 
@@ -75,6 +75,7 @@ def divergences(
     seed: int = 0,
     samples=None,
     drawn: int = sampler_law.DRAWN,
+    bound: int = 512,
     batch: int = 512,
     **options,
 ) -> Divergences:
@@ -86,8 +87,9 @@ def divergences(
        means over `n` sequences of p* and as many of q. Continuous latents, and codes beyond 4,096
        states, are drawn, `drawn` times; the standard errors count what that costs.
     3. Else KL(p*||q) is at most the bound in these finite steps (M12) minus -log p* of the same
-       sequences, at most 512 of them: their difference varies little. Of a sampler that sharpens its
-       draws (temperature, top_p, eta, order `confidence`) there is no bound: nothing is at hand.
+       sequences, `bound` of them but at most n: their difference varies little. A sequence costs
+       about what it costs to sample one. With 0, and of a sampler that sharpens its draws
+       (temperature, top_p, eta, order `confidence`), which has no bound, nothing is at hand.
 
     - `token_steps`, `latent_steps`, `path`, `options`: as for `model.sample`.
     - `samples`: the model's [n, L] if they are there already, drawn in this very way from another
@@ -108,15 +110,17 @@ def divergences(
             f"got length {task.length} and {task.vocab} tokens"
         )
     n, path, draws = arguments.integer("n", n, minimum=2), path or model.path, Draws.of(**options)
+    arguments.integer("drawn", drawn, minimum=sampler_law.GROUPS)
+    arguments.integer("bound", bound, minimum=0)
     knots = model.knots(path, token_steps, latent_steps)
     law = sampler_law.sequence_law(model, knots, draws)
     if law is not None:
         return _of_laws(law, task.log_prob(task.all_sequences()))
     mixture = sampler_law.token_mixture(model, knots, draws, drawn, seed + _LATENTS)
     if mixture is None:
-        if not _bounded(model, draws):
+        if bound == 0 or not _bounded(model, draws):
             return Divergences()
-        return Divergences(_bound(model, task, Schedule(knots), draws.order, min(n, BOUND), seed, batch), upper=True)
+        return Divergences(_bound(model, task, Schedule(knots), draws.order, min(n, bound), seed, batch), upper=True)
     if samples is None:
         samples = model.sample(n, token_steps, latent_steps, path, seed, batch=batch, **options).tokens
     true, own, entropy = task.sample(n, seed + _DATA), torch.as_tensor(samples).long(), task.entropy()

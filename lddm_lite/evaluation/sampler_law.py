@@ -26,7 +26,7 @@ from ..diffusion.unmasking_order import still_masked
 
 __all__ = ["TokenMixture", "sequence_law", "token_mixture"]
 
-SEQUENCES, STATES = 4096, 1 << 20  # up to which a law is enumerated: sequences, and states with masks
+SEQUENCES, STATES = 4096, 1 << 16  # up to which a law is enumerated: sequences, and states with masks
 CODES = 4096  # states of codes, up to which their law is enumerated; beyond them codes are drawn
 DRAWN, GROUPS = 6000, 20  # latents drawn where they cannot be listed; groups of them, which tell what this costs
 PLAIN = Draws()  # what the model says, as it is
@@ -37,7 +37,7 @@ _NEVER = -1e6  # log of a probability of 0, finite so that 0 times it is 0
 # -- enumeration ---------------------------------------------------------------------------------------------------
 def sequence_law(model: Model, knots: list[Knot], draws: Draws = PLAIN) -> torch.Tensor | None:
     """Probability of every sequence [V**L] under the sampler of these knots and draws, in the order
-    of `Task.all_sequences`. None where it cannot be enumerated: above 4,096 sequences or 1,048,576
+    of `Task.all_sequences`. None where it cannot be enumerated: above 4,096 sequences or 65,536
     states with masks, with continuous latents or padding, in several token steps of the order
     `confidence`.
 

@@ -93,9 +93,11 @@ examples:
   {PROGRAM} infill runs/c "The [MASK] said on Monday that [MASK] ." -n 4
   {PROGRAM} infill runs/a 01__10      # bits: _ is a mask too, and so is what is missing at the end""",
     "evaluate": f"""Tasks are scored exactly: excess nats, total variation over hidden modes, coherence;
-what as many true samples show stands in brackets. The rows 'exact' are the exact predictor without
-latents, in even steps. Text has no exact scores: on --text FILE, which the model should not have seen, the bound is
-taken in nats per token, and the unigram entropy of the samples stands beside that of the text.
+what as many true samples show stands in brackets. Divergences of the samples' law q from the task's
+p* are exact or estimated where q is at hand (tiny tasks, one token step); "≤" marks a bound. The
+rows 'exact' are the exact predictor without latents, in even steps. Text has no exact scores: on
+--text FILE, which the model should not have seen, the bound is taken in nats per token, and the
+unigram entropy of the samples stands beside that of the text.
 
 examples:
   {PROGRAM} evaluate runs/a --token-steps 1,2,4 --json scores.json

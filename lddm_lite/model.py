@@ -162,7 +162,7 @@ class LatentDiffusion(nn.Module):
         c = self.config
         return (n, c.slots, c.dim) if c.latent == "continuous" else (n, c.slots)
 
-    def encode(self, x: torch.Tensor, g: torch.Generator | None = None):
+    def encode(self, x: torch.Tensor, g: randomness.Source | None = None):
         """z_0 of sequences [B, L]: [B, m, d] float, [B, m] codes, or None. Stochastic encoders draw
         from `g`."""
         if self.encoder is None:
@@ -190,9 +190,9 @@ class LatentDiffusion(nn.Module):
         x0 = self.check_tokens("x0", x0)
         return loss.training_loss(self, x0, randomness.generator(g, self.device), stage, few_step, **options)
 
-    def nelbo(self, x, path: Path | Curve | Schedule | None = None, **options) -> bound.Nelbo:
-        """Bound on -log p(x), nats per sequence, each term with its standard error (see
-        `bound.nelbo`)."""
+    def nelbo(self, x, path: Path | Curve | Schedule | None = None, **options) -> Any:
+        """Bound on -log p(x), nats per sequence: a `Nelbo`, each term with its standard error, or
+        with `each=True` one number a sequence [B] (see `bound.nelbo`)."""
         return bound.nelbo(self, x, path, **options)
 
     def knots(

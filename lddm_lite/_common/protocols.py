@@ -112,8 +112,8 @@ class Task(Data, Protocol):
         """H(p*): no bound can be lower."""
 
     def score(self, x: Tensor, seed: int = 1) -> dict[str, float]:
-        """What is said of samples x [n, L]: `excess`, mean of -log p* minus H(p*), with
-        `excess_se`, and more."""
+        """What is said of samples x [n, L] of law q: `excess`, mean of -log p* minus H(p*), which is
+        KL(q||p*) + H(q) - H(p*), with `excess_se`, and more."""
 
 
 class Corpus(Data, Protocol):
@@ -310,6 +310,12 @@ class MaskedNoise(Channel, Protocol):
 
     def corrupt(self, x0: Tensor, t: Tensor, g: Source, /, keep: Tensor | None = None) -> Tensor:
         """As `Channel.corrupt`; what is True in `keep` [B, L] stays clean."""
+
+    def corrupt_by_count(
+        self, x0: Tensor, k: Tensor, g: Source, /, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """x0 with k [B] masked positions, any as likely as others, and the times t [B] at which
+        there are so many."""
 
     def to_reveal(self, x_t: Tensor, t: float, s: float, g: Source, /) -> Tensor:
         """Which masked positions a step t -> s reveals: bool [B, L]."""

@@ -116,8 +116,10 @@ def generator(seed: int | torch.Generator, device: str | torch.device = "cpu") -
 
 def rand(shape, g: Source, like: torch.Tensor | None = None, dtype=torch.float32) -> torch.Tensor:
     """Uniform [0,1) draws from `g`, made on its own device and moved to that of `like`."""
-    streams = isinstance(g, Streams)
-    out = g.rand(shape, dtype) if streams else torch.rand(shape, generator=g, device=g.device, dtype=dtype)
+    if isinstance(g, Streams):
+        out = g.rand(shape, dtype)
+    else:
+        out = torch.rand(shape, generator=g, device=g.device, dtype=dtype)
     return out if like is None else out.to(like.device)
 
 

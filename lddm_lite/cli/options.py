@@ -134,10 +134,11 @@ class Evaluate(Use):
     """quality against the number of steps, beside the exact limit
 
     Tasks are scored exactly: excess nats, total variation over hidden modes, coherence; what as many
-    true samples show stands in brackets. The rows 'exact' are the exact predictor without latents, in
-    even steps. Text has no exact scores: on --text FILE, which the model should not have seen, the
-    bound is taken in nats per token, and the unigram entropy of the samples stands beside that of the
-    text.
+    true samples show stands in brackets. Divergences of the samples' law q from the task's p* are
+    exact or estimated where q is at hand (tiny tasks, one token step); "≤" marks a bound. The rows
+    'exact' are the exact predictor without latents, in even steps. Text has no exact scores: on
+    --text FILE, which the model should not have seen, the bound is taken in nats per token, and the
+    unigram entropy of the samples stands beside that of the text.
 
     examples:
       python -m lddm_lite evaluate runs/a --token-steps 1,2,4 --json scores.json

@@ -60,8 +60,8 @@ def nelbo(
     order: str = "ancestral",
     latents=None,
     each: bool = False,
-) -> Nelbo | torch.Tensor:
-    """Estimate the bound of `model` on sequences x [B, L].
+) -> Any:
+    """Estimate the bound of `model` on sequences x [B, L]: a `Nelbo`.
 
     Without `token_steps` the continuous-time line integral (M9); with it, or a Schedule, a bound on
     what the sampler that takes those steps loses (M12), loose once latents are involved: only their
@@ -91,9 +91,9 @@ def nelbo(
     total = terms.sum(0)
     if each:
         return total
-    means = [Estimate.of_groups(v, group) for v in (*terms, total)]
+    tokens, codes, prior, whole = (Estimate.of_groups(v, group) for v in (*terms, total))
     per_token = Estimate.of_groups(total, group, model.valid(x).sum(1))
-    return Nelbo(*means, per_token.value, nfe, per_token.stderr)
+    return Nelbo(tokens, codes, prior, whole, per_token.value, nfe, per_token.stderr)
 
 
 @torch.no_grad()

@@ -32,7 +32,8 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     tensor([[0.7071, 0.7071]])
     """
     arguments.integer("steps", steps, minimum=2)
-    za, zb = (check_latents(model, name, torch.as_tensor(z).unsqueeze(0))[0].cpu() for name, z in (("za", za), ("zb", zb)))
+    ends = {"za": za, "zb": zb}.items()
+    za, zb = (check_latents(model, name, torch.as_tensor(z).unsqueeze(0))[0].cpu() for name, z in ends)
     if za.is_floating_point():
         return slerp(za, zb, torch.linspace(0, 1, steps))
     book = model.encoder.codebook.detach().cpu()

@@ -61,7 +61,8 @@ class Draws:
         allowed = [f.name for f in fields(cls)]
         for name in options:
             if name not in allowed:
-                raise ValueError(f"unknown option {name!r}; allowed are {', '.join(allowed)}, latents, batch and progress")
+                known = ", ".join([*allowed, "latents", "batch"])
+                raise ValueError(f"unknown option {name!r}; allowed are {known} and progress")
         return cls(**options)
 
     def changed(self) -> dict:

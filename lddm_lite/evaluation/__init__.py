@@ -7,6 +7,7 @@ path (METHOD 8, 9).
 | `latents` | do the latents carry something, and can the model draw them? |
 | `text_scores`, `judge`, `metrics` | entropy, distinct n-grams, Gen PPL by an independent judge |
 | `comparison`, `tables` | systems side by side at equal NFE; tables for a terminal |
+| `measure_divergences`, `sampler_law` | Kullback–Leibler divergences from a task, and the law of a sampler |
 | `measure_visible_costs` | what a masked token costs when k others are visible |
 | `bound_integrand`, `measure_rate_grid` | where the nats of the bound arise, along a path and over the square |
 """
@@ -18,6 +19,7 @@ from .comparison import compare, held_out, write
 from .few_steps import exact_limit, frontier, score_samples, timed_sample
 from .judge import Judge, Perplexity, perplexity_of
 from .latents import health, latent_health, z_response
+from .measure_divergences import Divergences, divergences
 from .measure_rate_grid import rate_grid
 from .measure_visible_costs import VisibleCosts, visible_costs
 from .metrics import unigram_entropy
@@ -25,6 +27,7 @@ from .tables import as_json, as_text, comparison_table, generation_table
 from .text_scores import distinct_n, generation_report, repetition
 
 __all__ = [
+    "Divergences",
     "Judge",
     "Perplexity",
     "VisibleCosts",
@@ -34,6 +37,7 @@ __all__ = [
     "compare",
     "comparison_table",
     "distinct_n",
+    "divergences",
     "exact_limit",
     "frontier",
     "generation_report",

@@ -23,6 +23,7 @@ from ..diffusion.paths import Curve, Path
 from . import few_steps, latents, tables
 from .judge import perplexity_of
 from .latents import latent_health
+from .measure_divergences import divergences
 from .metrics import unigram_entropy
 from .text_scores import distinct_n, repetition
 
@@ -48,6 +49,7 @@ def compare(
     seed: int = 0,
     health: bool = True,
     exact: bool = True,
+    bounds: bool = False,
     progress: bool = False,
     save=None,
 ) -> dict:
@@ -59,15 +61,17 @@ def compare(
     `judge.Judge`, or None for no Gen PPL. `latent_share`, `latent_steps`: how the calls are divided
     (`nfe_budget.split`); totals that `latent_steps` leaves no token step are `skipped`. `order`,
     `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the latents;
-    `exact=False`: without the exact limit of a task. `save(report)` is called after each row.
+    `exact=False`: without the exact limit of a task. `bounds`: `divergences` from a task also where
+    only a bound on one is at hand; a row then takes about twice as long. `save(report)` is called
+    after each row.
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
     `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`; where an mdlm is
     among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
-    over it; for tasks their scores. `real`: the same of as many held-out sentences, or the entropy
-    of the task. `models`: {name: {system, parameters, bound, health}}; see `held_out`,
-    `latents.health`, `latent_health`.
+    over it; for tasks their scores and the `divergences` from them. `real`: the same of as many
+    held-out sentences, or the entropy of the task. `models`: {name: {system, parameters, bound,
+    health}}; see `held_out`, `latents.health`, `latent_health`.
 
     ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`,
     no row at all.
@@ -104,6 +108,8 @@ def compare(
             row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=_batch(model), **options)
             if has_scores(data):
                 scores = few_steps.score_samples(data, trace.tokens, seed)
+                how = {"n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, few_steps.DRAWN), **options}
+                scores |= divergences(model, data, *plan, batch=_batch(model), bound=n if bounds else 0, **how).row()
             else:
                 scores = _text_scores(data, torch.as_tensor(trace.tokens).long(), judge)
             out["rows"].append({"model": name, **row, **scores, "seconds": seconds})

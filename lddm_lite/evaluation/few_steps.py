@@ -15,6 +15,7 @@ from .._common import arguments
 from .._common.protocols import Data, Model, Task, has_scores
 from ..diffusion.best_schedule import best_counts
 from ..diffusion.paths import Curve, Path, Schedule
+from .measure_divergences import divergences
 from .measure_visible_costs import visible_costs
 from .metrics import unigram_entropy
 
@@ -22,6 +23,7 @@ __all__ = ["exact_limit", "frontier", "score_samples", "timed_sample"]
 
 TOKEN_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
 COSTS = 1024  # sequences on which the cost of a token given k others is measured
+DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
@@ -55,8 +57,9 @@ def frontier(
     """Sample `n` sequences at each number of token steps and score them: one row {system, lead, token_steps,
     latent_steps, nfe, **scores, seconds} per number, for `as_text` and `plots.frontier`.
 
-    `task`: a task, or (held-out) text; then the bound of the sampler with these very steps (M12)
-    comes along, on n of its sentences: `bound` ± `bound_se` in nats per token, given the length.
+    `task`: a task; beside its scores stand the `divergences` of the sampler's law from it. Or
+    (held-out) text; then the bound of the sampler with these very steps (M12) comes along, on n of
+    its sentences: `bound` ± `bound_se` in nats per token, given the length.
     `latent_steps`: None for the model's usual number (`model.knots`). `path`: None for the model's
     own. `options` of `model.sample`. Numbers above the length of the sequences are dropped, for
     then a step reveals less than one token. ValueError when none is left.
@@ -146,7 +149,10 @@ def _scored(model: Model, task: Data, n: int, token_steps: int, latent_steps, pa
     """One row of `frontier`."""
     row, trace, seconds = timed_sample(model, n, token_steps, latent_steps, path, seed, **options)
     row |= score_samples(task, trace.tokens, seed)
-    if not has_scores(task):
+    if has_scores(task):
+        how = {**options, "n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, DRAWN)}
+        row |= divergences(model, task, token_steps, latent_steps, path, **how).row()
+    else:
         held = task.sample(n, seed)
         bound = model.nelbo(held, path, token_steps=token_steps, latent_steps=latent_steps, seed=seed)
         row["bound"] = bound.nats_per_token

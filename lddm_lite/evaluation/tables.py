@@ -104,6 +104,24 @@ def _pm(row: dict, name: str, digits: int) -> str:
     return f"{_number(row[name], f'.{digits}f')} ± {_number(row.get(name + '_se'), f'.{digits}f')}"
 
 
+def _divergence(name: str):
+    """With its error, where it has one, and "≤" before what is a bound."""
+
+    def write(row):
+        value, error = row[name], row.get(f"{name}_se")
+        text = ("≤ " if row.get(f"{name}_upper") else "") + _number(value, ".2f")
+        return text if not error or not math.isfinite(error) else f"{text} ± {error:.2f}"
+
+    return write
+
+
+_DIVERGENCES = {  # heading -> (key that a row must have, how to write it); q is the law of the samples
+    "KL(p*||q)": ("kl_forward", _divergence("kl_forward")),
+    "KL(q||p*)": ("kl_reverse", _divergence("kl_reverse")),
+    "H(q) - H(p*)": ("entropy_gap", _divergence("entropy_gap")),
+}
+
+
 def _beside(name: str, form: str):
     """A value, and in brackets what as many true samples show."""
 
@@ -127,6 +145,7 @@ _COMPARISON = {  # heading -> (key that a row must have, how to write it)
     "repeated": ("repetition", lambda r: _number(r["repetition"], ".3f")),
     "empty": ("empty", lambda r: f"{r['empty']}"),
     "excess nats": ("excess", lambda r: _pm(r, "excess", 2)),
+    **_DIVERGENCES,
     "coherent (fresh)": ("coherent", _beside("coherent", ".1%")),
     "mode TV (fresh)": ("mode_tv", _beside("mode_tv", ".3f")),
     "seconds": ("seconds", lambda r: _number(r["seconds"], ".1f")),
@@ -149,6 +168,7 @@ _FRONTIER = {  # heading -> (key that a row must have, how to write it)
     "latent steps": ("latent_steps", lambda r: f"{r['latent_steps']}"),
     "NFE": ("nfe", lambda r: f"{r['nfe']}"),
     "excess nats": ("excess", _value_pm("excess", 2)),
+    **_DIVERGENCES,
     "mode TV (fresh)": ("mode_tv", _value_beside("mode_tv", "mode_tv_fresh", ".3f")),
     "coherent (fresh)": ("coherent", _value_beside("coherent", "coherent_fresh", ".1%")),
     "SWD (fresh)": ("swd", _value_beside("swd", "swd_fresh", ".3f")),

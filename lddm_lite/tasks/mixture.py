@@ -152,10 +152,13 @@ class MixtureTask:
         return self.log_prob(x) >= self._low
 
     def score(self, x, seed: int = 1) -> dict[str, float]:
-        """Judge samples [B, L]. Keys: `excess` = mean of -log p*(x) minus H(p*), nats per sequence,
-        with `excess_se`; `mode_tv` beside `mode_tv_fresh`, what as many true samples show by
-        chance; `coherent`, a share with `coherent_fresh`; and the sliced Wasserstein distance `swd`
-        with `swd_fresh` when the tokens are numbers.
+        """Judge samples [B, L] of law q. Keys: `excess` = mean of -log p*(x) minus H(p*), nats per
+        sequence, with `excess_se`; `mode_tv` beside `mode_tv_fresh`, what as many true samples show
+        by chance; `coherent`, a share with `coherent_fresh`; and the sliced Wasserstein distance
+        `swd` with `swd_fresh` when the tokens are numbers.
+
+        The excess is KL(q||p*) + H(q) - H(p*), no divergence: a wrong law of too little entropy can
+        have none, and all the other scores in order. `evaluation.divergences` tells (METHOD 8).
 
         >>> task = MixtureOfProducts()
         >>> abs(task.score(task.sample(2000, seed=3))["excess"]) < 0.3

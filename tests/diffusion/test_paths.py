@@ -131,11 +131,11 @@ def test_each_time_is_found_from_the_other(lead):
     """On a Path by its formula, on the same path as a Curve by interpolation, and as `at` has it."""
     path, curve = Path(lead), Curve(Path(lead).at, pieces=1000)
     t_x, t_z = path.at(torch.linspace(0.01, 0.99, 57, dtype=torch.float64))
-    for given in (path, curve):
+    for line in (path, curve):
         moving = (t_x < 1) & (t_x > 0)
-        assert torch.allclose(given.latent_time(t_x[moving]), t_z[moving], atol=2e-3)
+        assert torch.allclose(line.latent_time(t_x[moving]), t_z[moving], atol=2e-3)
         moving = (t_z < 1) & (t_z > 0)
-        assert torch.allclose(given.token_time(t_z[moving]), t_x[moving], atol=2e-3)
+        assert torch.allclose(line.token_time(t_z[moving]), t_x[moving], atol=2e-3)
 
 
 def test_a_sequential_curve_moves_one_channel_at_a_time():

@@ -303,7 +303,7 @@ def test_given_latents_are_checked():
     model = MODELS["di-seq"]
     with pytest.raises(ValueError, match="n, the number of sequences, must be given where latents are not"):
         model.sample()
-    with pytest.raises(ValueError, match=r"latents must hold integer codes of shape \[2, 3\], got torch.int64 \[4, 3\]"):
+    with pytest.raises(ValueError, match=r"latents must hold integer codes of shape \[2, 3\], got .* \[4, 3\]"):
         model.sample(2, latents=torch.zeros(4, 3, dtype=torch.long))
     with pytest.raises(ValueError, match="latents must be finite"):
         MODELS["co-seq"].sample(latents=torch.full(MODELS["co-seq"].latent_shape(2), torch.nan))

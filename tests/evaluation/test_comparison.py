@@ -10,6 +10,7 @@ import torch
 
 from lddm_lite._common.estimate import Estimate
 from lddm_lite.evaluation import comparison, few_steps
+from lddm_lite.evaluation.measure_divergences import divergences
 from lddm_lite.evaluation.metrics import unigram_entropy
 from lddm_lite.evaluation.tables import comparison_table
 from lddm_lite.evaluation.text_scores import distinct_n, repetition
@@ -133,6 +134,22 @@ def test_tasks_stand_beside_the_exact_limit():
     few = comparison.compare(models, SAW, (2, 32), 8, exact=False, health=False)
     assert {r["model"] for r in few["rows"]} == set(models) and "health" not in few["models"]["mdlm"]
     assert [r["nfe"] for r in comparison.compare(models, SAW, (32,), 8, health=False)["rows"]] == [32, 32]
+
+
+def test_tasks_show_divergences_and_bounds_on_them_where_asked():
+    models = {"mdlm": build("mdlm", SAW), "co-seq": build("co-seq", SAW)}
+    options = dict(n=64, health=False, exact=False, seed=1)
+    found = {bounds: comparison.compare(models, SAW, (2, 4), bounds=bounds, **options) for bounds in (False, True)}
+    known = divergences(models["mdlm"], SAW, 4).row()  # enumerated
+    for report in found.values():
+        rows = {(r["model"], r["nfe"]): r for r in report["rows"]}
+        assert rows["mdlm", 4].items() >= known.items()
+        one = rows["co-seq", 2]  # one token step
+        assert one["kl_reverse"] + one["entropy_gap"] == pytest.approx(one["excess"])
+    two = [next(r for r in report["rows"] if (r["model"], r["nfe"]) == ("co-seq", 4)) for report in found.values()]
+    assert "kl_forward" not in two[0] and two[1]["kl_forward_upper"]
+    plain, bounded = (comparison_table(report) for report in found.values())
+    assert "≤" not in plain and f"≤ {two[1]['kl_forward']:.2f}" in bounded
 
 
 def test_the_exact_limit_follows_the_order():

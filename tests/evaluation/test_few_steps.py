@@ -38,6 +38,17 @@ def test_rows_carry_the_tasks_own_scores_and_repeat_from_a_seed(co_seq, saw):
     assert {**row, "seconds": 0} == {**again, "seconds": 0}
 
 
+def test_rows_of_a_task_hold_its_divergences(saw32):
+    """Of the exact predictor one token step is a product, whose law is known; of two the bound is.
+    """
+    one, two = few_steps.exact_limit(saw32, (1, 2), n=256, seed=1)
+    assert one["kl_reverse"] + one["entropy_gap"] == pytest.approx(one["excess"])  # of the same samples
+    assert not one["kl_forward_upper"] and 0 < one["kl_forward"] and one["kl_reverse_se"] > 0
+    assert two["kl_forward_upper"] and two["kl_forward"] < one["kl_forward"] and "kl_reverse" not in two
+    (sharp,) = few_steps.frontier(LatentDiffusion.exact(saw32), saw32, (2,), n=16, temperature=0.6)
+    assert "excess" in sharp and "kl_forward" not in sharp
+
+
 def test_step_counts_above_the_length_are_dropped(co_seq, saw):
     assert [r["token_steps"] for r in few_steps.frontier(co_seq, saw, (8, 9, 128), n=8)] == [8]
     with pytest.raises(ValueError, match="token_steps must hold a number of at most length=8"):

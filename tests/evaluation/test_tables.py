@@ -26,6 +26,23 @@ def test_tables_line_up_and_leave_out_what_is_not_there():
     assert head.index("NFE") == first.index("128  -0")
 
 
+def test_a_divergence_is_shown_with_its_error_and_a_bound_as_a_bound():
+    rows = [
+        {"system": "a", "kl_forward": 0.182, "kl_forward_se": 0.009, "kl_forward_upper": False, "entropy_gap": -0.27},
+        {"system": "b", "kl_forward": 1.46, "kl_forward_se": 0.1, "kl_forward_upper": True},
+        {"system": "c", "kl_forward": 0.5, "kl_forward_se": 0.0, "kl_forward_upper": False, "entropy_gap": 0.1},
+        {"system": "d", "kl_forward": math.inf, "kl_forward_se": math.nan, "kl_forward_upper": False},
+        {"system": "e"},
+    ]
+    head, *cells = tables.as_text(rows).splitlines()
+    assert head.endswith("KL(p*||q)  H(q) - H(p*)")
+    assert cells[0].endswith("0.18 ± 0.01         -0.27") and cells[1].endswith("≤ 1.46 ± 0.10")
+    assert cells[2].endswith(" 0.50          0.10") and cells[3].endswith(" inf") and cells[4] == "e"
+    told = {"kind": "task", "data": "Binsaw()", "n": 64, "seed": 0, "rows": json.loads(tables.as_json(rows))}
+    told["rows"] = [{"model": row["system"], **row} for row in told["rows"]]
+    assert "≤ 1.46 ± 0.10" in comparison_table(told)
+
+
 # --- a comparison ---------------------------------------------------------------------------------
 
 def test_a_perplexity_is_never_shown_without_entropy(found):

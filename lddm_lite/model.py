@@ -269,7 +269,7 @@ class LatentDiffusion(nn.Module):
 
         >>> from lddm_lite.tasks import ToyNewswire
         >>> LatentDiffusion.exact(ToyNewswire()).generate_text(token_steps=16, prompt="the tiber", order="even").text(0)
-        'the tiber rose by five metres in rome on monday , damguard said .'
+        'the tiber climbed by two metres in rome on thursday , damguard said .'
         """
         start = prompts.prompted(self, n, prompt, seed)
         trace = self._run(start, token_steps, latent_steps, path, seed, options)

@@ -64,7 +64,7 @@ class MaskedChannel:
 
         >>> ch, g = MaskedChannel(2), torch.Generator().manual_seed(0)
         >>> ch.corrupt_by_count(torch.tensor([[0, 1, 0, 1]]), torch.tensor([2]), g)[0]
-        tensor([[2, 1, 2, 1]])
+        tensor([[0, 2, 2, 1]])
         """
         times = rand(x0.shape, g, x0, torch.float64)
         if keep is not None:

@@ -19,9 +19,9 @@ from .._common import arguments, randomness
 from .._common.estimate import Estimate
 from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
+from ..diffusion.bound import each_term
 from ..diffusion.paths import Curve, Path
 from . import few_steps, latents, tables
-from .judge import perplexity_of
 from .latents import latent_health
 from .measure_divergences import divergences
 from .metrics import unigram_entropy
@@ -31,7 +31,7 @@ __all__ = ["compare", "held_out", "write"]
 
 FORMAT, VERSION = "lddm-lite comparison", 1
 LOGITS = 1 << 27  # float32 logits of one network call: 512 MiB
-BOUND, DRAWS, GROUPS = 1024, 4, 32  # of the held-out bound: sequences, noise draws of each, groups for its error
+BOUND, DRAWS = 1024, 4  # of the held-out bound: sequences, and noise draws of each
 HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health of latents; judging takes longest
 
 
@@ -140,9 +140,8 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
     its terms `tokens`, `latents`, `prior`, `perplexity`, their exponential, and nats
     `per_sequence`, each ± s.e.
 
-    Errors by random groups: the bound is taken apart on up to 32 groups of sequences, whose times
-    and noises are independent (`draws` of them for each sequence), and the ratio's error is that of
-    `perplexity_of`. All is given the lengths of the sequences.
+    Errors are those of `nelbo`, from at least 16 groups of sequences (`draws` noise draws for
+    each), and of a ratio where they are per token. All is given the lengths of the sequences.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -150,17 +149,13 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
     >>> 1.8 < found["perplexity"].value < 2.2, found["latents"].value
     (True, 0.0)
     """
-    sums: dict[str, list[float]] = {"tokens": [], "latents": [], "prior": [], "total": []}
-    parts = torch.as_tensor(x).tensor_split(min(GROUPS, len(x)))
-    for k, rows in enumerate(parts):
-        bound = model.nelbo(rows, draws=draws, seed=seed + k, batch=_batch(model))
-        for name, values in sums.items():
-            values.append(getattr(bound, name).value * len(rows))
-    valid = [int(model.valid(rows).sum()) for rows in parts]
-    per = {name: perplexity_of(torch.tensor(v), torch.tensor(valid)) for name, v in sums.items()}
-    out: dict = {name: p.nats for name, p in per.items()}
-    whole = perplexity_of(torch.tensor(sums["total"]), torch.tensor([len(rows) for rows in parts]))
-    return out | {"perplexity": per["total"].value, "per_sequence": whole.nats, "sequences": len(x)}
+    x = torch.as_tensor(x)
+    terms, group, _ = each_term(model, x, draws=draws, seed=seed, batch=_batch(model))
+    valid = model.valid(x.to(model.device)).sum(1)
+    parts = dict(zip(("tokens", "latents", "prior", "total"), (*terms, terms.sum(0)), strict=True))
+    out: dict = {name: Estimate.of_groups(v, group, valid) for name, v in parts.items()}
+    whole = Estimate.of_groups(parts["total"], group)
+    return out | {"perplexity": out["total"].exp(), "per_sequence": whole, "sequences": len(x)}
 
 
 def write(report: dict, out) -> tuple[File, File]:

@@ -7,7 +7,6 @@ entropy beside it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -56,15 +55,11 @@ def perplexity_of(nats: torch.Tensor, counts: torch.Tensor, judge: str = "") -> 
     >>> perplexity_of(torch.tensor([2.0, 4.0]), torch.tensor([2, 4])).nats
     Estimate(value=1.0, stderr=0.0)
     """
-    nats, counts = nats.double(), counts.double()
-    n, total = len(nats), float(counts.sum())
+    n, total = len(nats), int(counts.sum())
     if total == 0:
         raise ValueError("there is no token to predict: texts of one token need a judge with a start token")
-    r = float(nats.sum()) / total
-    spread = float((nats - r * counts).pow(2).sum())
-    error = math.sqrt(n / (n - 1) * spread) / total if n > 1 else math.nan
-    value = math.exp(r) if r < 700 else math.inf
-    return Perplexity(Estimate(value, value * error), Estimate(r, error), int(total), n, judge)
+    per_token = Estimate.of_groups(nats, torch.arange(n), counts)
+    return Perplexity(per_token.exp(), per_token, total, n, judge)
 
 
 class Judge:

@@ -11,13 +11,13 @@ import torch
 from .._common import arguments
 from .._common.estimate import Estimate
 from .._common.protocols import Model, Task
+from ..diffusion.bound import each_term
 from ..diffusion.paths import Curve, Path, Schedule
 from ..diffusion.sampler import Draws
 from . import sampler_law
 
 __all__ = ["Divergences", "divergences"]
 
-GROUPS = 16  # of the sequences for the bound, for its error
 _DATA, _LATENTS = 4_000_003, 5_000_003  # added to the seed, so that what is compared is independent
 
 
@@ -160,9 +160,6 @@ def _bounded(model: Model, draws: Draws) -> bool:
 
 def _bound(model: Model, task: Task, path: Schedule, order: str, n: int, seed: int, batch: int) -> Estimate:
     """The bound less -log p* of the same sequences, its error from groups of them."""
-    groups = min(GROUPS, n)
-    gaps = []
-    for k, x in enumerate(task.sample(groups * (n // groups), seed + _DATA).chunk(groups)):
-        bound = model.nelbo(x, path, seed=seed + k, batch=batch, order=order)
-        gaps.append(bound.total.value + float(task.log_prob(x).mean()))
-    return Estimate.of(torch.tensor(gaps, dtype=torch.float64))
+    x = task.sample(n, seed + _DATA)
+    terms, group, _ = each_term(model, x, path, seed=seed, batch=batch, order=order)
+    return Estimate.of_groups(terms.sum(0) + task.log_prob(x), group)

@@ -20,8 +20,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(what, s
     apart."""
     model, calls, loss = start(system), [], LatentDiffusion.loss
 
-    def poisoned(*args):
-        out = loss(model, *args)
+    def poisoned(*args, **options):
+        out = loss(model, *args, **options)
         calls.append(1)
         if len(calls) == 8 and what == "loss":
             out.terms["tokens"] = out.terms["tokens"] * float("nan")

@@ -200,7 +200,7 @@ def _train_options(p, with_fields: bool) -> None:
 
     data = p.add_argument_group("data")
     either = data.add_mutually_exclusive_group()
-    tasks = ["binsaw", "mixture", "newswire", "parity"]
+    tasks = ["binsaw", "mixture", "newswire", "parity", "twins"]
     either.add_argument("--task", choices=tasks, help="a task with exact answers: " + ", ".join(tasks), **later)
     either.add_argument("--text", metavar="FILE", help="any UTF-8 text, one sentence a line", **later)
     data.add_argument("--length", "--task-length", type=int, metavar="N", **later,

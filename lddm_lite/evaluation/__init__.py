@@ -7,7 +7,8 @@ path (METHOD 8, 9).
 | `latents` | do the latents carry something, and can the model draw them? |
 | `text_scores`, `judge`, `metrics` | entropy, distinct n-grams, Gen PPL by an independent judge |
 | `comparison`, `tables` | systems side by side at equal NFE; tables for a terminal |
-| `measure_visible_costs` | what a masked token costs when k others are visible |
+| `measure_visible_costs` | what a masked token costs when k others are visible, and latents on their way |
+| `search_schedule` | the best schedule of a model at so many network calls |
 | `bound_integrand`, `measure_rate_grid` | where the nats of the bound arise, along a path and over the square |
 """
 
@@ -19,8 +20,9 @@ from .few_steps import exact_limit, frontier, score_samples, timed_sample
 from .judge import Judge, Perplexity, perplexity_of
 from .latents import health, latent_health, z_response
 from .measure_rate_grid import rate_grid
-from .measure_visible_costs import VisibleCosts, visible_costs
+from .measure_visible_costs import VisibleCosts, step_costs, visible_costs
 from .metrics import unigram_entropy
+from .search_schedule import best_schedule
 from .tables import as_json, as_text, comparison_table, generation_table
 from .text_scores import distinct_n, generation_report, repetition
 
@@ -31,6 +33,7 @@ __all__ = [
     "along_path",
     "as_json",
     "as_text",
+    "best_schedule",
     "compare",
     "comparison_table",
     "distinct_n",
@@ -45,6 +48,7 @@ __all__ = [
     "rate_grid",
     "repetition",
     "score_samples",
+    "step_costs",
     "timed_sample",
     "unigram_entropy",
     "visible_costs",

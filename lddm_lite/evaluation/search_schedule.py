@@ -20,6 +20,7 @@ import functools
 import math
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -28,10 +29,11 @@ import torch
 
 from .._common import arguments, files
 from .._common.estimate import Estimate
-from .._common.protocols import Data, Model, Task, has_scores
+from .._common.protocols import Data, Model, has_scores
 from ..diffusion import nfe_budget
-from ..diffusion.best_schedule import StepCosts
+from ..diffusion.best_schedule import MOVES, StepCosts
 from ..diffusion.paths import Path, Schedule
+from ..tasks import MixtureTask
 from .measure_visible_costs import step_costs
 
 __all__ = ["best_schedule", "candidates"]
@@ -116,6 +118,8 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
     >>> sorted(candidates(costs, 2))
     ['bound', 'early all', 'even 1', 'even all', 'none']
     """
+    if moves not in MOVES:
+        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {moves!r}")
     if nfe == 1:
         return {"bound": costs.schedule(costs.best(1))}
     plans: dict[str, tuple[int, float]] = {"none": (0, 1.0)} if moves == "any" else {}
@@ -145,7 +149,7 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
     return {name: costs.schedule(points) for name, points in found.items()}
 
 
-def excess_of(model: Model, task: Task, n: int, nfe: int, path: Schedule | None, seed: int, **options) -> dict:
+def excess_of(model: Model, task: MixtureTask, n: int, nfe: int, path: Schedule | None, seed: int, **options) -> dict:
     """Samples of one schedule, or of the model's usual steps (`nfe_budget.split`, ancestral order), scored."""
     if path is None:
         token_steps, latent_steps, usual = nfe_budget.split(model, nfe)
@@ -163,7 +167,9 @@ def excess_of(model: Model, task: Task, n: int, nfe: int, path: Schedule | None,
     }
 
 
-def measure(model: Model, task: Task, totals, calls: int, n: int = 2048, seed: int = 0, tried: int = TRIED, told=None):
+def measure(
+    model: Model, task: MixtureTask, totals, calls: int, n: int = 2048, seed: int = 0, tried: int = TRIED, told=None
+) -> list[dict]:
     """Rows {arm, moves, eta, nfe, n, excess, excess_se, mode_tv, plan, knots, seconds} of a model as it comes and
     at its best, at each of `totals`.
 
@@ -225,8 +231,7 @@ def main(arguments=None) -> None:
     for name in ("mdlm", "co-joint", "co-seq", "di-joint", "di-seq"):
         makers[f"binsaw-{name}"] = functools.partial(load, f"binsaw-{name}")
     report: dict[str, Any] = {
-        "command": "python -m lddm_lite.evaluation.search_schedule "
-        + " ".join(f"--{k} {v}" for k, v in vars(o).items()),
+        "command": " ".join([p.prog, *(sys.argv[1:] if arguments is None else arguments)]),
         "data": repr(task),
         "seed": o.seed,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},

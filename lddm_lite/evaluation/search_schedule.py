@@ -82,16 +82,18 @@ def best_schedule(
     if score is None and not has_scores(data):
         loose = moves == "any" and model.config.latent == "continuous" and nfe > 1
         return costs.schedule(costs.best(nfe, "sequential" if loose else moves))
-    plan = _best_plan(model, data, min(nfe, SEARCHED), costs, moves, score, n, seed, options)
-    return candidates(costs, nfe, moves, [plan])[plan]
+    names = _ranked(model, data, min(nfe, SEARCHED), costs, moves, score, n, seed, options)
+    return _carried(costs, nfe, moves, names)[1]
 
 
 def _own_moves(model: Model) -> str:
     return "sequential" if model.path == Path.sequential() else "any"
 
 
-def _best_plan(model: Model, data: Data, nfe: int, costs: StepCosts, moves: str, score, n: int, seed: int, options):
-    """The name of the candidate whose samples have the smallest score."""
+def _ranked(
+    model: Model, data: Data, nfe: int, costs: StepCosts, moves: str, score, n: int, seed: int, options
+) -> list[str]:
+    """The names of the candidates, those whose samples have the smallest score first."""
 
     def tried(path: Schedule) -> float:
         x = torch.as_tensor(model.sample(n, path=path, seed=seed, **{"order": "even", **options}).tokens)
@@ -101,13 +103,21 @@ def _best_plan(model: Model, data: Data, nfe: int, costs: StepCosts, moves: str,
         return abs(float(-task.log_prob(x).mean()) - task.entropy().value)
 
     found = candidates(costs, nfe, moves)
-    return min(found, key=lambda name: tried(found[name])) if len(found) > 1 else next(iter(found))
+    return sorted(found, key=lambda name: tried(found[name])) if len(found) > 1 else list(found)
+
+
+def _carried(costs: StepCosts, nfe: int, moves: str, names: list[str]) -> tuple[str, Schedule]:
+    """The first of `names` that there is with `nfe` calls, and its schedule. Above those that are
+    searched "bound" is another schedule, and left out."""
+    names = [name for name in names if nfe <= SEARCHED or name != "bound"] or names
+    found = candidates(costs, nfe, moves, names)
+    return next((name, found[name]) for name in names if name in found)
 
 
 def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> dict[str, Schedule]:
     """Schedules of `nfe` calls among which the best is looked for, by name.
 
-    "bound": the one with the smallest bound. "even 3", "early 3": latents move in the first 3 calls,
+    "bound": the one with the smallest bound, where it is not one of the others. "even 3", "early 3": latents move in the first 3 calls,
     at even times or at 1 - (c / 3)^(1/2); tokens move where that is best for their part of the
     bound, in the same calls too. With `nfe` latent calls the last one serves both ("all"); with none
     latents stay noise until the last call ("none"). `moves`: "any"; "sequential": all latents move before
@@ -116,7 +126,7 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
     >>> half = torch.tensor([1.0, 0.5, 0.0])
     >>> costs = StepCosts(half, half, 1 - half, 2 - (1 - half) + half.unsqueeze(1), torch.ones(3, 3))
     >>> sorted(candidates(costs, 2))
-    ['bound', 'early all', 'even 1', 'even all', 'none']
+    ['even 1', 'even all', 'none']
     """
     if moves not in MOVES:
         raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {moves!r}")
@@ -150,7 +160,8 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
 
 
 def excess_of(model: Model, task: MixtureTask, n: int, nfe: int, path: Schedule | None, seed: int, **options) -> dict:
-    """Samples of one schedule, or of the model's usual steps (`nfe_budget.split`, ancestral order), scored."""
+    """Samples of one schedule, or of the model's usual steps (`nfe_budget.split`, ancestral order),
+    scored."""
     if path is None:
         token_steps, latent_steps, usual = nfe_budget.split(model, nfe)
         trace = model.sample(n, token_steps, latent_steps, usual, seed=seed, **options)
@@ -164,14 +175,15 @@ def excess_of(model: Model, task: MixtureTask, n: int, nfe: int, path: Schedule 
         "excess": found.value - truth.value,
         "excess_se": math.hypot(found.stderr, truth.stderr),
         "mode_tv": task.mode_tv(x),
+        "mode_tv_fresh": task.mode_tv(task.sample(n, seed=1_000_003 + seed)),
     }
 
 
 def measure(
     model: Model, task: MixtureTask, totals, calls: int, n: int = 2048, seed: int = 0, tried: int = TRIED, told=None
 ) -> list[dict]:
-    """Rows {arm, moves, eta, nfe, n, excess, excess_se, mode_tv, plan, knots, seconds} of a model as it comes and
-    at its best, at each of `totals`.
+    """Rows {arm, moves, eta, plan, nfe, n, excess, excess_se, mode_tv, mode_tv_fresh, knots,
+    seconds} of a model as it comes and at its best, at each of `totals`.
 
     Joint models are searched among schedules that move both channels in each call, and among all.
     Of Gaussian latents, eta 0 (DDIM), too. At most `calls` network calls of one sequence a row, and
@@ -184,16 +196,16 @@ def measure(
     moves = ["joint", "any"] if model.path.shared else moves
     rows = []
     for arm, how, eta in [("usual", "", 1.0), *(("best", m, e) for m in moves for e in etas)]:
-        plan = None
+        names: list[str] = []
         for nfe in totals:
-            begin, path = time.perf_counter(), None
+            begin, plan, path = time.perf_counter(), None, None
             if arm == "best" and model.latent_channel is None:
                 path = costs.schedule(costs.best(nfe))
             elif arm == "best":
-                if plan is None or nfe <= SEARCHED:
-                    options = {"eta": eta}
-                    plan = _best_plan(model, task, min(nfe, SEARCHED), costs, how, None, tried, seed + 1, options)
-                path = candidates(costs, nfe, how, [plan])[plan]
+                if not names or nfe <= SEARCHED:
+                    tries = min(nfe, SEARCHED), costs, how, None, tried, seed + 1, {"eta": eta}
+                    names = _ranked(model, task, *tries)
+                plan, path = _carried(costs, nfe, how, names)
             row = {"arm": arm, "moves": how, "eta": eta, "plan": plan}
             row |= excess_of(model, task, max(64, min(n, calls // nfe)), nfe, path, seed, eta=eta)
             row["knots"] = None if path is None else [[round(v, 4) for v in (k.t_x, k.t_z)] for k in path.knots()]
@@ -212,14 +224,14 @@ def main(arguments=None) -> None:
     p.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write, after each model")
     p.add_argument("--nfe", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64], metavar="N", help="network calls")
     p.add_argument("-n", type=int, default=2048, help="samples (default: 2048)")
-    p.add_argument("--calls", type=int, default=6144, help="of trained models: most calls of one sequence in a row")
+    p.add_argument("--calls", type=int, default=3072, help="of trained models: most calls of one sequence in a row")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--models", nargs="+", metavar="NAME", help="only these of exact-... and binsaw-...")
     o = p.parse_args(arguments)
     task = Binsaw()
 
-    def exact(encoder, lead: float, codes=None):
-        return lambda: LatentDiffusion.exact(task, encoder, lead, codes=codes)
+    def exact(latent: str | None, lead: float, codes=None):
+        return lambda: LatentDiffusion.exact(task, latent, lead, codes=codes)
 
     makers: dict[str, Callable[[], Any]] = {
         "exact-mdlm": exact(None, 0.5),
@@ -253,7 +265,7 @@ def _line(name: str, row: dict) -> str:
     how = f"{row['arm']} {row['moves']} eta {row['eta']:.0f}"
     return (
         f"{name:15} {how:22} nfe {row['nfe']:3} excess {row['excess']:7.2f} ± {row['excess_se']:.2f} "
-        f"mode tv {row['mode_tv']:.3f} {row['plan'] or ''} ({row['seconds']} s)"
+        f"mode tv {row['mode_tv']:.3f}, fresh {row['mode_tv_fresh']:.3f} {row['plan'] or ''} ({row['seconds']} s)"
     )
 
 

@@ -117,11 +117,12 @@ def _carried(costs: StepCosts, nfe: int, moves: str, names: list[str]) -> tuple[
 def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> dict[str, Schedule]:
     """Schedules of `nfe` calls among which the best is looked for, by name.
 
-    "bound": the one with the smallest bound, where it is not one of the others. "even 3", "early 3": latents move in the first 3 calls,
-    at even times or at 1 - (c / 3)^(1/2); tokens move where that is best for their part of the
-    bound, in the same calls too. With `nfe` latent calls the last one serves both ("all"); with none
-    latents stay noise until the last call ("none"). `moves`: "any"; "sequential": all latents move before
-    the first token; "joint": latents move in all calls, and tokens too. `names`: only these.
+    "bound": the one with the smallest bound, where it is not one of the others. "even 3", "early 3":
+    latents move in the first 3 calls, at even times or at 1 - (c / 3)^(1/2); tokens move where that
+    is best for their part of the bound, in the same calls too. With "all", latents move in all
+    calls, and the last one serves both; with "none" they stay noise until the last call. `moves`:
+    "any"; "sequential": all latents move before the first token; "joint": tokens and latents move
+    in each call. `names`: only these. ValueError for more calls than the table has steps for.
 
     >>> half = torch.tensor([1.0, 0.5, 0.0])
     >>> costs = StepCosts(half, half, 1 - half, 2 - (1 - half) + half.unsqueeze(1), torch.ones(3, 3))

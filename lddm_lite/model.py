@@ -108,18 +108,20 @@ class LatentDiffusion(nn.Module):
         encoder: protocols.Encoder | str | None = None,
         lead: float = 0.5,
         channel: protocols.Channel | None = None,
+        codes: int | None = None,
     ) -> LatentDiffusion:
         """The best possible model for `task`: Bayes-optimal predictors in the same sampler and
         bound.
 
         `encoder`: None (no latents), an encoder module (tiny tasks: all sequences are enumerated),
-        or 'shift' (Binsaw). `channel`: noise of its latents, as for `preset`.
+        or for Binsaw its hidden shift: 'shift', or 'shift-code', the bin of it out of `codes`.
+        `channel`: noise of its latents, as for `preset`.
 
         >>> from lddm_lite.tasks import Binsaw
         >>> LatentDiffusion.exact(Binsaw(length=16)).sample(2, token_steps=4).nfe
         4
         """
-        changes, denoiser, encoder = exact.build(task, encoder)
+        changes, denoiser, encoder = exact.build(task, encoder, codes)
         model = cls(
             Config(task.length, task.vocab, system="exact", lead=lead, **changes),
             denoiser,

@@ -90,7 +90,7 @@ class Data:
     """What `train` trains on."""
 
     task: str | None = option(
-        None, "a task with exact answers", choices=("binsaw", "mixture", "newswire", "parity"))
+        None, "a task with exact answers", choices=("binsaw", "mixture", "newswire", "parity", "twins"))
     text: str | None = option(None, "any UTF-8 text, one sentence a line", metavar="FILE")
     length: int | None = option(
         None, "tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)",

@@ -4,7 +4,7 @@
 |---|---|---|
 | `channels` | M1-M8 | masked noise (tokens, codes) and Gaussian noise (continuous latents) |
 | `paths` | M10 | paths of noise times, and the knots a sampler walks |
-| `best_schedule` | M4 | where token steps are best placed |
+| `best_schedule` | M4, M7, M12 | where steps are best placed, of tokens and of both channels |
 | `prediction` | 3 | what a denoiser says of clean tokens and latents |
 | `bound` | M4, M7, M9 | the bound on -log p(x), in continuous time and in finite steps |
 | `loss` | 5 | the training loss in two stages |
@@ -19,7 +19,7 @@
 
 from __future__ import annotations
 
-from .best_schedule import best_counts, even_counts, finite_bound
+from .best_schedule import StepCosts, best_counts, even_counts, finite_bound
 from .bound import Nelbo, antithetic, nelbo
 from .channels import GaussianChannel, MaskedChannel
 from .given_latents import decode
@@ -45,6 +45,7 @@ __all__ = [
     "Prediction",
     "RateGrid",
     "Schedule",
+    "StepCosts",
     "Trace",
     "antithetic",
     "best_counts",

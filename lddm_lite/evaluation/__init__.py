@@ -8,7 +8,8 @@ path (METHOD 8, 9).
 | `text_scores`, `judge`, `metrics` | entropy, distinct n-grams, Gen PPL by an independent judge |
 | `comparison`, `tables` | systems side by side at equal NFE; tables for a terminal |
 | `measure_divergences`, `sampler_law` | Kullback–Leibler divergences from a task, and the law of a sampler |
-| `measure_visible_costs` | what a masked token costs when k others are visible |
+| `measure_visible_costs` | what a masked token costs when k others are visible, and latents on their way |
+| `search_schedule` | the best schedule of a model at so many network calls |
 | `bound_integrand`, `measure_rate_grid` | where the nats of the bound arise, along a path and over the square |
 """
 
@@ -21,8 +22,9 @@ from .judge import Judge, Perplexity, perplexity_of
 from .latents import health, latent_health, z_response
 from .measure_divergences import Divergences, divergences
 from .measure_rate_grid import rate_grid
-from .measure_visible_costs import VisibleCosts, visible_costs
+from .measure_visible_costs import VisibleCosts, step_costs, visible_costs
 from .metrics import unigram_entropy
+from .search_schedule import best_schedule
 from .tables import as_json, as_text, comparison_table, generation_table
 from .text_scores import distinct_n, generation_report, repetition
 
@@ -34,6 +36,7 @@ __all__ = [
     "along_path",
     "as_json",
     "as_text",
+    "best_schedule",
     "compare",
     "comparison_table",
     "distinct_n",
@@ -49,6 +52,7 @@ __all__ = [
     "rate_grid",
     "repetition",
     "score_samples",
+    "step_costs",
     "timed_sample",
     "unigram_entropy",
     "visible_costs",

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .._common import arguments
 from .._common.protocols import Channel, Encoder, Task
 from .._common.randomness import draw_categorical
 from ..diffusion.channels import GaussianChannel
@@ -41,26 +42,34 @@ def enumerated(task: Task) -> MixtureTask:
 
 
 class ShiftEncoder(nn.Module):
-    """Binsaw's own latent: z_0 = sqrt(2) (cos, sin) of the hidden shift's angle, the shift drawn
-    from its posterior.
+    """Binsaw's own latent, its hidden shift, drawn from its posterior: z_0 = sqrt(2) (cos, sin) of
+    the shift's angle or, with `codes`, which of so many equal bins of its period the shift is in.
 
     A stochastic encoder: the bound with it exceeds the entropy by I(z_0; z | x), z at the noise
-    floor.
+    floor; for a code, which has no such noise, by H(code | x).
+
+    >>> ShiftEncoder(Binsaw(length=8), codes=4).points.shape
+    torch.Size([512, 1])
     """
 
     stochastic = True
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task, codes: int | None = None):
         super().__init__()
         if not isinstance(task, Binsaw):
             raise ValueError(f"ShiftEncoder needs a Binsaw task, got {type(task).__name__}")
         self.task = task
-        a = task.angle()
-        self.points = math.sqrt(2) * torch.stack([a.cos(), a.sin()], -1).unsqueeze(1)  # [G, m=1, d=2]
+        if codes is None:
+            a = task.angle()
+            self.points = math.sqrt(2) * torch.stack([a.cos(), a.sin()], -1).unsqueeze(1)  # [G, m=1, d=2]
+        else:
+            arguments.integer("codes", codes, 2)
+            self.points = (task.shift / task.period * codes).long().clamp_max(codes - 1).unsqueeze(1)  # [G, m=1]
 
     def forward(self, x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
-        """Sequences [B, L] -> z_0 [B, 1, 2], random."""
-        return self.points[draw_categorical(self.task.log_joint(x), g)].float()
+        """Sequences [B, L] -> z_0 [B, 1, 2] or codes [B, 1], random."""
+        z = self.points[draw_categorical(self.task.log_joint(x), g)]
+        return z.float() if z.is_floating_point() else z
 
 
 class ExactDenoiser(nn.Module):
@@ -115,15 +124,20 @@ class ExactDenoiser(nn.Module):
         return torch.where(clash.any(-1), -1e6, 0.0).double()
 
 
-def build(task: Task, encoder: Encoder | str | None = None) -> tuple[dict, ExactDenoiser, Encoder | None]:
+def build(
+    task: Task, encoder: Encoder | str | None = None, codes: int | None = None
+) -> tuple[dict, ExactDenoiser, Encoder | None]:
     """(config changes, denoiser, encoder) of the exact model for `LatentDiffusion.exact`."""
+    if (codes is not None) != (isinstance(encoder, str) and encoder == "shift-code"):
+        raise ValueError(f"codes must be given for encoder='shift-code', and for no other; got {codes!r}, {encoder!r}")
     if encoder is None:
         return dict(latent="none"), ExactDenoiser(task), None
-    if encoder == "shift":
-        encoder = ShiftEncoder(task)
-        return dict(latent="continuous", slots=1, dim=2), ExactDenoiser(task, encoder.points), encoder
+    if isinstance(encoder, str) and encoder in ("shift", "shift-code"):
+        encoder = ShiftEncoder(task, codes)
+        kind = dict(latent="continuous", dim=2) if codes is None else dict(latent="discrete", codes=codes)
+        return dict(slots=1, **kind), ExactDenoiser(task, encoder.points), encoder
     if not isinstance(encoder, nn.Module):
-        raise ValueError(f"encoder must be None, 'shift' or an encoder module, got {encoder!r}")
+        raise ValueError(f"encoder must be None, 'shift', 'shift-code' or an encoder module, got {encoder!r}")
     table = enumerated(task)
     with torch.no_grad():
         points = encoder.eval()(task.all_sequences())

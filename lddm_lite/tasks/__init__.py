@@ -8,10 +8,21 @@ from .corpus import Corpus
 from .mixture import MixtureOfProducts, MixtureTask
 from .newswire import ToyNewswire
 from .parity import ParityBlocks
+from .twin_chains import TwinChains
 
-__all__ = ["TASKS", "Binsaw", "Corpus", "MixtureOfProducts", "MixtureTask", "ParityBlocks", "ToyNewswire", "make"]
+__all__ = [
+    "TASKS",
+    "Binsaw",
+    "Corpus",
+    "MixtureOfProducts",
+    "MixtureTask",
+    "ParityBlocks",
+    "ToyNewswire",
+    "TwinChains",
+    "make",
+]
 
-TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ParityBlocks, ToyNewswire)}
+TASKS = {cls.name: cls for cls in (Binsaw, MixtureOfProducts, ParityBlocks, ToyNewswire, TwinChains)}
 
 
 def make(task: str, **arguments) -> MixtureTask:

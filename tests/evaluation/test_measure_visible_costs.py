@@ -1,13 +1,16 @@
 """What a masked token costs when k others are visible, against enumeration and the chain rule."""
 
 import itertools
+import math
 
 import pytest
 import torch
 
 from lddm_lite import LatentDiffusion, Schedule, tasks, text
 from lddm_lite.diffusion import best_counts, even_counts, finite_bound
-from lddm_lite.evaluation import exact_limit, visible_costs
+from lddm_lite.diffusion.prediction import Prediction
+from lddm_lite.diffusion.unmasking_order import still_masked
+from lddm_lite.evaluation import exact_limit, step_costs, visible_costs
 
 TINY = tasks.MixtureOfProducts(length=4, modes=3, noise=0.1)
 
@@ -62,10 +65,56 @@ def test_the_bound_in_these_steps_is_the_sum_over_them(counts):
     assert abs(found.total.value - finite_bound(enumerated(TINY), counts)) < 5 * found.total.stderr
 
 
-def test_padding_is_refused():
-    data = text.from_lines(["rain fell .", "snow fell on friday ."], length=6)
-    with pytest.raises(ValueError, match="no padding"):
-        visible_costs(LatentDiffusion.preset("mdlm", data, width=16), data.sample(4))
+def test_with_padding_shares_of_a_sequence_are_visible():
+    """A sentence of n tokens out of L has as many masked as the sampler leaves at that time, and at
+    least one; padding is never masked. Where all words are equally likely f is log V, n / L of it."""
+    data = text.from_lines(["rain fell .", "snow fell on friday .", "rain ."], length=6)
+    model, x, seen = LatentDiffusion.preset("mdlm", data, width=16), data.sample(16, seed=1), []
+
+    def predict(x_t, z_t, t_z, where=None, need_latents=True, lengths=None):
+        seen.append(where)
+        assert (where == (x_t == data.vocab)).all()
+        return Prediction(torch.full((int(where.sum()), data.vocab), -math.log(data.vocab)), None)
+
+    model.predict = predict
+    found, n = visible_costs(model, x), (x != data.pad_id).sum(1)
+    assert len(n.unique()) > 1 and len(seen) == 6
+    assert torch.allclose(found.each, (n / 6 * math.log(data.vocab)).double().unsqueeze(1).expand(-1, 6))
+    for k, where in enumerate(seen):
+        assert (where.sum(1) == still_masked(n, 1 - k / 6).clamp_min(1)).all() and not where[x == data.pad_id].any()
+
+
+def test_costs_of_steps_are_those_of_visible_tokens_where_latents_rest():
+    """Of a model without latents the table has f times L at each count, the same draws."""
+    model, x = LatentDiffusion.exact(TINY), TINY.sample(256, seed=3)
+    f, costs = visible_costs(model, x, seed=4).mean, step_costs(model, x, points=9, seed=4)
+    assert torch.allclose(costs.tokens[:-1, 0], 4 * f) and len(costs.t_z) == 1
+
+
+@pytest.mark.parametrize("encoder", ["shift", "shift-code"])
+def test_a_walk_costs_what_nelbo_says(encoder):
+    """The same steps, drawn anew: within five standard errors; `nelbo` also charges the last latents'
+    step, which is taken off by one in which only tokens end. Interpolation is exact at all counts."""
+    task = tasks.Binsaw(length=8)
+    model = LatentDiffusion.exact(task, encoder, codes=4 if encoder == "shift-code" else None)
+    costs = step_costs(model, task.sample(4096, seed=3), points=9, levels=5, seed=4)
+    last = len(costs.t_z) - 1
+    walk = [(0, 0), (2, 0), (2, last), (5, last), (8, last)]
+    found = model.nelbo(task.sample(4096, seed=5), costs.schedule(walk), order="even", seed=2)
+    assert abs(found.tokens.value + found.latents.value - costs.bound(walk)) < 5 * found.total.stderr * 2**0.5
+
+
+def test_fewer_points_than_counts_are_interpolated():
+    task = tasks.Binsaw(length=32)
+    model, x = LatentDiffusion.exact(task), task.sample(256, seed=3)
+    fine, coarse = (step_costs(model, x, points=k, seed=4).tokens[:-1, 0] for k in (33, 13))
+    assert len(fine) == len(coarse) == 32
+    assert (fine - coarse).abs().max() < 0.03 * fine.max()
+
+
+def test_wrong_grids_are_named():
+    with pytest.raises(ValueError, match="points must be an integer"):
+        step_costs(LatentDiffusion.exact(TINY), TINY.sample(4), points=1)
 
 
 def test_the_model_keeps_its_mode():

@@ -20,16 +20,15 @@ from .._common.estimate import Estimate
 from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.paths import Curve, Path
-from . import few_steps, latents, tables
+from . import few_steps, tables
 from .judge import perplexity_of
-from .latents import latent_health
+from .latents import batch_size, diagnose, latent_health
 from .metrics import unigram_entropy
 from .text_scores import distinct_n, repetition
 
 __all__ = ["compare", "held_out", "write"]
 
 FORMAT, VERSION = "lddm-lite comparison", 1
-LOGITS = 1 << 27  # float32 logits of one network call: 512 MiB
 BOUND, DRAWS, GROUPS = 1024, 4, 32  # of the held-out bound: sequences, noise draws of each, groups for its error
 HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health of latents; judging takes longest
 
@@ -67,7 +66,7 @@ def compare(
     among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
     over it; for tasks their scores. `real`: the same of as many held-out sentences, or the entropy
     of the task. `models`: {name: {system, parameters, bound, health}}; see `held_out`,
-    `latents.health`, `latent_health`.
+    `latents.diagnose`, `latent_health`.
 
     ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`,
     no row at all.
@@ -101,7 +100,7 @@ def compare(
     save = save or (lambda report: None)
     with _bar(len(plans) + len(models), progress) as bar:
         for name, model, plan in plans:
-            row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=_batch(model), **options)
+            row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
             if has_scores(data):
                 scores = few_steps.score_samples(data, trace.tokens, seed)
             else:
@@ -112,10 +111,12 @@ def compare(
         for name, model in models.items():
             size = sum(p.numel() for p in model.parameters())
             about = {"system": model.name, "parameters": size, "bound": held_out(model, held[:BOUND], seed)}
-            if health and task:
-                about["health"] = latents.health(model, data, min(n, HEALTH["task"]), seed)
+            if health and model.latent_channel is None:
+                about["health"] = {}
+            elif health and task:
+                about["health"] = diagnose(model, data, min(n, HEALTH["task"]), seed=seed).to_dict()
             elif health:
-                few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * _batch(model)))
+                few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * batch_size(model)))
                 about["health"] = latent_health(model, data, (1, 4), few, judge, seed)
             out["models"][name] = about
             save(_plain(out))
@@ -147,7 +148,7 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
     sums: dict[str, list[float]] = {"tokens": [], "latents": [], "prior": [], "total": []}
     parts = torch.as_tensor(x).tensor_split(min(GROUPS, len(x)))
     for k, rows in enumerate(parts):
-        bound = model.nelbo(rows, draws=draws, seed=seed + k, batch=_batch(model))
+        bound = model.nelbo(rows, draws=draws, seed=seed + k, batch=batch_size(model))
         for name, values in sums.items():
             values.append(getattr(bound, name).value * len(rows))
     valid = [int(model.valid(rows).sum()) for rows in parts]
@@ -221,11 +222,6 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
     """n different sentences of a text [n, L]."""
     at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
     return read_rows(data, at)
-
-
-def _batch(model: Model) -> int:
-    """Sequences at once, so that the logits of a network call fit into memory."""
-    return max(1, min(512, LOGITS // (model.config.length * model.config.vocab)))
 
 
 # -- scores -------------------------------------------------------------------------------------------------------

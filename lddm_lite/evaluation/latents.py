@@ -322,7 +322,6 @@ def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
     return float((other.mean() - own.mean()) / own.mean())
 
 
-# -- latents ---------------------------------------------------------------------------------------------------------
 @torch.no_grad()
 def latent_health(
     model: Model,
@@ -338,12 +337,10 @@ def latent_health(
     latent steps (the sequential path):
 
     - `nll`: what the token steps cost on real sequences (M4), nats per token ± s.e., given
-      `encoder`, the sequence's own z at the noise floor; `shuffled`, that of another sequence;
-      `zeroed` (all masked when discrete). The first far below the others: z is used. Shuffled above
-      zeroed: it is trusted, also when it misleads.
+      `encoder`, the true z of `diagnose`; `shuffled`, the wrong one; `zeroed`, none.
     - `samples`: a `generation_report` of n sequences drawn in these steps given `encoder`, z of
       real sequences: the best that the token half can do; `own`, z drawn by the model: far from it,
-      the latent half is to blame; `zeroed`; and with several slots `mixed`, each slot of another
+      the latent half is to blame; `zeroed`, none; and with several slots `mixed`, each slot of another
       sequence. Their lengths are those of the real sequences, but `own`'s are drawn.
 
     Returns {**diagnosis, "real": report, "token_steps": {steps: {"nll": {...}, "samples": {...}}}}, or
@@ -385,46 +382,42 @@ def latent_health(
     return out
 
 
-@torch.no_grad()
-def _latents(model: Model, x0, g) -> dict[str, torch.Tensor]:
-    """The finished latents that the token half is given; see `latent_health`."""
-    z = torch.cat([model.encode(rows, g) for rows in x0.split(BATCH)])
-    if model.config.latent == "discrete":
-        zeroed = torch.full_like(z, model.latent_channel.mask_id)
-    else:
-        z, zeroed = model.latent_channel.corrupt(z, torch.zeros(len(z), device=z.device), g), torch.zeros_like(z)
-    out = {"encoder": z, "shuffled": z.roll(1, 0), "zeroed": zeroed}
+def _latents(model: Model, x0, g) -> dict[str, tuple]:
+    """The latents (z, t_z) that the token half is given; see `latent_health`."""
+    given = _given(model, x0, _encoded(model, x0, g), g)
+    out = {"encoder": given["true"], "shuffled": given["wrong"], "zeroed": given["none"]}
+    z, t_z = given["true"]
     if z.shape[1] > 1:
-        out["mixed"] = torch.stack([z[:, j].roll(j, 0) for j in range(z.shape[1])], 1)
+        out["mixed"] = torch.stack([z[:, j].roll(j, 0) for j in range(z.shape[1])], 1), t_z
     return out
 
 
 @torch.no_grad()
-def _nll(model: Model, x0, z, steps: int, g) -> Estimate:
-    """Nats per token of the steps t = 1, 1 - 1/K, ..., 1/K at t_z = 0 (M4)."""
+def _nll(model: Model, x0, given: tuple, steps: int, g) -> Estimate:
+    """Nats per token of the steps t = 1, 1 - 1/K, ..., 1/K given latents (z, t_z) (M4)."""
     cost = []
-    for x, z_0 in zip(x0.split(BATCH), z.split(BATCH), strict=True):
+    for x, z, t_z in _split(model, x0, *given):
         clean = torch.zeros(len(x), device=x.device)
         total = clean.double()
         for j in range(steps, 0, -1):
             t, s = clean + j / steps, clean + (j - 1) / steps
             x_t = model.token_channel.corrupt(x, t, g, keep=~model.valid(x))
-            said = model.predict(x_t, z_0, clean, x_t == model.token_channel.mask_id, need_latents=False)
+            said = model.predict(x_t, z, t_z, x_t == model.token_channel.mask_id, need_latents=False)
             total = total + model.token_channel.step_cost(x, x_t, said.tokens, t, s).double()
         cost.append(total)
     return perplexity_of(torch.cat(cost).cpu(), model.valid(x0).sum(1).cpu()).nats
 
 
 @torch.no_grad()
-def _draw(model: Model, x0, z, steps: int, g) -> torch.Tensor:
-    """Sequences of the lengths of x0, drawn given finished latents (M2)."""
+def _draw(model: Model, x0, given: tuple, steps: int, g) -> torch.Tensor:
+    """Sequences of the lengths of x0, drawn given latents (z, t_z) (M2)."""
     out = []
-    for x, z_0 in zip(x0.split(BATCH), z.split(BATCH), strict=True):
-        x, clean = x.masked_fill(model.valid(x), model.token_channel.mask_id), torch.zeros(len(x), device=x.device)
+    for x, z, t_z in _split(model, x0, *given):
+        x = x.masked_fill(model.valid(x), model.token_channel.mask_id)
         for j in range(steps, 0, -1):
             where = model.token_channel.to_reveal(x, j / steps, (j - 1) / steps, g)
             if where.any():
-                said = model.predict(x, z_0, clean, where, need_latents=False)
+                said = model.predict(x, z, t_z, where, need_latents=False)
                 x = model.token_channel.reverse_step(x, said.tokens, where, g)
         out.append(x)
     return torch.cat(out)

@@ -235,13 +235,17 @@ def _shared(task: Task) -> float:
 
 def _about_latents(model: Model, data: Data, x, z0, z, seed: int) -> dict:
     """The fields of `Diagnosis` that are of the latents alone."""
-    n, discrete = len(x), model.config.latent == "discrete"
-    v = (model.encoder.codebook[z0] if discrete else z0).double()  # [n, m, d]
-    unit = torch.nn.functional.normalize(v, dim=-1)
-    pairs = (unit.sum(0).pow(2).sum(-1) - n) / (n * (n - 1))  # mean over pairs i != j, per slot
-    out: dict = {"spread": float(v.std(0).mean()), "cosine": float(pairs.mean())}
-    if discrete:
-        out |= {"perplexity": model.encoder.perplexity(x), "codes": len(model.encoder.codebook)}
+    n, out = len(x), {}
+    v = z0
+    if model.config.latent == "discrete":
+        share = torch.nn.functional.one_hot(z0, model.config.codes).double().mean(0)  # [m, K]
+        out = {"perplexity": float(torch.special.entr(share).sum(-1).exp().mean()), "codes": model.config.codes}
+        v = model.encoder.codebook[z0] if hasattr(model.encoder, "codebook") else None
+    if v is not None:
+        v = v.double()  # [n, m, d]
+        unit = torch.nn.functional.normalize(v, dim=-1)
+        pairs = (unit.sum(0).pow(2).sum(-1) - n) / (n * (n - 1))  # mean over pairs i != j, per slot
+        out |= {"spread": float(v.std(0).mean()), "cosine": float(pairs.mean())}
     told, most = _told(model, data, x, z0, z, seed)
     if float(told.mean()) < TOLD * most:
         bound = model.nelbo(x, Path.sequential(), draws=4, seed=seed, batch=batch_size(model))

@@ -134,6 +134,7 @@ def test_every_system_is_diagnosed_and_left_as_it_was(system, saw):
     assert (a.perplexity is not None) == system.startswith("di")
     if a.perplexity:
         assert 1 <= a.perplexity <= a.codes == 8
+        assert a.perplexity == pytest.approx(model.eval().encoder.perplexity(saw.sample(64, seed=2)))
 
 
 @pytest.mark.parametrize("system", ["mdlm", "co-joint", "di-seq"])

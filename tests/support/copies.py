@@ -12,12 +12,7 @@ class Copies(nn.Module):
         super().__init__()
         self.task, self.count = task, count
         self.config = type("Codes", (), {"codes": 2 ** (count * task.blocks)})
-        self.codebook = torch.arange(self.config.codes).unsqueeze(1).float()  # any vectors; the exact model needs none
 
     def forward(self, x):
         kept = x.reshape(len(x), self.task.blocks, self.task.size)[:, :, : self.count].flatten(1)
         return (kept @ (2 ** torch.arange(kept.shape[1]))).unsqueeze(1)
-
-    def perplexity(self, x):
-        share = torch.bincount(self(x).flatten(), minlength=self.config.codes) / len(x)
-        return float(torch.special.entr(share).sum().exp())

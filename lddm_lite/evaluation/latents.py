@@ -27,6 +27,7 @@ KINDS = ("true", "wrong", "none", "sampled")  # latents that tokens are given
 BATCH = 512  # sequences in one network call
 LOGITS = 1 << 27  # float32 logits of one: 512 MiB
 DRAWS = 8  # counts of visible tokens tried for each sequence, for the total correlation
+PAIRS = 128  # sequences compared with all others at once
 OTHERS = 8  # sequences, for each one examined, among which its latents must be told apart
 TOLD = 0.8  # of the most that so many sequences can show: above, what latents tell is not known
 
@@ -43,7 +44,7 @@ class Diagnosis:
     - `left_none`: the same given no z. `shared`: what tokens share under the law of a task, exactly.
     - `told`: I(z_0; z), what the latents tell; `law_loses`: the latent and prior terms of the bound,
       latents first, less that: what the law of the model's latents loses. Both None where `n`
-      sequences are too few to know.
+      sequences are too few to know, and for frozen encoders.
     - `spread`: mean standard deviation of a coordinate of z_0 over sequences, on unit scale;
       `cosine`: mean cosine between the latents of two. 0 and 1 when collapsed.
     - `perplexity`: codes effectively in use, out of `codes`; None unless latents are discrete.
@@ -246,6 +247,8 @@ def _about_latents(model: Model, data: Data, x, z0, z, seed: int) -> dict:
         unit = torch.nn.functional.normalize(v, dim=-1)
         pairs = (unit.sum(0).pow(2).sum(-1) - n) / (n * (n - 1))  # mean over pairs i != j, per slot
         out |= {"spread": float(v.std(0).mean()), "cosine": float(pairs.mean())}
+    if getattr(model.encoder, "frozen", False):  # tells all sentences apart, and is dear to ask about more of them
+        return out
     told, most = _told(model, data, x, z0, z, seed)
     if float(told.mean()) < TOLD * most:
         bound = model.nelbo(x, Path.sequential(), draws=4, seed=seed, batch=batch_size(model))
@@ -264,7 +267,7 @@ def _told(model: Model, data: Data, x, z0, z, seed: int) -> tuple[torch.Tensor, 
     more = data.sample(OTHERS * len(x), generator(seed + 3)).to(model.device)
     theirs, lengths, own_lengths = _encoded(model, more, g), model.valid(more).sum(1), model.valid(x).sum(1)
     told, most = [], []
-    for rows, own, n in zip(z.split(BATCH), z0.split(BATCH), own_lengths.split(BATCH), strict=True):
+    for rows, own, n in zip(*(v.split(PAIRS) for v in (z, z0, own_lengths)), strict=True):
         among = _log_likelihood(model, rows, theirs).masked_fill(n.unsqueeze(1) != lengths, -torch.inf)
         itself = _log_likelihood(model, rows, own).diagonal()
         size = (n.unsqueeze(1) == lengths).sum(1) + 1.0

@@ -158,6 +158,15 @@ def test_the_share_that_is_masked_is_one_of_the_length():
     assert torch.equal(x_t[~hidden], x[~hidden])
 
 
+def test_a_network_that_knows_nothing_finds_nothing_left():
+    """An untrained head: even odds for every bit, whatever is visible. What they share is there all the
+    same, as the excess shows."""
+    task = ParityBlocks(blocks=2, noise=0.0)
+    found = latents.diagnose(LatentDiffusion.preset("co-seq", task, width=16, blocks=1), task, n=256, mask_rates=(1.0,))
+    assert found.left.value == pytest.approx(0, abs=1e-4) and found.left_none.value == pytest.approx(0, abs=1e-4)
+    assert found.shared == pytest.approx(2 * math.log(2)) and found.excess[1.0]["true"].value > 100
+
+
 @pytest.mark.parametrize("bad", [(), (0.0,), (0.5, 1.5)])
 def test_wrong_mask_rates_are_named(bad, saw):
     with pytest.raises(ValueError, match="mask_rates"):

@@ -105,8 +105,8 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
     latents do not follow visible tokens. Of tasks, `sampled` far above `true` in the excess at mask
     rate 1: the latents' own law is to blame, as in `law_loses`. `true` near `none` there: z does not
     say what tokens share, be the response to it as it may. `left` says the same without a law to
-    score by, but only of what the network knows: one that has not learned what tokens share has
-    little left in any case, and `left_none` near 0.
+    score by, but only of what the network knows: one that has not learned what tokens share finds
+    little left in any case (beside `shared` that shows), and below 0 it was not trained at such noise.
 
     A model without latents has `none` alone, and `left_none` is what its tokens share. ValueError for
     mask rates outside (0, 1].

@@ -127,7 +127,8 @@ def _evaluate(args, argv) -> int:
     report = {"model": args.model, "system": model.name, "data": repr(data), "n": n, "seed": args.seed}
     report |= {"rows": rows, "nelbo": model.nelbo(data.sample(n, args.seed), path, seed=args.seed)}
     report |= {"entropy": data.entropy()} if has_scores(data) else {}
-    report |= {"health": latents.health(model, data, max(n, 2), args.seed)}
+    has = model.latent_channel is not None
+    report |= {"health": latents.diagnose(model, data, max(n, 2), seed=args.seed).to_dict() if has else {}}
     if args.json != "-":
         _print_report(report)
     if args.json:
@@ -161,12 +162,8 @@ def _print_report(report: dict) -> None:
     print(report["nelbo"])
     if "entropy" in report:
         print(f"entropy of the task: {report['entropy']} nats/sequence; no bound can be lower")
-    health = dict(report["health"])
-    from_z = health.pop("one_step", {})
-    if health:
-        print("latents: " + ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in health.items()))
-    if from_z:
-        print("excess of one token step from z: " + ", ".join(f"{k} {v}" for k, v in from_z.items()))
+    if report["health"]:
+        print("\n" + "\n".join(tables.diagnosis_lines(report["health"])))
 
 
 def _fetch_data(args, argv) -> int:

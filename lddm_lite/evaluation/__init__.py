@@ -19,7 +19,7 @@ from .bound_integrand import along_path
 from .comparison import compare, held_out, write
 from .few_steps import exact_limit, frontier, score_samples, timed_sample
 from .judge import Judge, Perplexity, perplexity_of
-from .latents import health, latent_health, z_response
+from .latents import Diagnosis, diagnose, health, latent_health, z_response
 from .measure_divergences import Divergences, divergences
 from .measure_rate_grid import rate_grid
 from .measure_visible_costs import VisibleCosts, step_costs, visible_costs
@@ -29,6 +29,7 @@ from .tables import as_json, as_text, comparison_table, generation_table
 from .text_scores import distinct_n, generation_report, repetition
 
 __all__ = [
+    "Diagnosis",
     "Divergences",
     "Judge",
     "Perplexity",
@@ -39,6 +40,7 @@ __all__ = [
     "best_schedule",
     "compare",
     "comparison_table",
+    "diagnose",
     "distinct_n",
     "divergences",
     "exact_limit",

@@ -21,8 +21,8 @@ from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read
 from ..diffusion import nfe_budget
 from ..diffusion.bound import each_term
 from ..diffusion.paths import Curve, Path
-from . import few_steps, latents, tables
-from .latents import latent_health
+from . import few_steps, tables
+from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
 from .metrics import unigram_entropy
 from .text_scores import distinct_n, repetition
@@ -30,7 +30,6 @@ from .text_scores import distinct_n, repetition
 __all__ = ["compare", "held_out", "write"]
 
 FORMAT, VERSION = "lddm-lite comparison", 1
-LOGITS = 1 << 27  # float32 logits of one network call: 512 MiB
 BOUND, DRAWS = 1024, 4  # of the held-out bound: sequences, and noise draws of each
 HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health of latents; judging takes longest
 
@@ -71,7 +70,7 @@ def compare(
     among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
     over it; for tasks their scores and the `divergences` from them. `real`: the same of as many
     held-out sentences, or the entropy of the task. `models`: {name: {system, parameters, bound,
-    health}}; see `held_out`, `latents.health`, `latent_health`.
+    health}}; see `held_out`, `latents.diagnose`, `latent_health`.
 
     ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`,
     no row at all.
@@ -105,11 +104,12 @@ def compare(
     save = save or (lambda report: None)
     with _bar(len(plans) + len(models), progress) as bar:
         for name, model, plan in plans:
-            row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=_batch(model), **options)
+            row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
             if has_scores(data):
                 scores = few_steps.score_samples(data, trace.tokens, seed)
                 how = {"n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, few_steps.DRAWN), **options}
-                scores |= divergences(model, data, *plan, batch=_batch(model), bound=n if bounds else 0, **how).row()
+                how |= {"batch": batch_size(model), "bound": n if bounds else 0}
+                scores |= divergences(model, data, *plan, **how).row()
             else:
                 scores = _text_scores(data, torch.as_tensor(trace.tokens).long(), judge)
             out["rows"].append({"model": name, **row, **scores, "seconds": seconds})
@@ -118,10 +118,12 @@ def compare(
         for name, model in models.items():
             size = sum(p.numel() for p in model.parameters())
             about = {"system": model.name, "parameters": size, "bound": held_out(model, held[:BOUND], seed)}
-            if health and task:
-                about["health"] = latents.health(model, data, min(n, HEALTH["task"]), seed)
+            if health and model.latent_channel is None:
+                about["health"] = {}
+            elif health and task:
+                about["health"] = diagnose(model, data, min(n, HEALTH["task"]), seed=seed).to_dict()
             elif health:
-                few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * _batch(model)))
+                few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * batch_size(model)))
                 about["health"] = latent_health(model, data, (1, 4), few, judge, seed)
             out["models"][name] = about
             save(_plain(out))
@@ -150,7 +152,7 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
     (True, 0.0)
     """
     x = torch.as_tensor(x)
-    terms, group, _ = each_term(model, x, draws=draws, seed=seed, batch=_batch(model))
+    terms, group, _ = each_term(model, x, draws=draws, seed=seed, batch=batch_size(model))
     valid = model.valid(x.to(model.device)).sum(1)
     parts = dict(zip(("tokens", "latents", "prior", "total"), (*terms, terms.sum(0)), strict=True))
     out: dict = {name: Estimate.of_groups(v, group, valid) for name, v in parts.items()}
@@ -222,11 +224,6 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
     """n different sentences of a text [n, L]."""
     at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
     return read_rows(data, at)
-
-
-def _batch(model: Model) -> int:
-    """Sequences at once, so that the logits of a network call fit into memory."""
-    return max(1, min(512, LOGITS // (model.config.length * model.config.vocab)))
 
 
 # -- scores -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from .._common.estimate import Estimate
 from .._common.words import counted
 
-__all__ = ["as_json", "as_text", "comparison_table", "generation_table"]
+__all__ = ["as_json", "as_text", "comparison_table", "diagnosis_lines", "generation_table"]
 
 _GENERATION = {
     "gen_ppl": ("Gen PPL", ".1f"),
@@ -71,7 +71,9 @@ def _about(name: str, about: dict, text: bool):
     else:
         yield f"  nats/sequence: {_estimate(bound['per_sequence'])}"
     health = about.get("health") or {}
-    if numbers := [f"{k.replace('_', ' ')} {v:.3g}" for k, v in health.items() if isinstance(v, int | float)]:
+    if "costs" in health:
+        yield from (f"  {line}" for line in diagnosis_lines(health))
+    elif numbers := [f"{k.replace('_', ' ')} {v:.3g}" for k, v in health.items() if isinstance(v, int | float)]:
         yield "  latents: " + ", ".join(numbers)
     if "one_step" in health:
         found = ", ".join(f"{k} {_estimate(v, '.2f')}" for k, v in health["one_step"].items())
@@ -82,6 +84,31 @@ def _about(name: str, about: dict, text: bool):
         yield f"  nats/token of {taken} given z: {nll}"
         drawn = ", ".join(f"{k} {_sample(v)}" for k, v in found["samples"].items())
         yield f"  samples of {taken} given z: {drawn}"
+
+
+def diagnosis_lines(found: dict) -> list[str]:
+    """A `latents.Diagnosis` as lines of text. `found`: its `to_dict`, or as read from JSON."""
+    found = _plain(found)
+    rows = []
+    for title, values in (("a token", found["costs"]), ("excess of one step", found.get("excess", {}))):
+        rows += [{"": f"{title} at mask rate {float(rate):g}", **of} for rate, of in values.items()]
+    kinds = list(next(iter(found["costs"].values())))
+    left = {"true": found.get("left"), "none": found["left_none"]}
+    rows.append({"": "total correlation left", **{k: v for k, v in left.items() if v is not None}})
+    head = f"{'latents' if found.get('left') else 'tokens'} of {found['n']:,} sequences, nats"
+    columns = {head: ("", lambda r: r[""]), **{k: (k, _written(k)) for k in kinds}}
+    out = as_text(rows, columns).splitlines()
+    if "shared" in found:
+        out.append(f"shared by the tokens of the task: {found['shared']:.3f} nats")
+    if "told" in found:
+        out.append(f"told by z: {_estimate(found['told'])} nats; lost by the law of z: {_estimate(found['law_loses'])}")
+    names = ("spread", "cosine", "z_response", "perplexity", "codes")
+    numbers = [f"{k.replace('_', ' ')} {found[k]:.3g}" for k in names if found.get(k) is not None]
+    return out + ([", ".join(numbers)] if numbers else [])
+
+
+def _written(name: str):
+    return lambda row: _estimate(row[name])
 
 
 def _sample(about: dict) -> str:

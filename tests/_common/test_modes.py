@@ -45,7 +45,7 @@ USES = {
     "along_path": (TASK, lambda m: evaluation.along_path(m, TASK.sample(4), Path(), points=2)),
     "rate_grid": (TASK, lambda m: evaluation.rate_grid(m, TASK.sample(32), points=4)),
     "z_response": (TASK, lambda m: evaluation.z_response(m, TASK.sample(4))),
-    "health": (TASK, lambda m: evaluation.health(m, TASK, n=8)),
+    "diagnose": (TASK, lambda m: evaluation.diagnose(m, TASK, n=8)),
     "latent_health": (DATA, text_health),
     "averaged": (TASK, lambda m: failing_inside(averaged(m, [], []), m)),
     "LatentExplorer": (TASK, lambda m: latent_explorer.LatentExplorer(m, TASK.sample(8))),

@@ -126,7 +126,7 @@ def test_tasks_stand_beside_the_exact_limit():
     one = next(r for r in found["rows"] if (r["model"], r["nfe"]) == ("co-seq", 4))
     scores = SAW.score(torch.as_tensor(models["co-seq"].sample(64, 2, 2, seed=2).tokens), seed=3)
     assert all(one[k] == pytest.approx(v) for k, v in scores.items())
-    assert "one_step" in found["models"]["co-seq"]["health"] and found["models"]["mdlm"]["health"] == {}
+    assert "excess" in found["models"]["co-seq"]["health"] and found["models"]["mdlm"]["health"] == {}
     shown = comparison_table(found)
     for word in ("excess nats", "mode TV (fresh)", "coherent (fresh)", "entropy of the task", "z response"):
         assert word in shown

@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from lddm_lite import LatentDiffusion
 from lddm_lite.evaluation import visible_costs, z_response
 from lddm_lite.tasks import ParityBlocks, make
+from tests.support.copies import Copies
 
 TASK = ParityBlocks(blocks=2, size=3, noise=0.1)
 
@@ -46,19 +46,6 @@ def test_all_but_one_of_a_block_say_nothing_of_each_other():
     p = TASK.predict(x_t)[0, :, 1]
     assert p[1] > 0.7 and torch.allclose(p[3:], torch.full((3,), 0.5, dtype=p.dtype))
     assert TASK.predict(torch.tensor([[1, 2, 2, 2, 2, 2]]))[0, 1, 1] == pytest.approx(0.5)
-
-
-class Copies(nn.Module):
-    """A code for the first `count` bits of each block."""
-
-    def __init__(self, task, count):
-        super().__init__()
-        self.task, self.count = task, count
-        self.config = type("Codes", (), {"codes": 2 ** (count * task.blocks)})
-
-    def forward(self, x):
-        kept = x.reshape(len(x), self.task.blocks, self.task.size)[:, :, : self.count].flatten(1)
-        return (kept @ (2 ** torch.arange(kept.shape[1]))).unsqueeze(1)
 
 
 @pytest.mark.parametrize(("count", "left"), [(1, 1.0), (2, 1.0), (3, 0.0)])

@@ -3,10 +3,8 @@ back."""
 
 from __future__ import annotations
 
-import base64
 import functools
 import importlib.util
-import json
 import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path as File
@@ -20,7 +18,7 @@ from .style import plain
 __all__ = ["LatentMap", "METHODS", "plane"]
 
 METHODS = ("auto", "umap", "pca", "plane")
-VERSION = 1
+FORMAT, VERSION = "lddm-lite latent map", 2
 FEW = 50  # different latents below which `auto` takes PCA: UMAP looks at some 15 neighbours of each
 NEIGHBOURS = 5  # stored points that place a new one on a UMAP map
 SAME = 1e-6  # squared distance, in units of the mean squared norm, below which two latents are the same
@@ -163,35 +161,65 @@ class LatentMap:
 
     # -- files ----------------------------------------------------------------------------------------------
     def save(self, path) -> None:
-        """Write the map to `path` as one JSON file, whole or not at all."""
-        out: dict = {"format": "lddm-lite latent map", "version": VERSION}
-        for f in fields(self):
-            v = getattr(self, f.name)
-            if isinstance(v, np.ndarray):
-                v = {"shape": list(v.shape), "base64": base64.b64encode(v.tobytes()).decode()}  # float32
-            out[f.name] = v
-        files.write(path, json.dumps(out))
+        """Write the map to `path` as one safetensors file, whole or not at all. Its header names
+        method and seed."""
+        from safetensors.numpy import save
+
+        arrays = {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)}
+        about = {"format": FORMAT, "version": str(VERSION), "method": self.method, "seed": str(self.seed)}
+        files.write(path, save(arrays, about))
 
     @classmethod
     def load(cls, path) -> LatentMap:
-        """Read a map written by `save`. ValueError for another format, another version, or damaged
-        content."""
+        """Read a map written by `save`, or by version 1, which wrote JSON. ValueError for another
+        format, another version, or damaged content."""
+        from safetensors import SafetensorError, safe_open
+
+        with open(path, "rb") as f:
+            if f.read(1) == b"{":  # safetensors begins with the length of its header, a multiple of 8
+                return _version_1(cls, path)
         try:
-            raw = json.loads(File(path).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as e:
-            raise ValueError(f"{path} is no latent map: the JSON is damaged or cut off ({e})") from None
-        if not isinstance(raw, dict) or raw.get("format") != "lddm-lite latent map":
-            raise ValueError(f"{path} is no latent map: the 'format' field is missing")
-        if raw.get("version") != VERSION:
-            raise ValueError(f"{path} has version {raw.get('version')!r}; this library reads version {VERSION}")
-        try:
-            kept = {f.name: raw[f.name] for f in fields(cls)}
-            for name, v in kept.items():
-                if isinstance(v, dict):
-                    kept[name] = np.frombuffer(base64.b64decode(v["base64"], validate=True), "<f4").reshape(v["shape"])
-            return cls(**kept)
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise ValueError(f"{path} is no latent map: its content is damaged ({type(e).__name__}: {e})") from None
+            with safe_open(path, "np") as file:
+                about, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+        except SafetensorError as e:
+            raise ValueError(f"{path} is no latent map: it is damaged, cut off or no safetensors file ({e})") from None
+        _check_header(path, about, str(VERSION))
+        return _restored(cls, path, lambda: {"method": about["method"], "seed": int(about["seed"]), **arrays})
+
+
+def _check_header(path, about: dict, version) -> None:
+    if about.get("format") != FORMAT:
+        raise ValueError(f"{path} is no latent map: the 'format' field is missing")
+    if about.get("version") != version:
+        raise ValueError(f"{path} has version {about.get('version')!r}; this library reads versions 1 and {VERSION}")
+
+
+def _restored(cls, path, content) -> LatentMap:
+    try:
+        return cls(**content())
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise ValueError(f"{path} is no latent map: its content is damaged ({type(e).__name__}: {e})") from None
+
+
+def _version_1(cls, path) -> LatentMap:
+    """Before version 2: JSON, each array as its shape and the base64 of its float32 bytes."""
+    import base64
+    import json
+
+    try:
+        raw = json.loads(File(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+        raise ValueError(f"{path} is no latent map: the JSON is damaged or cut off ({e})") from None
+    _check_header(path, raw, 1)
+
+    def array(v):
+        return np.frombuffer(base64.b64decode(v["base64"], validate=True), "<f4").reshape(v["shape"])
+
+    def content() -> dict:
+        kept = {f.name: raw[f.name] for f in fields(cls)}
+        return {name: array(v) if isinstance(v, dict) else v for name, v in kept.items()}
+
+    return _restored(cls, path, content)
 
 
 def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:

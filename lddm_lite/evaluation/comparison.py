@@ -16,15 +16,13 @@ from typing import Any
 import torch
 
 from .._common import arguments, randomness
-from .._common.estimate import Estimate
 from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.paths import Curve, Path
 from . import few_steps, latents, tables
 from .judge import perplexity_of
 from .latents import latent_health
-from .metrics import unigram_entropy
-from .text_scores import distinct_n, repetition
+from .text_scores import scores_of
 
 __all__ = ["compare", "held_out", "write"]
 
@@ -232,21 +230,8 @@ def _batch(model: Model) -> int:
 def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
     rows = [[v for v in row if v != data.pad_id] for row in x.tolist()]
-    texts = [data.decode(row) for row in x]
-    spoken = [t for t in texts if t.strip()]
-    length = Estimate.of(torch.tensor([float(len(row)) for row in rows]))
-    out = {
-        "entropy": unigram_entropy(x, data.vocab, data.pad_id),
-        "distinct_1": distinct_n(rows, 1),
-        "distinct_2": distinct_n(rows, 2),
-        "repetition": repetition(rows, 2),
-        "length": length.value,
-        "empty": len(texts) - len(spoken),
-    }
-    if judge is not None:
-        found = judge.perplexity(spoken, progress=False).value if spoken else Estimate(math.nan, math.nan)
-        out |= {"gen_ppl": found.value, "gen_ppl_se": found.stderr}
-    return out
+    found = tables.flat(scores_of(rows, [data.decode(row) for row in x], judge))
+    return {k: v for k, v in found.items() if k not in ("texts", "tokens", "judge")}  # the same in all rows
 
 
 def _beside_mdlm(rows: list[dict]) -> None:

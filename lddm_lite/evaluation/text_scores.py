@@ -58,8 +58,8 @@ def _entropy(tokens: list) -> float:
     return unigram_entropy(x, max(1, len(ids)))
 
 
-def _describe(texts: list[str], judge: Judge | None, tokenise, progress: bool) -> dict:
-    rows = [list(tokenise(t)) for t in texts]
+def scores_of(rows: list[list], texts: list[str], judge: Judge | None = None, progress: bool = False) -> dict:
+    """The scores of `generation_report`, without a reference, of texts whose tokens are `rows`."""
     written = [row for row in rows if row]
     spoken = [t for t in texts if t.strip()]
     out = {
@@ -103,10 +103,11 @@ def generation_report(
     (1.56, 1.748)
     """
     texts = arguments.texts("texts", texts, blank=True)
-    out = _describe(texts, judge, tokenise, progress)
+    out = scores_of([list(tokenise(t)) for t in texts], texts, judge, progress)
     if reference is not None:
         reference = arguments.texts("reference", reference, blank=True)
         if len(reference) < len(texts):
             raise ValueError(f"reference must hold as many texts as there are, {len(texts)}; got {len(reference)}")
-        out["reference"] = _describe(reference[: len(texts)], judge, tokenise, progress)
+        real = reference[: len(texts)]
+        out["reference"] = scores_of([list(tokenise(t)) for t in real], real, judge, progress)
     return out

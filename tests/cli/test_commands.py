@@ -141,7 +141,7 @@ def test_evaluate_without_the_exact_limit(run, saw_run):
 
 def test_evaluate_on_a_text(run, text_run, text_file):
     out = run("evaluate", text_run, "--text", text_file, "--token-steps", "1,4", "-n", 16)[1]
-    assert "bound, nats/token" in out and "token entropy (data)" in out and "nats/token)" in out
+    assert "bound, nats/token" in out and "entropy, nats (data)" in out and "nats/token)" in out
     assert "exact" not in out
 
 

@@ -185,7 +185,7 @@ def flat(scores: dict) -> dict:
     >>> flat({"excess": Estimate(0.5, 0.1), "n": 4})
     {'excess': 0.5, 'excess_se': 0.1, 'n': 4}
     """
-    out = {}
+    out: dict = {}
     for name, v in scores.items():
         out |= {name: v.value, f"{name}_se": v.stderr} if isinstance(v, Estimate) else {name: v}
     return out

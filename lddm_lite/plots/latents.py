@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from .._common.arguments import integer
 from .._common.words import counted
 from .latent_map import plane
-from .style import FRESH, GROUPS, axes, hues, look, plain
+from .style import COLOURS, FRESH, GROUPS, axes, hues, look, plain
 
 __all__ = ["codebook_use", "latent_spread", "latent_trajectories"]
 
@@ -75,7 +75,7 @@ def latent_spread(latents, ax=None):
     with look():
         ax = axes(ax, (6.4, 3.0))
         for k in range(m):
-            shade = "#004f8c" if k % 2 == 0 else "#5aaee6"
+            shade = COLOURS["co-joint" if k % 2 else "co-seq"]
             ax.bar(k * d + np.arange(d), spread[k], width=0.9 if m * d > 8 else 0.5, color=shade, lw=0)
         ax.axhline(1, color="#333333", ls="--", lw=1.2, label="unit scale")
         ax.set(xlim=(-0.8, m * d - 0.2), ylim=(0, 1.25 * max(1.0, spread.max())))

@@ -9,11 +9,9 @@ from matplotlib.colors import to_rgb
 
 from .._common.words import plural
 from .run_words import LINE, POINTS, Word
-from .style import BIT_COLOURS, FRESH, GIVEN, MASKED, NOW, ink_on, reveal_colour, reveal_range
+from .style import BIT_COLOURS, FAINT, FRESH, GIVEN, MASKED, NOW, ink_on, reveal_colour, reveal_range
 
 __all__ = ["bit_cells", "bit_shape", "codes", "latent_plane", "path_square", "raster", "reveal_key", "text"]
-
-FAINT = "#b5b5b5"
 
 
 def bit_shape(length: int, width: float) -> tuple[int, int]:

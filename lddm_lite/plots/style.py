@@ -15,8 +15,9 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-__all__ = ["BIT_COLOURS", "COLOURS", "CYCLE", "FRESH", "GIVEN", "GROUPS", "MARKERS", "MASKED", "OTHERS", "REVEAL"]
-__all__ += ["TERMS", "axes", "hues", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
+__all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
+__all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS"]
+__all__ += ["axes", "hues", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
 
 # systems, from dark to light: L* = 13, 33, 47, 56, 68, 75
 COLOURS = {
@@ -43,6 +44,9 @@ MASKED = "#dfe4e8"
 GIVEN = "#cc79a7"  # positions that were given, not revealed
 DOTS = "#9fb3c8"  # data behind
 NOW = "#12355b"
+ACCENT = "#b34700"  # what a figure is about; as in the browser
+ON_MAP = {"tokens": "#7cc4ff", "latents": "#ff8a3c"}  # marks on a coloured map; as in the browser
+INK, SOFT, FAINT = "#222222", "#777777", "#b5b5b5"  # curves, lines beside them, frames
 
 _LOOK = {
     **sns.axes_style("ticks"),

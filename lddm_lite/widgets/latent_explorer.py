@@ -3,13 +3,12 @@ point decoded."""
 
 from __future__ import annotations
 
-import io
 import itertools
-from typing import Any
 
 import numpy as np
 import torch
 import traitlets as T
+from matplotlib.figure import Figure
 
 from .._common import arguments, randomness
 from .._common.modes import evaluating
@@ -17,14 +16,14 @@ from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
 from ..plots.latent_map import LatentMap
-from ..plots.style import plain
+from ..plots.run_frame import png
+from ..plots.style import ACCENT, FAINT, GROUPS, hues, plain
 from .base import Widget
 
 __all__ = ["LatentExplorer"]
 
 ANCHORS = 6  # sequences between any two of which the walk is stored
 SHAPES = 27  # categories told apart by colour and shape; the rest are "other"
-GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00")  # as in colours.js
 MARKS = ("o", "s", "^", "D")
 NOTES = {
     "plane": "The latents are two numbers: this is their own plane.",
@@ -134,33 +133,28 @@ class LatentExplorer(Widget):
 
     def still(self) -> bytes:
         """The map with the first stored walk, as PNG."""
-        from matplotlib.figure import Figure
-
         figure = Figure(figsize=(5.2, 5.2), layout="constrained")
         ax = figure.add_subplot()
         kind, colour, names = self._colour
         coords = _spread(self.coords)
-        look: dict[str, Any]
         if kind == "groups":
             for k, name in enumerate(names):
                 here = coords[colour == k]
-                look = dict(c=GROUPS[k % 7] if k < SHAPES else "#8a8a8a", marker=MARKS[k % 4], label=_plain(name))
-                ax.scatter(here[:, 0], here[:, 1], s=7, lw=0, alpha=0.8, **look)
+                colour_of, mark = GROUPS[k % 7 if k < SHAPES else 7], MARKS[k % 4]
+                ax.scatter(here[:, 0], here[:, 1], s=7, lw=0, alpha=0.8, c=colour_of, marker=mark, label=_plain(name))
             if len(names) <= 12:
                 ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)
         else:
-            look = dict(c=colour, cmap="twilight") if kind == "circle" else dict(c="#7a838c")
-            ax.scatter(coords[:, 0], coords[:, 1], s=7, lw=0, alpha=0.8, **look)
+            shown = hues(colour if kind == "circle" else None, len(coords))
+            ax.scatter(coords[:, 0], coords[:, 1], s=7, lw=0, alpha=0.8, c=shown)
         way = self._first[0]
-        ax.plot(*way.T, "o-", color="#b34700", lw=1.5, ms=4)
+        ax.plot(*way.T, "o-", color=ACCENT, lw=1.5, ms=4)
         for name, at, box in (("A", way[0], "circle"), ("B", way[-1], "square")):
             look = dict(boxstyle=box, fc="white", ec="black")
             ax.annotate(name, at, ha="center", va="center", weight="bold", fontsize=9, bbox=look)
         ax.set(xticks=[], yticks=[], aspect="equal")
-        ax.spines[:].set_color("#c3c9cf")
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=96)
-        return out.getvalue()
+        ax.spines[:].set_color(FAINT)
+        return png(figure)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ import torch
 from .._common import arguments, files, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Model
+from .._common.protocols import Model, is_exact, is_stochastic
 from .._common.randomness import draw_categorical
 from ..diffusion.channels import GaussianChannel
 from ..diffusion.paths import Path
@@ -97,7 +97,7 @@ def _measure(model: Model, x, counts, levels, g, bar) -> np.ndarray:
     """Mean rates over sequences x, given k masked tokens and latents at a level:
     [2, counts, levels]. For Gaussian latents the second is half the squared error."""
     n, length = x.shape
-    exact, gaussian = getattr(model.denoiser, "exact", False), model.config.latent == "continuous"
+    exact, gaussian = is_exact(model.denoiser), model.config.latent == "continuous"
     z0, noise = model.encode(x, g), int(torch.randint(1 << 31, (1,), generator=g, device=g.device))
     rank = randomness.rand(x.shape, g, x).argsort(1).argsort(1)
     if not gaussian:
@@ -190,10 +190,10 @@ def _lagrange(at: np.ndarray, to: np.ndarray) -> np.ndarray:
 def _truth(model: Model, seed: int, n: int) -> dict:
     """H of the task and, for a stochastic encoder, I(z_0; z | x) with z at the noise floor: what
     the exact bound is."""
-    if not getattr(model.denoiser, "exact", False):
+    if not is_exact(model.denoiser):
         return {}
     task, found = model.denoiser.task, {"entropy": model.denoiser.task.entropy()}
-    if getattr(model.encoder, "stochastic", False):
+    if is_stochastic(model.encoder):
         g, parts = randomness.generator(seed), []
         zero = torch.zeros(BATCH)
         for _ in range(math.ceil(n / BATCH)):

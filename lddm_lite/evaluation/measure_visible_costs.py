@@ -10,7 +10,7 @@ import torch
 from .._common import arguments, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Model
+from .._common.protocols import Model, is_exact
 from .measure_rate_grid import mean_log
 
 __all__ = ["VisibleCosts", "visible_costs"]
@@ -64,7 +64,7 @@ def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCo
     x = model.check_tokens("x", x)
     arguments.integer("batch", batch, minimum=1)
     g, length = randomness.generator(seed, x.device), x.shape[1]
-    exact, parts = getattr(model.denoiser, "exact", False), []
+    exact, parts = is_exact(model.denoiser), []
     with evaluating(model):
         for rows in x.split(batch):
             order = randomness.rand(rows.shape, g, rows).argsort(-1).argsort(-1)  # the place of each in being revealed

@@ -41,7 +41,7 @@ def learned(encoder: protocols.Encoder | None) -> bool:
     >>> learned(None)
     False
     """
-    if encoder is None or getattr(encoder, "frozen", False):
+    if encoder is None or protocols.is_frozen(encoder):
         return False
     return any(p.requires_grad for p in encoder.parameters())
 

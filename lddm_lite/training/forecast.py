@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from .._common import randomness
-from .._common.protocols import Data, Model
+from .._common.protocols import Data, Model, is_frozen
 from ..networks import custom_parts
 from . import preflight
 from .config import TrainConfig
@@ -85,7 +85,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
     # held_out is no part of it
     preflight.check_together(model, data, replace(config, validate_every=0, tensorboard=False))
     preflight.check_micro_batches(model, config, processes)
-    frozen = getattr(model.encoder, "frozen", False)
+    frozen = is_frozen(model.encoder)
     if frozen:
         shallow: Any = copy.copy(model)
         shallow._modules = {**shallow._modules, "encoder": _Table(model.config)}

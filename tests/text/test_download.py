@@ -13,16 +13,14 @@ import pytest
 
 from lddm_lite.text import one_billion_words
 from lddm_lite.text.one_billion_words import DownloadError, Remote, StaleCopy
-from tests.support.archive_server import crc, serving
+from tests.support.archive_server import crc, hurry, serving
 
 BODY = random.Random(0).randbytes(300_000)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(one_billion_words, "WAIT", 0.001)
-    monkeypatch.setattr(one_billion_words, "TIMEOUT", 0.3)
-    monkeypatch.setattr(one_billion_words, "CHUNK", 20_000)
+    hurry(monkeypatch, chunk=20_000)
 
 
 @pytest.fixture

@@ -16,18 +16,15 @@ import lddm_lite
 from lddm_lite import LatentDiffusion, fit
 from lddm_lite.text import dataset, one_billion_words
 from lddm_lite.text.one_billion_words import DownloadError
-from tests.support.archive_server import archive, sentence, serving
+from tests.support.archive_server import archive, hurry, sentence, serving
 
 ARCHIVE = archive()
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch, tmp_path):
-    monkeypatch.setattr(one_billion_words, "WAIT", 0.001)
-    monkeypatch.setattr(one_billion_words, "TIMEOUT", 0.3)
-    monkeypatch.setattr(one_billion_words, "CHUNK", 4_000)
+    hurry(monkeypatch)
     monkeypatch.setenv("LDDM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("LDDM_LM1B", raising=False)
 
 
 @pytest.fixture

@@ -33,29 +33,7 @@ from .sampler import Draws, nucleus, sample
 from .trace import Trace
 
 __all__ = [
-    "Curve",
-    "Draws",
-    "GaussianChannel",
-    "Knot",
-    "Loss",
-    "MaskedChannel",
-    "Nelbo",
-    "Path",
-    "PathCost",
-    "Prediction",
-    "RateGrid",
-    "Schedule",
-    "Trace",
-    "antithetic",
-    "best_counts",
-    "decode",
-    "even_counts",
-    "finite_bound",
-    "interpolate",
-    "nelbo",
-    "nucleus",
-    "sample",
-    "slerp",
-    "split",
-    "training_loss",
-]
+    "Curve", "Draws", "GaussianChannel", "Knot", "Loss", "MaskedChannel", "Nelbo", "Path", "PathCost", "Prediction",
+    "RateGrid", "Schedule", "Trace", "antithetic", "best_counts", "decode", "even_counts", "finite_bound",
+    "interpolate", "nelbo", "nucleus", "sample", "slerp", "split", "training_loss",
+]  # fmt: skip

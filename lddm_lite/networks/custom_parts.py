@@ -24,6 +24,7 @@ import torch
 
 from .._common import protocols
 from .._common.checkpoint import CheckpointError
+from .._common.modes import evaluating
 from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel
 from ..diffusion.prediction import Prediction
@@ -106,19 +107,13 @@ def fill(model: protocols.Model, tensors: dict[str, torch.Tensor], meta: dict, f
 def check(model: protocols.Model, given) -> None:
     """Call the parts named in `given` once on two sequences, and raise a ValueError that names the
     part and what it did wrong. Random generators and train mode stay as they are."""
-    c, modes = model.config, [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            if "channel" in given:
-                _channel(model)
-            if "encoder" in given:
-                _encoder(model)
-            if "denoiser" in given:
-                _denoiser(model, c)
-    finally:
-        for m, training in modes:
-            m.training = training
+    with evaluating(model), torch.random.fork_rng(devices=[]):
+        if "channel" in given:
+            _channel(model)
+        if "encoder" in given:
+            _encoder(model)
+        if "denoiser" in given:
+            _denoiser(model, model.config)
 
 
 def _channel(model: protocols.Model) -> None:

@@ -10,8 +10,7 @@ import torch
 import traitlets as T
 from matplotlib.figure import Figure
 
-from .._common import arguments, randomness
-from .._common.modes import evaluating
+from .._common import arguments
 from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
@@ -19,6 +18,7 @@ from ..plots.latent_map import LatentMap
 from ..plots.run_frame import png
 from ..plots.style import ACCENT, FAINT, GROUPS, hues, plain
 from .base import Widget
+from .scrubber_data import encoded
 
 __all__ = ["LatentExplorer"]
 
@@ -63,7 +63,7 @@ class LatentExplorer(Widget):
         if n < 2:
             raise ValueError("x must hold at least 2 sequences, got 1")
         kind, colour, names = _hue(hue, n)
-        self.z = _encode(model, self.x)
+        self.z = encoded(model, self.x)
         book = None if self.z.is_floating_point() else model.encoder.codebook
         self.map = LatentMap.fit(self.z, codebook=book, progress=True) if map is None else map
         if not isinstance(self.map, LatentMap):
@@ -155,14 +155,6 @@ class LatentExplorer(Widget):
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.spines[:].set_color(FAINT)
         return png(figure)
-
-
-@torch.no_grad()
-def _encode(model: LatentDiffusion, x: torch.Tensor) -> torch.Tensor:
-    """Latents of all sequences, on the CPU."""
-    g = randomness.generator(0, model.device)
-    with evaluating(model):
-        return torch.cat([model.encode(part, g).cpu() for part in x.split(512)])
 
 
 def _cat(parts):

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .._common import randomness
+from .._common.modes import evaluating
 from ..diffusion.trace import Trace
 from ..model import LatentDiffusion
 from ..plots import plane
 from ..tasks import MixtureTask
 
-__all__ = ["collect", "hidden"]
+__all__ = ["collect", "encoded", "hidden"]
 
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
 PROB = 65535  # probabilities travel as 16-bit integers
@@ -52,7 +54,7 @@ def collect(
     for k, t in enumerate(traces):
         run, own = _run(t, n, names[k], orders[k][:n])
         if t.latent_kind == "continuous" and clouds[k] is None and models[k] is not None and data is not None:
-            clouds[k] = _encode(models[k], data)
+            clouds[k] = encoded(models[k], data).numpy()
         own |= _latents(t, n, models[k], clouds[k], values)
         head["runs"].append(run)
         arrays |= {f"{name}{k}": a for name, a in own.items()}
@@ -149,7 +151,7 @@ def _latents(t: Trace, n: int, model: LatentDiffusion | None, cloud, values) -> 
     """Arrays of the latent views of one trace."""
     if t.latents is None:
         return {}
-    goal = None if model is None else _encode(model, t.tokens[:n])
+    goal = None if model is None else encoded(model, t.tokens[:n]).numpy()
     if t.latent_kind == "discrete":
         return {"codes": t.latents[:, :n]} | ({} if goal is None else {"goal": goal})
     cloud = None if cloud is None else np.asarray(cloud)
@@ -167,6 +169,9 @@ def _latents(t: Trace, n: int, model: LatentDiffusion | None, cloud, values) -> 
     return out
 
 
-def _encode(model: LatentDiffusion, tokens) -> np.ndarray:
-    with torch.no_grad():
-        return model.encode(torch.as_tensor(np.asarray(tokens)).long().to(model.device)).cpu().numpy()
+@torch.no_grad()
+def encoded(model: LatentDiffusion, x) -> torch.Tensor:
+    """Latents of all sequences x [N, L], on the CPU."""
+    g = randomness.generator(0, model.device)
+    with evaluating(model):
+        return torch.cat([model.encode(part, g).cpu() for part in torch.as_tensor(x).long().split(512)])

@@ -152,7 +152,7 @@ def test_two_thousand_long_texts_stay_below_a_megabyte(monkeypatch):
         spec = staticmethod(dict)
 
     z = torch.nn.functional.normalize(torch.randn(2000, 1, 4, generator=g), dim=-1) * 2
-    monkeypatch.setattr("lddm_lite.widgets.latent_explorer._encode", lambda model, x: z)
+    monkeypatch.setattr("lddm_lite.widgets.latent_explorer.encoded", lambda model, x: z)
     e = LatentExplorer(small("co-seq", Words(), dim=4), x, map=LatentMap.fit(z, method="pca"))
     assert len(e._fragment(live=True)) < 1e6, len(e._fragment(live=True))
 

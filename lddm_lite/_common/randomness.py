@@ -15,8 +15,8 @@ _DRAW_ENTRIES = 1 << 22  # float64 entries of one chunk of a categorical draw: 3
 
 
 def draw_categorical(log_probs: torch.Tensor, g: torch.Generator) -> torch.Tensor:
-    """One draw per row of `log_probs` [N, V] -> [N], by inverse CDF in float64 (METHOD 7: float32
-    draws cut the tail). ValueError for a row that holds nan or no finite entry.
+    """Categorical samples, one per row of `log_probs` [N, V] -> [N], by inverse CDF in float64
+    (METHOD 7: float32 draws cut the tail). ValueError for a row that holds nan or no finite entry.
 
     >>> draw_categorical(torch.tensor([[0.0, -1e9], [-1e9, 0.0]]), torch.Generator().manual_seed(0))
     tensor([0, 1])

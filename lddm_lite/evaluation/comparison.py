@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from .._common import arguments, randomness
+from .._common.progress import bar as progress_bar
 from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.paths import Curve, Path
@@ -97,7 +98,7 @@ def compare(
         "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
     save = save or (lambda report: None)
-    with _bar(len(plans) + len(models), progress) as bar:
+    with progress_bar(total=len(plans) + len(models), show=progress, desc="compare", unit="row", leave=False) as bar:
         for name, model, plan in plans:
             row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=_batch(model), **options)
             if has_scores(data):
@@ -251,9 +252,3 @@ def _beside_mdlm(rows: list[dict]) -> None:
 
 def _plain(report: dict) -> dict:
     return json.loads(tables.as_json(report))
-
-
-def _bar(total: int, show: bool):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, disable=not show, desc="compare", unit="row", leave=False, dynamic_ncols=True)

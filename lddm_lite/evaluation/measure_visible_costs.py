@@ -1,4 +1,4 @@
-"""What a masked token costs when k others are visible, f(k): the table from which the steps of a
+"""Conditional entropies of a token given k visible ones, f(k): the table from which the steps of a
 sampler are placed (`diffusion.best_schedule`), of exact and of trained models alike."""
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ __all__ = ["VisibleCosts", "visible_costs"]
 
 @dataclass(frozen=True)
 class VisibleCosts:
-    """f(k) for k = 0..L-1 visible tokens, nats a masked token. With an exact predictor the sum over
-    k is the entropy, by the chain rule. `each` [N, L]: the costs of N sequences.
+    """Cross-entropy f(k) of a masked token given k = 0..L-1 visible ones, nats. With an exact
+    predictor the sum over k is the entropy, by the chain rule. `each` [N, L]: the costs of N
+    sequences.
 
     >>> print(VisibleCosts(torch.tensor([[1.0, 0.5], [1.0, 0.7]])).total_correlation)
     0.400 ± 0.100
@@ -39,15 +40,16 @@ class VisibleCosts:
 
     @property
     def total_correlation(self) -> Estimate:
-        """What one token step loses, nats per sequence: L f(0), all tokens in one step, minus the
-        sum of f, one at a time. Given latents it is what these leave of what tokens share: the
-        gauge of latents that copies cannot fool (METHOD 5)."""
+        """Total correlation, nats per sequence, which one token step loses: L f(0), all tokens in
+        one step, minus the sum of f, one at a time. Given latents it is what these leave of what
+        tokens share: the gauge of latents that copies cannot fool (METHOD 5)."""
         return Estimate.of(self.each[:, 0] * self.each.shape[1] - self.each.sum(1))
 
 
 @torch.no_grad()
 def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCosts:
-    """Measure f(k) = E[-log p(x_i | k visible)] of `model` on sequences x [B, L], for all k.
+    """Estimate the cross-entropies f(k) = E[-log p(x_i | k visible)] of `model` on sequences x
+    [B, L], for all k.
 
     Which k are visible is drawn at random, for each sequence once and nested (k + 1 visible are
     those k and one more), and the mean is over the tokens that are masked. Latents, where there are

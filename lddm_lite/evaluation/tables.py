@@ -39,8 +39,8 @@ _BESIDE = ("fresh", "data")  # `key_fresh`, `key_data`: what true samples or sen
 
 
 def comparison_table(report: dict) -> str:
-    """The rows by total NFE, then what stands beside them, then each model's bound and latents.
-    `report`: as `compare` returns it, or as read from its JSON file.
+    """A comparison as text: the rows by total NFE, then what stands beside them, then each model's
+    bound and latents. `report`: as `compare` returns it, or as read from its JSON file.
 
     >>> row = {"model": "mdlm", "nfe": 1, "token_steps": 1, "latent_steps": 0, "excess": 44.0, "excess_se": 0.2}
     >>> print(comparison_table({"kind": "task", "data": "Binsaw()", "n": 64, "seed": 0, "rows": [row]}))

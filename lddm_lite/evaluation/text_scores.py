@@ -1,4 +1,4 @@
-"""Scores of generated text: Gen PPL never without token entropy, distinct n-grams, repetition.
+"""Metrics of generated text: Gen PPL never without token entropy, distinct n-grams, repetition.
 
 Entropy and distinct-n grow with the amount of text, so a reference is cut to as many texts as there
 are samples.
@@ -24,8 +24,8 @@ def _ngrams(row, n: int) -> list[tuple]:
 
 
 def distinct_n(texts, n: int) -> float:
-    """Different n-grams over all n-grams, all texts together (Li et al. 2016, arXiv 1510.03055);
-    nan if there are none.
+    """Distinct-n: different n-grams over all n-grams, all texts together (Li et al. 2016, arXiv
+    1510.03055); nan if there are none.
 
     `texts`: strings, whose words are taken, or lists of tokens. n-grams do not reach from one text
     into the next.
@@ -39,8 +39,8 @@ def distinct_n(texts, n: int) -> float:
 
 
 def repetition(texts, n: int = 2) -> float:
-    """Share of n-grams that occurred before in the same text: seq-rep-n (Welleck et al. 2020, arXiv
-    1908.04319), pooled over texts; nan if there are none.
+    """Repetition, seq-rep-n: share of n-grams that occurred before in the same text (Welleck et al.
+    2020, arXiv 1908.04319), pooled over texts; nan if there are none.
 
     >>> repetition(["rain rain rain", "the bank"], 1)
     0.4
@@ -83,7 +83,7 @@ def scores_of(rows: list[list], texts: list[str], judge: Judge | None = None, pr
 def generation_report(
     texts, judge: Judge | None = None, reference=None, tokenise=str.split, progress: bool = True
 ) -> dict:
-    """What is to be said of generated texts, JSON-able by `tables.as_json`:
+    """Metrics of generated texts, JSON-able by `tables.as_json`:
 
     - `texts`, `empty` ones among them (left to no judge), `tokens`, `length`: mean tokens per text
       ± s.e.;

@@ -51,8 +51,8 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
     network calls, or 'token_steps'.
 
     The exact limit (system 'exact': the exact predictor without latents, in even steps, METHOD 8)
-    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic above. Returns
-    the Axes. ValueError for no rows, or a row without one of the columns.
+    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic
+    above. Returns the Axes. ValueError for no rows, or a row without one of the columns.
 
     >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
     'log'
@@ -62,7 +62,8 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
         raise ValueError("rows is empty; give at least one row")
     for name in ("system", x, key):
         if any(name not in r for r in rows):
-            raise ValueError(f"rows must all have {name!r}; the first without it has {_first_without(rows, name)}")
+            has = sorted(next(r for r in rows if name not in r))
+            raise ValueError(f"rows must all have {name!r}; the first without it has {has}")
     with look():
         ax = axes(ax, (6.4, 3.8))
         for k, system in enumerate(dict.fromkeys(r["system"] for r in rows)):
@@ -143,10 +144,6 @@ def _headroom(ax, share: float) -> None:
     top = ax.yaxis.get_transform().inverted().transform(high + share * (high - low))
     ax.update_datalim([(ax.dataLim.x0, top)])
     ax.autoscale_view()
-
-
-def _first_without(rows, name):
-    return sorted(next(r for r in rows if name not in r))
 
 
 def bound_rates(table, ax=None):

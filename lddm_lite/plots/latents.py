@@ -14,12 +14,16 @@ __all__ = ["codebook_use", "latent_spread", "latent_trajectories"]
 
 
 def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
-    """Paths of the latents of a Trace from noise to clean, in a plane (see `plane`): the first
-    `rows` sequences.
+    """Trajectories of the latents of a Trace from noise to clean, in a plane (see `plane`).
 
-    `cloud` [N, m, d]: encoded data to draw behind; `hue` [N] colours it: a cyclic quantity in
-    [0, 1], or integer classes. Returns the Axes. Raises ValueError for a trace without continuous
-    latents, or a cloud of another shape.
+    - `trace`: of continuous latents;
+    - `rows`: the first so many sequences;
+    - `cloud` [N, m, d]: encoded data to draw behind;
+    - `hue` [N]: colours it, a cyclic quantity in [0, 1], or integer classes;
+    - `ax`: the Axes to draw into.
+
+    Returns the Axes. Raises ValueError for a trace without continuous latents, or a cloud of
+    another shape.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> model = LatentDiffusion.exact(tasks.Binsaw(length=16), "shift")
@@ -94,8 +98,8 @@ def latent_spread(latents, ax=None):
 
 
 def codebook_use(codes, size: int, ax=None):
-    """How often each entry of a codebook of `size` entries is used, sorted; `codes` [N, m], a line
-    for each of m slots.
+    """Codebook usage: how often each of `size` entries is used, sorted; `codes` [N, m], a line for
+    each of m slots.
 
     The title has the perplexity, exp of the entropy (nats) of the use, averaged over slots: the
     number of entries effectively in use (METHOD 6). Entries that no slot uses lie on a hatched

@@ -20,9 +20,15 @@ def path_cost_png(grid: RateGrid, lead: float, token_steps: int, latent_steps: i
 
 
 def path_cost_figure(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens"):
-    """The Matplotlib figure: rho_x or rho_z over the square with the walk; both integrands along
-    it, hatched what the steps add (M12); the bound in nats; and the excess of these steps against
-    the lead, tokens on latents."""
+    """Cost of a path of noise times, as a Matplotlib figure: a rate over the square with the walk;
+    both integrands along it, hatched what the steps add (M12); the bound in nats; and the excess of
+    these steps against the lead, tokens on latents.
+
+    - `grid`: measured rates;
+    - `lead`: of the `Path`, in [0, 0.5];
+    - `token_steps`, `latent_steps`: of the sampler;
+    - `rate`: "tokens" or "latents": rho_x or rho_z over the square.
+    """
     path = Path(lead)
     cost, knots = grid.bound(path, token_steps, latent_steps), path.knots(token_steps, latent_steps)
     with look():
@@ -83,6 +89,6 @@ def _integrand(ax, grid: RateGrid, knots, axis: int, colour: str) -> None:
         ax.plot(t, rate, color=INK, lw=1.6)
         ax.plot(t, stale, color=colour, lw=1.2)
         most = max(most, 4.6 * rate.max())
-    name = "$t_z$" if axis else "$t_x$"
-    ax.set(xlim=(1, 0), xlabel=name, ylabel=rf"$\rho_{'z' if axis else 'x'}$ (nats)")
+    name = "z" if axis else "x"
+    ax.set(xlim=(1, 0), xlabel=f"$t_{name}$", ylabel=rf"$\rho_{name}$ (nats)")
     ax.set_ylim(0, min(most, ax.get_ylim()[1]))

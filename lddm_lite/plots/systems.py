@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from .curves import EXACT, doubling_axis, excess_axis, points
-from .style import GROUPS, SOFT, axes, look
+from .style import GROUPS, SOFT, axes, in_legend, look
 
 __all__ = ["comparison"]
 
@@ -68,7 +68,7 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
         own = sorted((r for r in rows if r["model"] == model and r.get(name) is not None), key=lambda r: r["nfe"])
         system = next(r["system"] for r in rows if r["model"] == model)
         nth = seen[system] = seen.get(system, -1) + 1
-        line: dict = {"label": EXACT if model == "exact" else _short(model)}
+        line: dict = {"label": EXACT if model == "exact" else in_legend(model)}
         if nth:
             line |= {"color": GROUPS[(k + 3) % len(GROUPS)], "ls": _LINES[nth % 4]}
         points(ax, own, "nfe", name, system, k, positive=scale == "log", **line)
@@ -85,8 +85,3 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
         excess_axis(ax)
     if name == "coherent":
         ax.set_ylim(-0.04, 1.04)
-
-
-def _short(name: str, most: int = 28) -> str:
-    """A model's name for a legend, its end kept: folders differ there. A "$" is no formula."""
-    return ("…" + name[1 - most :] if len(name) > most else name).replace("$", r"\$").removeprefix("_")

@@ -30,6 +30,7 @@ from pathlib import Path
 
 from .._common import arguments
 from .._common.files import cache_folder, locked, read_json, replacing, sha256, write_json
+from .._common.progress import bar as progress_bar
 
 __all__ = ["DamagedArchive", "DownloadError", "GrowingCopy", "Remote", "SIZES", "SPLITS", "StaleCopy", "URL", "subset"]
 
@@ -68,7 +69,8 @@ def subset(sentences: int | None = 50_000, split="train", cache=None, url: str =
         arguments.integer("sentences", sentences, minimum=1, maximum=most)
     about = {"format": FORMAT, "version": VERSION, "source": _identity(own) if own else url, "split": split}
     folder = Path(cache or cache_folder()) / "lm1b" / hashlib.sha256(about["source"].encode()).hexdigest()[:12]
-    file = folder / f"{split}-{'all' if sentences is None else sentences}.txt"
+    how_many = "all" if sentences is None else sentences
+    file = folder / f"{split}-{how_many}.txt"
     with locked(folder):
         if _intact(file, about):
             return file
@@ -107,10 +109,8 @@ def _fetch(url: str, file: Path, about: dict, sentences: int | None, progress: b
 def _build(archive, file: Path, about: dict, sentences: int | None, progress: bool) -> None:
     """Write the first `sentences` of the split to `file`, and beside it, as JSON, what was written.
     """
-    from tqdm.auto import tqdm
-
     count, split = 0, about["split"]
-    bar = tqdm(total=sentences, desc=f"lm1b {split}", unit=" sentences", disable=not progress)
+    bar = progress_bar(total=sentences, show=progress, desc=f"lm1b {split}", unit=" sentences")
     with bar, replacing(file) as out:
         for lines in _batches(archive, re.compile(SPLITS[split])):
             lines = lines if sentences is None else lines[: sentences - count]
@@ -203,8 +203,8 @@ class _Broken(Exception):
 
 
 class Remote:
-    """The file at `url` (http or https), readable as a binary file; `path` is where the copy of its
-    beginning is kept.
+    """Resumable HTTP download: the file at `url` (http or https), readable as a binary file; `path`
+    is where the copy of its beginning is kept.
 
     Attributes: `copy`, with `have` bytes of `size`; `received`, the bytes that came over the
     network, which is not used before the copy is read up. Connections that break, stall for TIMEOUT
@@ -434,7 +434,8 @@ class GrowingCopy:
             return f.read(length)
 
     def append(self, piece: bytes) -> None:
-        """Bytes behind the others. OSError on a full disk, with as many of them as there was room for."""
+        """Add bytes at the end. OSError on a full disk, with as many of them as there was room
+        for."""
         try:
             _append(self.path, piece)
         except OSError as e:

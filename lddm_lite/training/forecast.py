@@ -1,4 +1,4 @@
-"""Forecast of a training run: parameters, memory, tokens per step, time.
+"""Cost estimate of a training run: parameters, memory, tokens per step, time.
 
 Parameters, and the memory of weights, gradients, optimiser and averages, are counted. The memory of
 activations, and the time, are measured on a copy of the model; nothing is written.

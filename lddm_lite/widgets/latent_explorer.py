@@ -1,5 +1,4 @@
-"""The map of encoded sequences: look around on it, and walk from one sequence to another, each
-point decoded."""
+"""Latent space explorer: a map of encoded sequences, and interpolations between them, decoded."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
 from ..plots.latent_map import LatentMap
 from ..plots.run_frame import png
-from ..plots.style import ACCENT, FAINT, GROUPS, hues, plain
+from ..plots.style import ACCENT, FAINT, GROUPS, hues, in_legend, plain
 from .base import Widget
 from .scrubber_data import encoded
 
@@ -33,13 +32,19 @@ NOTES = {
 
 
 class LatentExplorer(Widget):
-    """Sequences at the places of their latents. Hover or use the arrow keys to read them, pick two
-    to walk between.
+    """Latent space explorer: sequences at the places of their latents. Hover or use the arrow keys
+    to read them, pick two to walk between.
 
-    Arguments: `x` token ids [N, L], at least 2 of them; `hue` [N], their colours: numbers in [0, 1)
-    on a circle, or whole numbers or strings, which are categories; `map`, a `LatentMap` on which to
-    place them (default: fitted here; fit it yourself to keep it in a file); `walk_steps`, points of
-    a walk (`interpolation.interpolate`), each decoded in one token step (`given_latents.decode`).
+    - `model`: one with latents, whose encoder places the sequences;
+    - `x`: token ids [N, L], at least 2 of them;
+    - `hue` [N]: their colours, numbers in [0, 1) on a circle, or whole numbers or strings, which
+      are categories;
+    - `map`: a `LatentMap` on which to place them; None fits one here (fit it yourself to keep it in
+      a file);
+    - `walk_steps`: points of a walk (`interpolation.interpolate`), each decoded in one token step
+      (`given_latents.decode`);
+    - `title`: above it.
+
     Any two sequences can be picked as long as the kernel runs; without it, those that are ringed.
     `picked`: the two between which it walks, [i, j]. Raises ValueError for a model without latents,
     and for arguments that do not fit it.
@@ -70,10 +75,12 @@ class LatentExplorer(Widget):
             raise ValueError(f"map must be a LatentMap or None, got {type(map).__name__}")
         self._among = None if book is None else self.z.unique()
         self.coords, self._colour = self.map.place(self.z), (kind, colour, names)
-        self.anchors = _anchors(self._flat(book), colour if kind == "groups" else None)
+        flat = (self.z if book is None else book.detach().cpu()[self.z]).flatten(1).double().numpy()  # [N, m d]
+        self.anchors = _anchors(flat, colour if kind == "groups" else None)
         pairs = list(itertools.combinations(self.anchors, 2))
         walks = [self._latents_between(i, j) for i, j in pairs]
-        tokens = decode(model, torch.cat([z for z, _ in walks]), lengths=_cat([lengths for _, lengths in walks]))
+        z, lengths = zip(*walks, strict=True)
+        tokens = decode(model, torch.cat(z), lengths=None if lengths[0] is None else torch.cat(lengths))
         labels = model.labels
         head = {
             "title": title or f"{model.name}: {n:,} sequences at the places of their latents",
@@ -126,27 +133,20 @@ class LatentExplorer(Widget):
         a, b = self.model.valid(self.x[[i, j]]).sum(1).tolist()
         return z, torch.linspace(a, b, len(z)).round().long().clamp_min(1)
 
-    def _flat(self, book) -> np.ndarray:
-        """Latents as vectors [N, m d]."""
-        z = self.z if book is None else book.detach().cpu()[self.z]
-        return z.flatten(1).double().numpy()
-
     def still(self) -> bytes:
         """The map with the first stored walk, as PNG."""
         figure = Figure(figsize=(5.2, 5.2), layout="constrained")
         ax = figure.add_subplot()
         kind, colour, names = self._colour
-        coords = _spread(self.coords)
+        x, y = _spread(self.coords).T
         if kind == "groups":
             for k, name in enumerate(names):
-                here = coords[colour == k]
-                colour_of, mark = GROUPS[k % 7 if k < SHAPES else 7], MARKS[k % 4]
-                ax.scatter(here[:, 0], here[:, 1], s=7, lw=0, alpha=0.8, c=colour_of, marker=mark, label=_plain(name))
+                here, shade, mark = colour == k, GROUPS[k % 7 if k < SHAPES else 7], MARKS[k % 4]
+                ax.scatter(x[here], y[here], s=7, lw=0, alpha=0.8, c=shade, marker=mark, label=in_legend(name))
             if len(names) <= 12:
                 ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)
         else:
-            shown = hues(colour if kind == "circle" else None, len(coords))
-            ax.scatter(coords[:, 0], coords[:, 1], s=7, lw=0, alpha=0.8, c=shown)
+            ax.scatter(x, y, s=7, lw=0, alpha=0.8, c=hues(colour if kind == "circle" else None, len(x)))
         way = self._first[0]
         ax.plot(*way.T, "o-", color=ACCENT, lw=1.5, ms=4)
         for name, at, box in (("A", way[0], "circle"), ("B", way[-1], "square")):
@@ -155,15 +155,6 @@ class LatentExplorer(Widget):
         ax.set(xticks=[], yticks=[], aspect="equal")
         ax.spines[:].set_color(FAINT)
         return png(figure)
-
-
-def _cat(parts):
-    return None if parts[0] is None else torch.cat(parts)
-
-
-def _plain(name: str) -> str:
-    """A name that matplotlib draws as it is, and that does not push all else aside."""
-    return name[:24].replace("$", r"\$").lstrip("_")
 
 
 def _spread(coords: np.ndarray) -> np.ndarray:
@@ -206,7 +197,8 @@ def _hue(hue, n: int):
 
 def _anchors(flat: np.ndarray, groups: np.ndarray | None) -> list[int]:
     """Up to `ANCHORS` sequences that stand for the modes: the most central one of each of the
-    largest groups; with too few groups, those that lie farthest from the ones before. flat: [N, D]."""
+    largest groups; with too few groups, those that lie farthest from the ones before. `flat`
+    [N, D]."""
     out: list[int] = []
     if groups is not None:
         for k in np.argsort(-np.bincount(groups), kind="stable")[:ANCHORS]:

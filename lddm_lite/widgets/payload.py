@@ -116,7 +116,15 @@ def fragment(
     code: str, uid: str, kind: str, block: bytes, state: dict, bus: str = "", still: bytes | None = None, alt: str = ""
 ) -> str:
     """HTML that shows a widget without a kernel and without a network; where scripts are stripped,
-    the `still` (PNG).
+    the `still`.
+
+    - `code`: the script, from `bundle`;
+    - `uid`: of this output;
+    - `kind`: of the widget;
+    - `block`: its data, from `pack`;
+    - `state`: its traits by name;
+    - `bus`: of the live widget that it follows, if any;
+    - `still`, `alt`: a PNG, and its text.
 
     Nothing from data appears in it except inside the base64 block, and `alt`, which is escaped.
     """

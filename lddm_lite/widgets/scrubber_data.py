@@ -31,15 +31,8 @@ def collect(
     names,
     samples: int,
 ) -> tuple[dict, dict, dict]:
-    """(head, arrays) for `payload.pack`, and options for `plots.frame`, from the arguments of
-    `Scrubber`; ValueError names the argument at fault."""
-    if not 1 <= len(traces) <= 4:
-        raise ValueError(f"traces must be one to four Trace objects, got {len(traces)}")
-    for t in traces:
-        if not isinstance(t, Trace):
-            raise ValueError(f"traces must hold Trace objects, got {type(t).__name__}")
-    if len({len(t) for t in traces}) > 1:
-        raise ValueError(f"all traces must hold as many sequences; got {[len(t) for t in traces]}")
+    """Payload of the scrubber: (head, arrays) for `payload.pack`, and options for `plots.frame`, of
+    its arguments, which see; ValueError names the one at fault."""
     models, clouds = _each("model", model, len(traces)), _each("cloud", cloud, len(traces))
     names = [None] * len(traces) if names is None else _each("names", list(names), len(traces))
     if task is not None and data is None and any(m is not None for m in models):
@@ -64,8 +57,8 @@ def collect(
 
 
 def hidden(task: MixtureTask, x):
-    """The hidden mode of each sequence: Binsaw's shift in [0, 1), cyclic; for other tasks names of
-    topics or modes."""
+    """Mode labels: the hidden mode of each sequence, Binsaw's shift in [0, 1), cyclic; for other
+    tasks names of topics or modes."""
     if hasattr(task, "find_shift") and hasattr(task, "period"):
         return (task.find_shift(x) / task.period).numpy() % 1
     best = task.posterior(x).argmax(-1)

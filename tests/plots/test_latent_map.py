@@ -148,13 +148,13 @@ def test_a_map_comes_back_from_its_file(kind, fake_umap, tmp_path):
         (lambda about, arrays: about.pop("format"), "'format' field is missing"),
         (lambda about, arrays: about.update(format="trace"), "'format' field is missing"),
         (lambda about, arrays: about.update(version="3"), "has version '3'; this library reads versions 1 and 2"),
-        (lambda about, arrays: about.pop("method"), "content is damaged .*method"),
+        (lambda about, arrays: about.pop("method"), "damaged one .*method"),
         (lambda about, arrays: about.update(method="tsne"), "method must begin with one of plane, pca, umap"),
-        (lambda about, arrays: about.update(seed="x"), "content is damaged"),
+        (lambda about, arrays: about.update(seed="x"), "damaged one"),
         (lambda about, arrays: arrays.pop("axes"), "a pca map needs axes"),
-        (lambda about, arrays: arrays.pop("coords"), "content is damaged .*coords"),
+        (lambda about, arrays: arrays.pop("coords"), "damaged one .*coords"),
         (lambda about, arrays: arrays.update(coords=arrays["mean"]), "coords must be 2-dimensional"),
-        (lambda about, arrays: arrays.update(other=arrays["mean"]), "content is damaged .*other"),
+        (lambda about, arrays: arrays.update(other=arrays["mean"]), "damaged one .*other"),
     ],
 )
 def test_a_damaged_file_says_so(change, message, tmp_path):
@@ -175,7 +175,7 @@ def test_a_file_that_is_cut_or_no_map_says_so(harm, tmp_path):
     path = tmp_path / "m.safetensors"
     LatentMap.fit(MANY, method="pca").save(path)
     path.write_bytes(harm(path.read_bytes()))
-    with pytest.raises(ValueError, match="m.safetensors is no latent map: it is damaged, cut off"):
+    with pytest.raises(ValueError, match="m.safetensors is no latent map, or a damaged one .SafetensorError"):
         LatentMap.load(path)
     with pytest.raises(FileNotFoundError):
         LatentMap.load(tmp_path / "none")
@@ -206,13 +206,13 @@ def test_maps_of_version_1_still_open(kind, fake_umap, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: "{", "the JSON is damaged or cut off"),
+        (lambda r: "{", "damaged one .JSONDecodeError"),
         (lambda r: {**r, "format": "trace"}, "'format' field is missing"),
         (lambda r: {**r, "version": 2}, "has version 2; this library reads versions 1 and 2"),
-        (lambda r: {k: v for k, v in r.items() if k != "axes"}, "content is damaged .*axes"),
-        (lambda r: {**r, "coords": {**r["coords"], "shape": [3, 2]}}, "content is damaged"),
-        (lambda r: {**r, "coords": {**r["coords"], "base64": "?"}}, "content is damaged"),
-        (lambda r: {**r, "seed": "x"}, "seed must be an integer"),
+        (lambda r: {k: v for k, v in r.items() if k != "axes"}, "a pca map needs axes"),
+        (lambda r: {**r, "coords": {**r["coords"], "shape": [3, 2]}}, "damaged one"),
+        (lambda r: {**r, "coords": {**r["coords"], "base64": "?"}}, "damaged one"),
+        (lambda r: {**r, "seed": "x"}, "invalid literal for int"),
     ],
 )
 def test_a_damaged_file_of_version_1_says_so(change, message, tmp_path):

@@ -136,7 +136,8 @@ def serving(body: bytes):
         yield server
     finally:
         server.go_on.set()
-        server.shutdown(), server.server_close()
+        server.shutdown()
+        server.server_close()
 
 
 def crc(data: bytes) -> int:

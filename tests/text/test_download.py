@@ -166,7 +166,8 @@ def test_a_file_that_changed_is_not_joined_to_the_old_one(server, remote, how):
         server.etag, server.ranges = "", False
     server.plan = ["cut 100000"]
     part = remote()
-    part.read(100_000), part.close()
+    part.read(100_000)
+    part.close()
     if how == "size":
         server.etag, server.body = "", BODY + b"more"
         part.copy.version = None
@@ -185,7 +186,8 @@ def test_a_file_that_changed_is_not_joined_to_the_old_one(server, remote, how):
 @pytest.mark.parametrize("harm", ["copy cut", "copy too long", "words cut", "words garbage", "words gone", "copy gone"])
 def test_a_copy_and_what_is_said_of_it_that_do_not_fit(server, remote, harm):
     part = remote()
-    part.read(100_000), part.close()
+    part.read(100_000)
+    part.close()
     copy, about = part.copy.path, part.copy.about
     text = about.read_bytes()
     {

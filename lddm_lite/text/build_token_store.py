@@ -114,7 +114,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
     """Write the rows, and tell what the header is to say of them."""
     dtype, size = np.dtype("<u2" if codec.vocab < 2**16 else "<u4"), codec.length
     told = dict.fromkeys(("rows", "tokens", "unknown", "dropped", "cropped", "blank", "nul"), 0)
-    lengths, digest, rest = np.zeros(size + 1, dtype=np.int64), hashlib.sha256(), np.zeros(0, dtype)
+    lengths, rest = np.zeros(size + 1, dtype=np.int64), np.zeros(0, dtype)
     shortest: int | None = None
     with replacing(file) as out, progress_bar(show=progress, desc="tokenising", unit=" lines") as bar:
         for lines in _chunks(source.lines()):
@@ -134,9 +134,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
                 told["dropped" if long == "drop" else "cropped"] += over
                 ids = [row[:size] for row in ids if long == "crop" or len(row) <= size]
                 rows = codec.pad(ids).numpy().astype(dtype).reshape(-1, size)
-            data = np.ascontiguousarray(rows).tobytes()
-            out.write(data)
-            digest.update(data)
+            out.write(rows.tobytes())
             bar.update(len(lines))
             filled = (rows != codec.pad_id).sum(1)
             lengths += np.bincount(filled, minlength=size + 1)
@@ -149,7 +147,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
             if shortest:
                 raise ValueError(f"{source.name}: the shortest sentence has {shortest} tokens, more than length={size}")
             raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
-    return {**told, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": digest.hexdigest()}
+    return {**told, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": sha256(file)}
 
 
 class _Source:

@@ -11,13 +11,18 @@ __all__ = ["selfcheck", "shrunk"]
 
 
 def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = None, unit: str = "") -> bool:
-    """Compare an answer with the right one, print what is the matter, and return whether it is
-    right.
+    """Check an exercise: compare an answer with the right one, print what is the matter, and return
+    whether it is right.
 
-    `got`: a number, a list, a tensor or an array; `...`, which the exercises begin with, counts as
-    not tried yet. `want`: the right value, of the same shape. Right is |got - want| <= tol * max(1,
-    |want|), everywhere. `mistakes`: {what somebody did who got this: the value that results}, in
-    the words to print. `unit` is printed after numbers. With LDDM_STRICT=1 in the environment, as
+    - `exercise`: its number, to be printed;
+    - `got`: a number, a list, a tensor or an array; `...`, which the exercises begin with, counts
+      as not tried yet;
+    - `want`: the right value, of the same shape;
+    - `tol`: right is |got - want| <= tol * max(1, |want|), everywhere;
+    - `mistakes`: {what somebody did who got this: the value that results}, in the words to print;
+    - `unit`: printed after numbers.
+
+    With LDDM_STRICT=1 in the environment, as
     when solutions are tested, an answer that is not right raises AssertionError. ValueError for a
     tolerance that is not above 0.
 
@@ -31,7 +36,8 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     if not tol > 0:
         raise ValueError(f"tol must be above 0, got {tol}")
     said, right = _verdict(got, _tensor(want), tol, mistakes or {}, unit)
-    print(f"{'✓' if right else '…' if got is ... else '✗'} Exercise {exercise}: {said}.")
+    mark = "✓" if right else "…" if got is ... else "✗"
+    print(f"{mark} Exercise {exercise}: {said}.")
     if not right and os.environ.get("LDDM_STRICT") == "1":
         raise AssertionError(f"exercise {exercise}: {said}")
     return right

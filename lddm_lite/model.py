@@ -170,14 +170,14 @@ class LatentDiffusion(nn.Module):
         if self.encoder is None:
             return None
         x = x.to(self.device)
-        if getattr(self.encoder, "stochastic", False):
+        if protocols.is_stochastic(self.encoder):
             return self.encoder(x, randomness.generator(0, self.device) if g is None else g)
         return self.encoder(x)
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call. x_t [B, L] or None (all masked); z_t: latents, codes or, for discrete
         latents, vectors."""
-        if getattr(self.denoiser, "exact", False):
+        if protocols.is_exact(self.denoiser):
             return self.denoiser(x_t, z_t, t_z, where, need_latents)
         if self.config.latent == "discrete" and not z_t.is_floating_point():
             table = torch.cat([self.encoder.codebook, self.denoiser.mask_vector.unsqueeze(0)])

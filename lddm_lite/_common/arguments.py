@@ -48,8 +48,13 @@ def _range(minimum, maximum, above=None, below=None) -> str:
 
 
 def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torch.Tensor:
-    """Return `x` as an int64 tensor [batch, length] with ids below `vocab` (the mask id `vocab` too
-    if `mask_ok`).
+    """Token ids, checked: `x` as an int64 tensor [B, L].
+
+    - `name`: of the argument, for the message;
+    - `x`: ids, a tensor or lists;
+    - `length`: L;
+    - `vocab`: V; ids are below it;
+    - `mask_ok`: the mask id V is allowed too.
 
     Raises ValueError for an empty batch, a wrong length, a wrong dtype or an id out of range.
 

@@ -1,4 +1,4 @@
-"""A number with its standard error: what every measured figure of the library is."""
+"""Estimates: a mean with its standard error, as every measured figure of the library has one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ __all__ = ["locked", "read_json", "replacing", "sha256", "staged", "write", "wri
 
 @contextlib.contextmanager
 def staged(path, ending: str = "") -> Iterator[Path]:
-    """The place of a file to be written, which takes that of `path` once the block is done.
+    """Atomic writes: the place of a file to be written, which replaces `path` once the block is
+    done.
 
     Any error, a full disk among them, removes what was written and leaves `path` as it was. A
     killed process leaves `path` as it was, too, and a `.part` beside it, which the next try
@@ -51,8 +52,8 @@ def staged(path, ending: str = "") -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing(path) -> Iterator[BinaryIO]:
-    """A binary file to write to, which takes the place of `path` once the block is done: as
-    `staged`, and on the disk before that.
+    """Atomic writes: a binary file to write to, which replaces `path` once the block is done: as
+    `staged`, and flushed to the disk before that.
 
     >>> with replacing("words.txt") as f:
     ...     _ = f.write(b"rain")
@@ -66,7 +67,7 @@ def replacing(path) -> Iterator[BinaryIO]:
 
 
 def write(path, content: bytes | str) -> None:
-    """Bytes, or text in UTF-8, whole or not at all; raises as `staged`.
+    """Write bytes, or text in UTF-8, atomically; raises as `staged`.
 
     >>> write("words.txt", "rain")
     >>> Path("words.txt").read_text()
@@ -77,7 +78,7 @@ def write(path, content: bytes | str) -> None:
 
 
 def write_json(path, value) -> None:
-    """JSON, whole or not at all.
+    """Write JSON atomically.
 
     >>> write_json("a.json", {"n": 1})
     >>> read_json("a.json")
@@ -100,7 +101,7 @@ def read_json(path) -> dict | None:
 
 
 def sha256(path) -> str:
-    """The digest of a file, in hexadecimal, read piece by piece. OSError where it cannot be read.
+    """SHA-256 of a file, in hexadecimal. OSError where it cannot be read.
 
     >>> _ = Path("empty").write_bytes(b"")
     >>> sha256("empty")[:8]
@@ -112,8 +113,8 @@ def sha256(path) -> str:
 
 @contextlib.contextmanager
 def locked(folder) -> Iterator[None]:
-    """One process at a time works in `folder`, which is made; others wait here and say so. The
-    system takes the lock back from a process that dies.
+    """File lock: one process at a time works in `folder`, which is made; others wait here and say
+    so. The system takes the lock back from a process that dies.
 
     >>> with locked("cache"):
     ...     Path("cache").is_dir()

@@ -79,8 +79,8 @@ def locate(name: str) -> tuple[str, dict]:
 
 
 def online(timeout: float = 3.0) -> bool:
-    """Does the hub answer? Asked once before each load: on its own, transformers retries for half a
-    minute.
+    """Is the Hugging Face hub reachable? Asked once before each load: on its own, transformers
+    retries for half a minute.
 
     >>> online()  # doctest: +SKIP
     True

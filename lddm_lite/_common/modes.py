@@ -1,4 +1,4 @@
-"""Evaluation mode for a while: dropout and batch statistics off, and each module as before."""
+"""Evaluation mode as a context: dropout and batch statistics off, then each module as before."""
 
 from __future__ import annotations
 

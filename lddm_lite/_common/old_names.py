@@ -1,5 +1,5 @@
-"""Names of before version 0.2, each with its new place; they warn for one release, and then this
-file goes.
+"""Deprecated names, those of before version 0.2, each with its new place; they warn for one
+release, and then this file goes.
 
 CHANGELOG.md has the same table for readers.
 """
@@ -72,8 +72,8 @@ PUBLIC = {"budget": "course.shrunk"}  # names of the package itself
 
 
 def install(package: str) -> None:
-    """From now on `import package.old` gives a stand-in that finds each name at its new place, and
-    warns.
+    """Install the import hook: from now on `import package.old` gives a stand-in that finds each
+    name at its new place, and warns.
 
     >>> import lddm_lite  # which does this
     """

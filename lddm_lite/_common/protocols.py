@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .randomness import Source
 
 __all__ = ["Channel", "Corpus", "Data", "Denoiser", "Encoder", "Judge", "MaskedNoise", "Model", "Module", "Task"]
-__all__ += ["Text", "has_rows", "has_scores", "read_rows"]
+__all__ += ["Text", "has_rows", "has_scores", "is_exact", "is_frozen", "is_stochastic", "read_rows"]
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
@@ -211,10 +211,11 @@ class Module(Protocol):
 class Denoiser(Module, Protocol):
     """The network: p(x_0 | x_t, z_t) and a guess of z_0, for any pair of noise times.
 
-    What some have besides, and what asks for it by `getattr`:
+    What some have besides:
 
     - `mask_vector` [d], of discrete latents: what stands for a masked code;
-    - `exact`, True: a Bayes-optimal one, which needs no lengths and takes codes as they are;
+    - `exact`, True: a Bayes-optimal one, which needs no lengths and takes codes as they are; asked
+      for by `is_exact`;
     - `trunk`: the transformer blocks, which alone compute in bfloat16 or are compiled.
 
     >>> import torch
@@ -246,13 +247,14 @@ class Denoiser(Module, Protocol):
 class Encoder(Module, Protocol):
     """What makes latents of sequences.
 
-    What some have besides, and what asks for it by `getattr`:
+    What some have besides:
 
     - `codebook` [K, d], of discrete latents: the vector of each code; with `quantise(x, g)` where
       it is trained, and `late`, True: no codes before `settle`;
-    - `stochastic`, True: called with a generator too, `forward(x, g)`;
+    - `stochastic`, True: called with a generator too, `forward(x, g)`; asked for by
+      `is_stochastic`;
     - `frozen`, True: nothing to train, so that training begins with stage 2; `prepare(rows)` then
-      encodes a corpus once;
+      encodes a corpus once; asked for by `is_frozen`;
     - `settle(batches)`, called when stage 1 is over.
 
     >>> import torch
@@ -264,6 +266,35 @@ class Encoder(Module, Protocol):
     def forward(self, x: Tensor, /, *args: Any, **kwargs: Any) -> Tensor:
         """Sequences [B, L] -> z_0: numbers [B, m, d] of about unit scale, or codes [B, m], int64.
         """
+
+
+def is_exact(denoiser: Denoiser) -> bool:
+    """Is the denoiser Bayes-optimal? Then it needs no lengths, and takes codes as they are.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> is_exact(LatentDiffusion.exact(tasks.Binsaw(length=4)).denoiser)
+    True
+    """
+    return getattr(denoiser, "exact", False)
+
+
+def is_stochastic(encoder: Encoder | None) -> bool:
+    """Does the encoder draw z_0 at random? Then it is called with a generator, too.
+
+    >>> from lddm_lite import networks, tasks
+    >>> is_stochastic(networks.exact.ShiftEncoder(tasks.Binsaw(length=4))), is_stochastic(None)
+    (True, False)
+    """
+    return getattr(encoder, "stochastic", False)
+
+
+def is_frozen(encoder: Encoder | None) -> bool:
+    """Was the encoder trained elsewhere? Then training begins with stage 2.
+
+    >>> is_frozen(None)
+    False
+    """
+    return getattr(encoder, "frozen", False)
 
 
 class Channel(Protocol):

@@ -82,8 +82,8 @@ def _mixed(x: np.ndarray) -> np.ndarray:
 
 
 def draw_categorical(log_probs: torch.Tensor, g: Source, where: torch.Tensor | None = None) -> torch.Tensor:
-    """One draw per row of `log_probs` [N, V] -> [N], by inverse CDF in float64 (METHOD 7: float32
-    draws cut the tail). `where` [B, L]: the N places that they are for, in row-major order; each
+    """Categorical samples, one per row of `log_probs` [N, V] -> [N], by inverse CDF in float64
+    (METHOD 7: float32 draws cut the tail). `where` [B, L]: the N places that they are for, in row-major order; each
     place has a number of its own. ValueError for a row that holds nan or no finite entry.
 
     >>> draw_categorical(torch.tensor([[0.0, -1e9], [-1e9, 0.0]]), torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Words: for numbers of things, and out of pieces."""
+"""Text helpers: word pieces joined, numbers with their noun."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Where steps are best placed: the schedule with the smallest bound in finite steps, by dynamic
-programming.
+"""Optimal step schedules by dynamic programming: those with the smallest bound in finite steps.
 
 With k of L tokens visible, drawn at random, let f(k) = E[-log p(x_i | k visible)], nats a masked
 token. A step that begins with a tokens visible and ends with b costs (b - a) f(a), whatever came
@@ -25,8 +24,9 @@ MOVES = ("any", "sequential", "joint")
 
 
 def finite_bound(costs: torch.Tensor, counts) -> float:
-    """The bound, nats per sequence, of token steps that begin with `counts` tokens visible; `costs`
-    [L] is f(0), ..., f(L-1). ValueError for counts that do not rise from 0, below L.
+    """Bound in finite steps, nats per sequence, of token steps that begin with `counts` tokens
+    visible; `costs` [L] is f(0), ..., f(L-1). ValueError for counts that do not rise from 0, below
+    L.
 
     >>> finite_bound(torch.tensor([1.0, 0.5, 0.25]), [0, 1])
     2.0
@@ -38,8 +38,8 @@ def finite_bound(costs: torch.Tensor, counts) -> float:
 
 
 def even_counts(length: int, steps: int) -> list[int]:
-    """Counts of `steps` even token steps: what the schedule (M1) leaves masked, to the nearest
-    integer.
+    """Uniform schedule: visible tokens before each of `steps` even token steps: what the schedule
+    (M1) leaves masked, to the nearest integer.
 
     >>> even_counts(10, 4)
     [0, 2, 5, 7]
@@ -49,8 +49,8 @@ def even_counts(length: int, steps: int) -> list[int]:
 
 
 def best_counts(costs: torch.Tensor, steps: int) -> list[int]:
-    """Counts of `steps` token steps with the smallest `finite_bound`. ValueError for more steps
-    than tokens.
+    """Optimal schedule: visible tokens before each of `steps` token steps with the smallest
+    `finite_bound`. ValueError for more steps than tokens.
 
     >>> best_counts(torch.tensor([1.0, 0.1, 0.1, 0.1]), 2)
     [0, 1]

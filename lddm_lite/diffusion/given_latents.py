@@ -1,4 +1,4 @@
-"""Tokens from given latents: the token steps of a path at t_z = 0 (METHOD 7)."""
+"""Decoding of latents to tokens: the token steps of a path at t_z = 0 (METHOD 7)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ __all__ = ["check_latents", "decode", "without_latents"]
 
 
 def decode(model: Model, z, token_steps: int = 1, seed: int = 0, argmax: bool = True, lengths=None) -> torch.Tensor:
-    """Token ids [K, L] that `model` writes for latents z: [K, m, d], or codes [K, m], the latents
-    of clean data (continuous ones are put at the mean a_0 z of their noise floor, M5).
+    """Decode latents of clean data to token ids [K, L].
 
-    `token_steps` steps reveal the tokens. `argmax`: the most probable token instead of a draw. The
-    random numbers, which come from `seed`, are the same for every row: what differs between two
-    rows comes from z alone. `lengths` [K]: tokens before the padding, needed by models that have
-    it. ValueError for a model without latents, or latents of another shape.
+    - `model`: one with latents;
+    - `z`: latents [K, m, d], or codes [K, m];
+    - `token_steps`: steps that reveal the tokens (M2);
+    - `seed`: of random numbers that are the same for every row: what differs between two rows comes
+      from z alone;
+    - `argmax`: reveal the most probable token instead of a draw;
+    - `lengths` [K]: tokens before the padding, needed by models that have it.
+
+    These are the segments of a sequential path (METHOD 7) with t_z = 0: all tokens start masked,
+    and the latents stay (continuous ones at the mean a_0 z of their noise floor, M5). ValueError
+    for a model without latents, or latents of another shape.
 
     >>> import math
     >>> from lddm_lite import LatentDiffusion, tasks

@@ -1,4 +1,4 @@
-"""The way between two latents: great circles, or the codes nearest to them."""
+"""Interpolation between latents: slerp on great circles, or the codes nearest to them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ FINE = 64  # points of an arc at which the nearest code is looked up
 
 
 def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None) -> torch.Tensor:
-    """Latents on the way from za to zb, each [m, d] or [m] codes, both ends included: [K, m, d] or
-    [K, m].
+    """Interpolation from latents za to zb, both ends included: [K, m, d] or [K, m].
 
     Continuous: K = `steps` even steps on the great circle of each slot (`slerp`), since encoders
-    put slots on a sphere (METHOD 5). Discrete: slot by slot, in an order drawn with `seed`; each
-    slot passes through the codes nearest to the arc between its two codebook vectors, out of those
-    in `among` [n] (default: the whole codebook). No two points in a row are the same there, so K <=
-    `steps`. ValueError for less than 2 steps.
+    put slots on a sphere (METHOD 5). Discrete: slot by slot; each passes through the codes nearest
+    to the arc between its two codebook vectors. No two points in a row are the same there, so K <=
+    `steps`.
+
+    - `za`, `zb`: the ends, each [m, d], or [m] codes;
+    - `steps`: at least 2, else ValueError;
+    - `seed`: of the order of the slots, for codes;
+    - `among` [n]: the codes to pass through; None for the whole codebook.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> model = LatentDiffusion.preset("co-seq", tasks.Binsaw(length=8), dim=2)
@@ -53,8 +56,8 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
 
 
 def slerp(a: torch.Tensor, b: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """Points at shares u [K] of the shorter great circle from a to b, [..., d]: [K, ..., d], at the
-    length of a and b.
+    """Spherical linear interpolation: points at shares u [K] of the shorter great circle from a to
+    b, [..., d]: [K, ..., d], at the length of a and b.
 
     Opposite points have no shortest way: then it goes over the axis that is most nearly
     perpendicular.

@@ -1,5 +1,5 @@
-"""How a total number of network calls (NFE), the price to compare at, is divided between the two
-channels."""
+"""NFE budgets: how a total number of network calls, the price to compare at, is divided between the
+two channels."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def split(
 
 
 def _near(path: Path | Curve, nfe: int, wanted: int) -> tuple[int, int, Path | Curve]:
-    """The token and latent steps of `nfe` calls in all whose latter are nearest to `wanted`, more rather
-    than fewer."""
+    """The token and latent steps of `nfe` calls in all whose latter are nearest to `wanted`, more
+    rather than fewer."""
     for latent_steps in sorted(range(1, nfe), key=lambda k: (abs(k - wanted), -k)):
         for token_steps in range(nfe - latent_steps, nfe + 1):  # all calls apart, ..., each latent call moves both
             if path.nfe(token_steps, latent_steps) == nfe:

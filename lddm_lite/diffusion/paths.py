@@ -128,9 +128,9 @@ class Path:
 
 
 class Curve:
-    """Any other path: `at` takes parameters u [n] (float64) in [0, 1] to times (t_x [n], t_z [n]),
-    neither of which may fall, from (0, 0) at u=0 to (1, 1) at u=1. It serves wherever a `Path` is
-    taken by `sample`, `nelbo`, `RateGrid`.
+    """A parametric path: `at` takes parameters u [n] (float64) in [0, 1] to times
+    (t_x [n], t_z [n]), neither of which may fall, from (0, 0) at u=0 to (1, 1) at u=1. It serves
+    wherever a `Path` is taken by `sample`, `nelbo`, `RateGrid`.
 
     The curve is kept as `pieces` straight ones, so that everything about it is exact. A sampler's
     knots are evenly spaced in u, and each step moves both channels: how fast u runs along the curve
@@ -206,8 +206,9 @@ class Curve:
 
 
 class Schedule:
-    """A path given by the very knots that a sampler walks, from pure noise to clean: steps need not
-    be even. It serves wherever a `Path` is taken by `sample`, and by `nelbo` in finite steps.
+    """A step schedule: a path given by the very knots that a sampler walks, from pure noise to
+    clean; steps need not be even. It serves wherever a `Path` is taken by `sample`, and by `nelbo`
+    in finite steps.
 
     `knots`: `Knot`s or pairs (t_x, t_z). They begin at t_x = 1 with t_z = 1, or 0 without latents,
     end at (0, 0), and never rise; each step moves a channel. ValueError else.

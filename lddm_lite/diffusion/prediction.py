@@ -1,4 +1,4 @@
-"""What a denoiser says of clean tokens and clean latents."""
+"""The output of a denoiser: a prediction of clean tokens and clean latents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Prediction"]
 
 @dataclass
 class Prediction:
-    """What a denoiser says. `tokens`: log-probabilities [N, V], one row per asked position in
+    """Output of a denoiser. `tokens`: log-probabilities [N, V], one row per asked position in
     row-major order, or None. `latents`: z_hat [B, m, d] (continuous), code log-probabilities
     [B, m, K] (discrete), or None."""
 

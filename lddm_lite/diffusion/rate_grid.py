@@ -1,5 +1,5 @@
-"""The two integrands of the bound (M9) over the square of noise times, and the cost of any path
-read off them.
+"""Rate surfaces: the two integrands of the bound (M9) over the square of noise times, and the cost
+of any path read off them.
 
 `measure_rate_grid.rate_grid` measures a `RateGrid`; here it is only read.
 """
@@ -62,13 +62,19 @@ class RateGrid:
     """rho_x and rho_z of (M9) at nodes of the square; between them a cubic through the four nearest
     nodes each way.
 
-    `tokens` [n_x, n_z]: rho_x, nats per unit t_x (M3). `latents` [n_x, n_z]: for Gaussian latents the mean of
-    |z_0 - z_hat|^2 / 2, so that rho_z = -dSNR/dt times it (M7); for discrete ones rho_z itself (M3). `tokens_se`,
-    `latents_se`: standard errors. Index 0 is t=0, the last one t=1; `t_x`, `t_z` are the times. `log_snr`: (max, min)
-    of the Gaussian channel, None for discrete latents. `prior`: (M8). `entropy`: H of the task; `encoder`: what a
-    stochastic encoder adds to the bound on every path, I(z_0; z | x); None and 0 where unknown. `bound_se`,
-    `excess_se`: standard errors of a continuous bound and of an excess of a few nats. `data`: spec of the task.
-    All in nats. ValueError for shapes that disagree.
+    - `tokens` [n_x, n_z]: rho_x, nats per unit t_x (M3);
+    - `latents` [n_x, n_z]: for Gaussian latents the mean of |z_0 - z_hat|^2 / 2, so that rho_z =
+      -dSNR/dt times it (M7); for discrete ones rho_z itself (M3);
+    - `tokens_se`, `latents_se`: standard errors;
+    - `log_snr`: (max, min) of the Gaussian channel, None for discrete latents;
+    - `prior`: (M8);
+    - `entropy`: H of the task; `encoder`: what a stochastic encoder adds to the bound on every
+      path, I(z_0; z | x); None and 0 where unknown;
+    - `bound_se`, `excess_se`: standard errors of a continuous bound and of an excess of a few nats;
+    - `data`: spec of the task.
+
+    Index 0 is t=0, the last one t=1; `t_x`, `t_z` are the times. All in nats. ValueError for shapes
+    that disagree.
 
     >>> flat = RateGrid("flat", np.full((4, 4), 3.0), np.full((4, 4), 2.0))
     >>> round(flat.bound(Path(0.2)).total, 6), flat.bound(Path(0.2), 2, 2).nfe

@@ -1,4 +1,4 @@
-"""`Trace`: what a sampler did, as plain numpy arrays; saved as one versioned JSON file."""
+"""Sampling traces: a run of a sampler as plain numpy arrays; saved as one versioned JSON file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DTYPES = {
 
 @dataclass
 class Trace:
-    """A whole denoising run of n sequences over S steps; step 0 is the start, step S the end.
+    """Trace of a denoising run of n sequences over S steps; step 0 is the start, step S the end.
 
     Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of
     each position hold the tokens of every step: `tokens_at(k)` returns them.

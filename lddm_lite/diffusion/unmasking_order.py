@@ -1,4 +1,4 @@
-"""Which masked positions a step reveals: the orders of the sampler. METHOD 7.
+"""Unmasking orders: which masked positions a step of the sampler reveals. METHOD 7.
 
 | order | how many | which |
 |---|---|---|

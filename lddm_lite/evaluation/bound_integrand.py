@@ -17,8 +17,8 @@ __all__ = ["along_path"]
 def along_path(
     model: Model, x, path: Path | None = None, points: int = 33, draws: int = 1, seed: int = 0, batch: int = 512
 ) -> list[dict]:
-    """Both rates of (M9) on an even grid of noise times, averaged over sequences x [B, L]: `points`
-    rows
+    """Integrand of the bound along a path: both rates of (M9) on an even grid of noise times,
+    averaged over sequences: `points` rows
 
         {"t", "tokens", "tokens_se"} and, with latents, {"latents", "latents_se"},
 
@@ -33,8 +33,15 @@ def along_path(
     exact model both and the prior term are the entropy (M11). In (M3) a sum over masked i over t
     is, in expectation, n times the mean over masked i when one of the n positions, drawn evenly, is
     masked for certain and the others with probability t: this estimate has no 1/t, holds at t = 0
-    too, and needs fewer draws. `draws` noise draws per sequence and point are averaged. All points
-    share the sequences, so their errors are not independent. `plots.bound_rates` draws the rows.
+    too, and needs fewer draws. All points share the sequences, so their errors are not independent.
+    `plots.bound_rates` draws the rows.
+
+    - `x`: sequences [B, L];
+    - `path`: a `Path`; None for the model's own;
+    - `points`: times, 0 and 1 among them;
+    - `draws`: noise draws per sequence and point, which are averaged;
+    - `seed`: of the noise;
+    - `batch`: sequences in one network call.
 
     Raises ValueError for tokens that do not fit the model, points < 2, draws < 1, batch < 1, or a
     path that is none.

@@ -17,6 +17,7 @@ import torch
 
 from .._common import arguments, randomness
 from .._common.estimate import Estimate
+from .._common.progress import bar as progress_bar
 from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.bound import each_term
@@ -24,8 +25,7 @@ from ..diffusion.paths import Curve, Path
 from . import few_steps, tables
 from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
-from .metrics import unigram_entropy
-from .text_scores import distinct_n, repetition
+from .text_scores import scores_of
 
 __all__ = ["compare", "held_out", "write"]
 
@@ -102,7 +102,7 @@ def compare(
         "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
     save = save or (lambda report: None)
-    with _bar(len(plans) + len(models), progress) as bar:
+    with progress_bar(total=len(plans) + len(models), show=progress, desc="compare", unit="row", leave=False) as bar:
         for name, model, plan in plans:
             row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
             if has_scores(data):
@@ -230,21 +230,8 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
 def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
     rows = [[v for v in row if v != data.pad_id] for row in x.tolist()]
-    texts = [data.decode(row) for row in x]
-    spoken = [t for t in texts if t.strip()]
-    length = Estimate.of(torch.tensor([float(len(row)) for row in rows]))
-    out = {
-        "entropy": unigram_entropy(x, data.vocab, data.pad_id),
-        "distinct_1": distinct_n(rows, 1),
-        "distinct_2": distinct_n(rows, 2),
-        "repetition": repetition(rows, 2),
-        "length": length.value,
-        "empty": len(texts) - len(spoken),
-    }
-    if judge is not None:
-        found = judge.perplexity(spoken, progress=False).value if spoken else Estimate(math.nan, math.nan)
-        out |= {"gen_ppl": found.value, "gen_ppl_se": found.stderr}
-    return out
+    found = tables.flat(scores_of(rows, [data.decode(row) for row in x], judge))
+    return {k: v for k, v in found.items() if k not in ("texts", "tokens", "judge")}  # the same in all rows
 
 
 def _beside_mdlm(rows: list[dict]) -> None:
@@ -264,9 +251,3 @@ def _beside_mdlm(rows: list[dict]) -> None:
 
 def _plain(report: dict) -> dict:
     return json.loads(tables.as_json(report))
-
-
-def _bar(total: int, show: bool):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, disable=not show, desc="compare", unit="row", leave=False, dynamic_ncols=True)

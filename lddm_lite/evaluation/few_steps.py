@@ -12,6 +12,7 @@ import time
 import torch
 
 from .._common import arguments
+from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores
 from ..diffusion.best_schedule import best_counts
 from ..diffusion.paths import Curve, Path, Schedule
@@ -22,12 +23,13 @@ from .metrics import unigram_entropy
 __all__ = ["exact_limit", "frontier", "score_samples", "timed_sample"]
 
 TOKEN_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
+BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
 COSTS = 1024  # sequences on which the cost of a token given k others is measured
 DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
-    """What is said of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
+    """Scores of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
     has none, `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as
     many true sentences.
 
@@ -54,15 +56,20 @@ def frontier(
     progress: bool = False,
     **options,
 ) -> list[dict]:
-    """Sample `n` sequences at each number of token steps and score them: one row {system, lead, token_steps,
-    latent_steps, nfe, **scores, seconds} per number, for `as_text` and `plots.frontier`.
+    """Speed-quality frontier: `n` samples at each number of token steps, and their scores: one row
+    {system, lead, token_steps, latent_steps, nfe, **scores, seconds} per number, for `as_text` and
+    `plots.frontier`.
 
-    `task`: a task; beside its scores stand the `divergences` of the sampler's law from it. Or
-    (held-out) text; then the bound of the sampler with these very steps (M12) comes along, on n of
-    its sentences: `bound` ± `bound_se` in nats per token, given the length.
-    `latent_steps`: None for the model's usual number (`model.knots`). `path`: None for the model's
-    own. `options` of `model.sample`. Numbers above the length of the sequences are dropped, for
-    then a step reveals less than one token. ValueError when none is left.
+    - `task`: a task; beside its scores stand the `divergences` of the sampler's law from it. Or
+      (held-out) text; then the bound of the sampler with these very steps (M12)
+      comes along, on n of its sentences: `bound` ± `bound_se` in nats per token, given the length;
+    - `token_steps`: those above the length of the sequences are dropped, for then a step reveals
+      less than one token; ValueError when none is left;
+    - `latent_steps`: None for the model's usual number (`model.knots`);
+    - `path`: None for the model's own;
+    - `n`, `seed`: how many samples, and their seed;
+    - `progress`: show a bar;
+    - `options`: of `model.sample`.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -70,7 +77,7 @@ def frontier(
     [1, 2]
     """
     path = path or model.path
-    counts = _bar(_counts(task, token_steps), progress)
+    counts = bar(_counts(task, token_steps), progress, **BAR)
     return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
 
 
@@ -83,8 +90,8 @@ def timed_sample(
     seed: int,
     **options,
 ):
-    """(row, Trace, seconds) of n samples at one number of token steps: the row has system, lead, token_steps,
-    latent_steps and nfe.
+    """Samples with their time: (row, Trace, seconds) of n samples at one number of token steps, all
+    arguments as in `model.sample`; the row has system, lead, token_steps, latent_steps and nfe.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> timed_sample(LatentDiffusion.exact(tasks.Binsaw(length=8)), 4, 2, None, Path(), 0)[0]["nfe"]
@@ -108,12 +115,13 @@ def exact_limit(
     order: str | None = None,
     schedule: str = "even",
 ) -> list[dict]:
-    """The same rows for the Bayes-optimal predictor without latents: the limit of masked diffusion
-    in these steps, under this schedule and order (METHOD 8).
+    """Exact limit of masked diffusion in these steps, under this schedule and order: the rows of
+    `frontier` for the Bayes-optimal predictor without latents (METHOD 8).
 
     - `schedule`: "even", steps of equal length; or "best", those with the smallest bound in finite
       steps (`diffusion.best_counts`), which is a limit for all samplers that reveal counts fixed
-      beforehand, at random places. Rows then also have `counts`, the tokens visible before each step.
+      beforehand, at random places. Rows then also have `counts`, the tokens visible before each
+      step.
     - `order`: None takes `ancestral` for even steps and `even`, equal counts, for the best ones.
 
     >>> from lddm_lite.tasks import Binsaw
@@ -130,7 +138,7 @@ def exact_limit(
         return frontier(model, task, token_steps, n=n, seed=seed, progress=progress, order=order or "ancestral")
     costs = visible_costs(model, task.sample(COSTS, seed + 1), seed).mean
     rows = []
-    for k in _bar(_counts(task, token_steps), progress):
+    for k in bar(_counts(task, token_steps), progress, **BAR):
         counts = best_counts(costs, k)
         path = Schedule.of_counts(counts, task.length)
         rows.append({**_scored(model, task, n, k, None, path, seed, order=order or "even"), "counts": counts})
@@ -157,12 +165,3 @@ def _scored(model: Model, task: Data, n: int, token_steps: int, latent_steps, pa
         bound = model.nelbo(held, path, token_steps=token_steps, latent_steps=latent_steps, seed=seed)
         row["bound"], row["bound_se"] = bound.nats_per_token, bound.nats_per_token_se
     return {**row, "seconds": seconds}
-
-
-def _bar(counts: list[int], show: bool):
-    """tqdm: a widget in Jupyter, text in a terminal."""
-    if not show:
-        return counts
-    from tqdm.auto import tqdm
-
-    return tqdm(counts, desc="token steps", unit="count", leave=False, dynamic_ncols=True)

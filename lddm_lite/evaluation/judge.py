@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from .._common import arguments
 from .._common.estimate import Estimate
 from .._common.hub import locate, online
+from .._common.progress import bar as progress_bar
 from ..networks.pretrained import load
 
 __all__ = ["Judge", "Perplexity", "perplexity_of"]
@@ -46,7 +47,8 @@ class Perplexity:
 
 
 def perplexity_of(nats: torch.Tensor, counts: torch.Tensor, judge: str = "") -> Perplexity:
-    """exp(total nats / total predicted tokens) of N texts with `nats` [N] and token `counts` [N].
+    """Corpus perplexity, exp(total nats / total predicted tokens), of N texts with `nats` [N] and
+    token `counts` [N].
 
     Standard errors over texts by the delta method: r = sum(nats) / sum(counts) is a ratio of means,
     so its variance is N/(N-1) sum (nats_i - r counts_i)^2 / (sum counts)^2, and that of exp(r) is
@@ -63,16 +65,20 @@ def perplexity_of(nats: torch.Tensor, counts: torch.Tensor, judge: str = "") -> 
 
 
 class Judge:
-    """Nats and perplexity of texts by a causal language model, which is loaded at once.
+    """Generative perplexity: nats and perplexity of texts by a causal language model, which is
+    loaded at once.
 
-    `name`: 'smollm2' (a package, offline), a folder, or a hub name such as
-    'openai-community/gpt2-large', the field's choice; 'auto' takes that one where the hub answers,
-    else 'smollm2': `name` then tells which. `start`: the token set before each text, not scored
-    itself, so that the first word is judged too. 'auto': '<|endoftext|>' if the model knows it,
-    else its BOS, else none; then the first token is given, not scored, as it is for None. No end
-    token is scored. A text longer than the model reads, or than `window` tokens, is judged in
-    windows that overlap by half: each token is scored once, all but those of the first window after
-    at least window/2 others.
+    - `name`: 'smollm2' (a package, offline), a folder, or a hub name such as
+      'openai-community/gpt2-large', the field's choice; 'auto' takes that one where the hub
+      answers, else 'smollm2': `name` then tells which;
+    - `device`: None for the GPU if there is one;
+    - `start`: the token set before each text, not scored itself, so that the first word is judged
+      too. 'auto': '<|endoftext|>' if the model knows it, else its BOS, else none; then the first
+      token is given, not scored, as it is for None. No end token is scored;
+    - `window`: a text longer than the model reads, or than so many tokens, is judged in windows
+      that overlap by half: each token is scored once, all but those of the first window after at
+      least window/2 others;
+    - `batch_tokens`: tokens of one call, padding included.
 
     Weights are float32; nats are summed in float64. ImportError naming the command for a missing
     package, OSError for a hub out of reach, ValueError for a bad name.
@@ -157,9 +163,7 @@ class Judge:
         return torch.zeros(len(batch), dtype=torch.float64).index_add_(0, rows, nll).tolist()
 
     def _bar(self, batches, total: int, show: bool):
-        from tqdm.auto import tqdm
-
-        with tqdm(total=total, disable=not show, desc=f"judge {self.name}", unit="text", dynamic_ncols=True) as bar:
+        with progress_bar(total=total, show=show, desc=f"judge {self.name}", unit="text") as bar:
             for batch in batches:
                 yield batch
                 bar.update(sum(scored == 1 for *_, scored in batch))  # a text counts with its first window

@@ -1,4 +1,4 @@
-"""Measures the integrands of the bound (M9) over the whole square of noise times.
+"""Monte Carlo estimates of the integrands of the bound (M9) over the whole square of noise times.
 
     python -m lddm_lite.evaluation.measure_rate_grid --out lddm_lite/widgets/static/binsaw_rates.json
 
@@ -19,7 +19,8 @@ import torch
 from .._common import arguments, files, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Model
+from .._common.progress import bar as progress_bar
+from .._common.protocols import Model, is_exact, is_stochastic
 from .._common.randomness import draw_categorical
 from ..diffusion.channels import GaussianChannel
 from ..diffusion.paths import Path
@@ -33,17 +34,21 @@ BATCH = 2048
 
 @torch.no_grad()
 def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, progress: bool = False) -> RateGrid:
-    """Measure both rates of `model` on sequences x [B, L], at points x points times (see
-    `RateGrid`).
+    """Estimate both rates of `model` at points x points noise times (see `RateGrid`).
+
+    - `x`: at least 16 sequences [B, L];
+    - `points`: times each way, at least 4;
+    - `draws`: noise draws per sequence;
+    - `seed`: of the noise;
+    - `progress`: show a bar.
 
     At every node the same sequences, masks (nested) and Gaussian noise are used, so that the
     surfaces are smooth and differences between paths are known better than either. With an exact
     model a loss is replaced by its mean under the prediction itself (for tokens the prediction's
     entropy; for latents |z_0|^2 - |z_hat|^2): the same mean, much less noise. Given k of L masked
     tokens the rate does not depend on t_x; so it is measured for counts k, and times are their
-    binomial mixtures: exact at t=0 (one token masked) and t=1 (all). `draws`: noise draws per
-    sequence. ValueError for a model without latents, one with padding or another schedule of them,
-    or fewer than 16 sequences.
+    binomial mixtures: exact at t=0 (one token masked) and t=1 (all). ValueError for a model without
+    latents, one with padding or another schedule of them, or fewer than 16 sequences.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=4)
@@ -63,15 +68,17 @@ def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, 
     if gaussian and type(model.latent_channel).log_snr is not GaussianChannel.log_snr:
         raise ValueError(f"model must have the usual schedule, its log-SNR linear in t; got {model.latent_channel!r}")
     token_axis = _counts(model.config.length, points, BEND_X)
-    latent_axis = _even(points) if gaussian else _counts(model.config.slots, points, BEND_Z)
+    even = _Axis(nodes(points, BEND_Z), np.eye(points), np.eye(points))  # Gaussian latents are measured at the nodes
+    latent_axis = even if gaussian else _counts(model.config.slots, points, BEND_Z)
     g = randomness.generator(seed, model.device)
+    total = GROUPS * draws * len(latent_axis.levels)
     measured = []  # per group: [2, levels of tokens, levels of latents]
-    with evaluating(model), _bar(GROUPS * draws * len(latent_axis.levels), progress) as bar:
+    with evaluating(model), progress_bar(total=total, show=progress, desc="rates") as bar:
         for rows in x.tensor_split(GROUPS):
-            total = np.zeros((2, len(token_axis.levels), len(latent_axis.levels)))
+            sums = np.zeros((2, len(token_axis.levels), len(latent_axis.levels)))
             for part in (b for b in rows.split(BATCH) for _ in range(draws)):
-                total = total + len(part) * _measure(model, part, token_axis.levels, latent_axis.levels, g, bar)
-            measured.append(total / (draws * len(rows)))
+                sums += len(part) * _measure(model, part, token_axis.levels, latent_axis.levels, g, bar)
+            measured.append(sums / (draws * len(rows)))
         prior = float(model.latent_channel.prior_kl(model.encode(x, g)).mean()) if gaussian else 0.0
     tokens = np.stack([token_axis.own @ m[0] @ latent_axis.other.T for m in measured])
     latents = np.stack([token_axis.other @ m[1] @ latent_axis.own.T for m in measured])
@@ -97,7 +104,7 @@ def _measure(model: Model, x, counts, levels, g, bar) -> np.ndarray:
     """Mean rates over sequences x, given k masked tokens and latents at a level:
     [2, counts, levels]. For Gaussian latents the second is half the squared error."""
     n, length = x.shape
-    exact, gaussian = getattr(model.denoiser, "exact", False), model.config.latent == "continuous"
+    exact, gaussian = is_exact(model.denoiser), model.config.latent == "continuous"
     z0, noise = model.encode(x, g), int(torch.randint(1 << 31, (1,), generator=g, device=g.device))
     rank = randomness.rand(x.shape, g, x).argsort(1).argsort(1)
     if not gaussian:
@@ -131,8 +138,8 @@ def _measure(model: Model, x, counts, levels, g, bar) -> np.ndarray:
 
 
 def mean_log(log_p: torch.Tensor) -> torch.Tensor:
-    """Every log p(v) [..., V] replaced by its mean under p: what -log p costs on average when p is
-    right.
+    """Negative entropy of log-probabilities [..., V], for each v: what log p is on average when p
+    is right.
 
     >>> mean_log(torch.tensor([0.5, 0.5]).log())
     tensor([-0.6931, -0.6931])
@@ -149,11 +156,6 @@ class _Axis:
     levels: np.ndarray
     own: np.ndarray
     other: np.ndarray
-
-
-def _even(points: int) -> _Axis:
-    """Gaussian latents: measured at the nodes."""
-    return _Axis(nodes(points, BEND_Z), np.eye(points), np.eye(points))
 
 
 def _counts(n: int, points: int, bend: int) -> _Axis:
@@ -190,10 +192,10 @@ def _lagrange(at: np.ndarray, to: np.ndarray) -> np.ndarray:
 def _truth(model: Model, seed: int, n: int) -> dict:
     """H of the task and, for a stochastic encoder, I(z_0; z | x) with z at the noise floor: what
     the exact bound is."""
-    if not getattr(model.denoiser, "exact", False):
+    if not is_exact(model.denoiser):
         return {}
     task, found = model.denoiser.task, {"entropy": model.denoiser.task.entropy()}
-    if getattr(model.encoder, "stochastic", False):
+    if is_stochastic(model.encoder):
         g, parts = randomness.generator(seed), []
         zero = torch.zeros(BATCH)
         for _ in range(math.ceil(n / BATCH)):
@@ -208,12 +210,6 @@ def _truth(model: Model, seed: int, n: int) -> dict:
 
 def _se(groups) -> np.ndarray:
     return np.std(groups, axis=0, ddof=1) / math.sqrt(len(groups))
-
-
-def _bar(total: int, progress: bool):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, disable=not progress, desc="rates")
 
 
 def main(arguments=None) -> None:

@@ -1,5 +1,5 @@
-"""What a masked token costs when others are visible, and a latent on its way: the tables from which
-the steps of a sampler are placed (`diffusion.best_schedule`), of exact and of trained models alike."""
+"""Conditional entropies of a token given visible ones, and of latents on their way: the tables from
+which the steps of a sampler are placed (`diffusion.best_schedule`), of exact and of trained models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from .._common import arguments, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Model
+from .._common.protocols import Model, is_exact
 from ..diffusion.best_schedule import StepCosts
 from ..diffusion.rate_grid import BEND_X, BEND_Z, nodes
 from ..diffusion.unmasking_order import still_masked
@@ -23,9 +23,10 @@ TABLE = 1200  # points of a table of steps, at most about so many: dynamic progr
 
 @dataclass(frozen=True)
 class VisibleCosts:
-    """f(k) for k = 0..L-1 visible tokens, nats a masked token. With an exact predictor the sum over
-    k is the entropy, by the chain rule. `each` [N, L]: the costs of N sequences. With padding k / L
-    is the visible share of a sequence, and f is per 1 / L of a sequence.
+    """Cross-entropy f(k) of a masked token given k = 0..L-1 visible ones, nats. With an exact
+    predictor the sum over k is the entropy, by the chain rule. `each` [N, L]: the costs of N
+    sequences. With padding k / L is the visible share of a sequence, and f is per 1 / L of a
+    sequence.
 
     >>> print(VisibleCosts(torch.tensor([[1.0, 0.5], [1.0, 0.7]])).total_correlation)
     0.400 ± 0.100
@@ -45,15 +46,16 @@ class VisibleCosts:
 
     @property
     def total_correlation(self) -> Estimate:
-        """What one token step loses, nats per sequence: L f(0), all tokens in one step, minus the
-        sum of f, one at a time. Given latents it is what these leave of what tokens share: the
-        gauge of latents that copies cannot fool (METHOD 5)."""
+        """Total correlation, nats per sequence, which one token step loses: L f(0), all tokens in
+        one step, minus the sum of f, one at a time. Given latents it is what these leave of what
+        tokens share: the gauge of latents that copies cannot fool (METHOD 5)."""
         return Estimate.of(self.each[:, 0] * self.each.shape[1] - self.each.sum(1))
 
 
 @torch.no_grad()
 def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCosts:
-    """Measure f(k) = E[-log p(x_i | k visible)] of `model` on sequences x [B, L], for all k.
+    """Estimate the cross-entropies f(k) = E[-log p(x_i | k visible)] of `model` on sequences x
+    [B, L], for all k.
 
     Which k are visible is drawn at random, for each sequence once and nested (k + 1 visible are
     those k and one more), and the mean is over the tokens that are masked. With padding a sequence
@@ -132,7 +134,7 @@ def _ranks(rows: torch.Tensor, valid: torch.Tensor, g) -> torch.Tensor:
 def _costs(model: Model, rows, rank, t_x: float, z0, z, t_z, latents: bool):
     """What tokens, of which the share t_x is masked, cost in nats per sequence, and if wanted
     `latents` per unit of what they gain: two [B], float64."""
-    exact, n = getattr(model.denoiser, "exact", False), model.valid(rows).sum(1)
+    exact, n = is_exact(model.denoiser), model.valid(rows).sum(1)
     hidden = still_masked(n, t_x).clamp_min(1)
     masked = (rank >= (n - hidden).unsqueeze(1)) & (rank < n.unsqueeze(1))
     x_t = rows.masked_fill(masked, model.token_channel.mask_id)

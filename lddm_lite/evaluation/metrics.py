@@ -1,4 +1,4 @@
-"""Figures of merit of sampled tokens."""
+"""Metrics of sampled tokens: unigram entropy."""
 
 from __future__ import annotations
 

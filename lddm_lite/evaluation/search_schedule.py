@@ -29,7 +29,7 @@ import torch
 
 from .._common import arguments, files
 from .._common.estimate import Estimate
-from .._common.protocols import Data, Model, has_scores
+from .._common.protocols import Data, Model, has_scores, is_exact
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import MOVES, StepCosts
 from ..diffusion.paths import Path, Schedule
@@ -190,7 +190,7 @@ def measure(
     Of Gaussian latents, eta 0 (DDIM), too. At most `calls` network calls of one sequence a row, and
     so fewer samples than `n` at many steps, but 64. `told(row)` is called after each.
     """
-    x = task.sample(COSTS if getattr(model.denoiser, "exact", False) else COSTS // 4, seed + 1)
+    x = task.sample(COSTS if is_exact(model.denoiser) else COSTS // 4, seed + 1)
     costs = step_costs(model, x, seed=seed)
     etas = (1.0, 0.0) if model.config.latent == "continuous" else (1.0,)
     moves = ["any"] if model.latent_channel is None else [_own_moves(model)]

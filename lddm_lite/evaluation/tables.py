@@ -9,40 +9,60 @@ from dataclasses import fields, is_dataclass
 from .._common.estimate import Estimate
 from .._common.words import counted
 
-__all__ = ["as_json", "as_text", "comparison_table", "diagnosis_lines", "generation_table"]
+__all__ = ["as_json", "as_text", "comparison_table", "diagnosis_lines", "flat", "generation_table"]
 
-_GENERATION = {
+_COLUMNS = {  # key of a row -> heading, and how its numbers are written
+    "model": ("model", ""),
+    "system": ("system", ""),
+    "of": ("", ""),
+    "token_steps": ("token steps", ""),
+    "latent_steps": ("latent steps", ""),
+    "nfe": ("NFE", ""),
+    "excess": ("excess nats", ".2f"),
+    "kl_forward": ("KL(p*||q)", ".2f"),  # q is the law of the samples
+    "kl_reverse": ("KL(q||p*)", ".2f"),
+    "entropy_gap": ("H(q) - H(p*)", ".2f"),
+    "mode_tv": ("mode TV", ".3f"),
+    "coherent": ("coherent", ".1%"),
+    "swd": ("SWD", ".3f"),
+    "bound": ("bound, nats/token", ".3f"),
     "gen_ppl": ("Gen PPL", ".1f"),
-    "entropy": ("token entropy, nats", ".3f"),
-    "entropy_text": ("... within a text", ".3f"),
+    "entropy": ("entropy, nats", ".3f"),
+    "entropy_text": ("within a text", ".3f"),
+    "ppl_ratio": ("Gen PPL / mdlm", ".2f"),
+    "entropy_diff": ("entropy - mdlm", "+.3f"),
     "distinct_1": ("distinct-1", ".3f"),
     "distinct_2": ("distinct-2", ".3f"),
-    "repetition": ("repeated pairs", ".3f"),
+    "repetition": ("repeated", ".3f"),
     "length": ("tokens per text", ".1f"),
-    "empty": ("empty texts", "d"),
+    "empty": ("empty", ""),
+    "seconds": ("seconds", ".1f"),
 }
+_BESIDE = ("fresh", "data")  # `key_fresh`, `key_data`: what true samples or sentences show, in brackets
 
 
 def comparison_table(report: dict) -> str:
-    """The rows by total NFE, then what stands beside them, then each model's bound and latents.
-    `report`: as `compare` returns it, or as read from its JSON file.
+    """A comparison as text: the rows by total NFE, then what stands beside them, then each model's
+    bound and latents. `report`: as `compare` returns it, or as read from its JSON file.
 
     >>> row = {"model": "mdlm", "nfe": 1, "token_steps": 1, "latent_steps": 0, "excess": 44.0, "excess_se": 0.2}
     >>> print(comparison_table({"kind": "task", "data": "Binsaw()", "n": 64, "seed": 0, "rows": [row]}))
     Binsaw(): 64 samples a row, seed 0
     <BLANKLINE>
-    model  NFE  token steps  latent steps   excess nats
-    mdlm     1            1             0  44.00 ± 0.20
+    model  token steps  latent steps  NFE   excess nats
+    mdlm             1             0    1  44.00 ± 0.20
     """
     text = report["kind"] == "text"
     head = f"{report['data']}: {report['n']:,} samples a row, seed {report['seed']}"
     head += "".join(
         f", {k.replace('_', ' ')} {v}" for k, v in report.get("options", {}).items() if v not in (None, 1, "ancestral")
     )
-    parts = [head, "", as_text(report["rows"], _COMPARISON)]
+    left_out = ("system", "entropy_text", "length")  # a model has a line of its own below; entropy and length suffice
+    rows = [{k: v for k, v in row.items() if k not in left_out} for row in report["rows"]]
+    parts = [head, "", as_text(rows)]
     real = report.get("real")
     if real and text:
-        ppl = "" if "gen_ppl" not in real else f"Gen PPL {_pm(real, 'gen_ppl', 1)}, "
+        ppl = "" if "gen_ppl" not in real else f"Gen PPL {_cell(real, 'gen_ppl', '.1f')}, "
         shares = ", ".join(f"{k.replace('_', '-')} {_number(real[k], '.3f')}" for k in ("distinct_1", "distinct_2"))
         shares += f", repeated {_number(real['repetition'], '.3f')}, {_number(real['length'], '.1f')} tokens each"
         parts += ["", f"as many real sentences: {ppl}token entropy {_number(real['entropy'], '.3f')} nats, {shares}"]
@@ -89,15 +109,15 @@ def _about(name: str, about: dict, text: bool):
 def diagnosis_lines(found: dict) -> list[str]:
     """A `latents.Diagnosis` as lines of text. `found`: its `to_dict`, or as read from JSON."""
     found = _plain(found)
+    kinds = list(next(iter(found["costs"].values())))
+    head = f"{'latents' if found.get('left') else 'tokens'} of {found['n']:,} sequences, nats"
     rows = []
     for title, values in (("a token", found["costs"]), ("excess of one step", found.get("excess", {}))):
-        rows += [{"": f"{title} at mask rate {float(rate):g}", **of} for rate, of in values.items()]
-    kinds = list(next(iter(found["costs"].values())))
-    left = {"true": found.get("left"), "none": found["left_none"]}
-    rows.append({"": "total correlation left", **{k: v for k, v in left.items() if v is not None}})
-    head = f"{'latents' if found.get('left') else 'tokens'} of {found['n']:,} sequences, nats"
-    columns = {head: ("", lambda r: r[""]), **{k: (k, _written(k)) for k in kinds}}
-    out = as_text(rows, columns).splitlines()
+        rows += [(f"{title} at mask rate {float(rate):g}", of) for rate, of in values.items()]
+    rows.append(("total correlation left", {"true": found.get("left"), "none": found["left_none"]}))
+    columns = [[head, *(title for title, _ in rows)]]
+    columns += [[k, *("" if of.get(k) is None else _estimate(of[k]) for _, of in rows)] for k in kinds]
+    out = _aligned(columns)
     if "shared" in found:
         out.append(f"shared by the tokens of the task: {found['shared']:.3f} nats")
     if "told" in found:
@@ -107,16 +127,12 @@ def diagnosis_lines(found: dict) -> list[str]:
     return out + ([", ".join(numbers)] if numbers else [])
 
 
-def _written(name: str):
-    return lambda row: _estimate(row[name])
-
-
 def _sample(about: dict) -> str:
     ppl = f"Gen PPL {_estimate(about['gen_ppl'], '.1f')}, " if "gen_ppl" in about else ""
     return f"({ppl}word entropy {_number(about['entropy'], '.3f')})"
 
 
-# -- numbers, of which those that are not finite are None ----------------------------------------------------------
+# -- numbers, of which those that are not finite are None in JSON --------------------------------------------------
 def _number(v, form: str) -> str:
     return "–" if v is None else f"{v:{form}}"
 
@@ -127,100 +143,39 @@ def _estimate(v: dict, form: str = ".3f") -> str:
     return f"{v['value']:{form}} ± {_number(v['stderr'], form)}"
 
 
-def _pm(row: dict, name: str, digits: int) -> str:
-    return f"{_number(row[name], f'.{digits}f')} ± {_number(row.get(name + '_se'), f'.{digits}f')}"
+def _cell(row: dict, key: str, form: str) -> str:
+    """A value of a row, "≤" before a bound, its standard error, and in brackets what true data show."""
+    out = ("≤ " if row.get(f"{key}_upper") else "") + _number(row[key], form)
+    if row.get(f"{key}_se", 0) != 0:  # 0: exact
+        out += f" ± {_number(row[f'{key}_se'], form)}"
+    beside = [v for word in _BESIDE if (v := row.get(f"{key}_{word}")) is not None]
+    return out + "".join(f" ({_number(v, form)})" for v in beside)
 
 
-def _divergence(name: str):
-    """With its error, where it has one, and "≤" before what is a bound."""
-
-    def write(row):
-        value, error = row[name], row.get(f"{name}_se")
-        text = ("≤ " if row.get(f"{name}_upper") else "") + _number(value, ".2f")
-        return text if not error or not math.isfinite(error) else f"{text} ± {error:.2f}"
-
-    return write
-
-
-_DIVERGENCES = {  # heading -> (key that a row must have, how to write it); q is the law of the samples
-    "KL(p*||q)": ("kl_forward", _divergence("kl_forward")),
-    "KL(q||p*)": ("kl_reverse", _divergence("kl_reverse")),
-    "H(q) - H(p*)": ("entropy_gap", _divergence("entropy_gap")),
-}
-
-
-def _beside(name: str, form: str):
-    """A value, and in brackets what as many true samples show."""
-
-    def write(row):
-        fresh = row.get(f"{name}_fresh")
-        return _number(row[name], form) + ("" if fresh is None else f" ({_number(fresh, form)})")
-
-    return write
-
-_COMPARISON = {  # heading -> (key that a row must have, how to write it)
-    "model": ("model", lambda r: r["model"]),
-    "NFE": ("nfe", lambda r: f"{r['nfe']}"),
-    "token steps": ("token_steps", lambda r: f"{r['token_steps']}"),
-    "latent steps": ("latent_steps", lambda r: f"{r['latent_steps']}"),
-    "Gen PPL": ("gen_ppl", lambda r: _pm(r, "gen_ppl", 1)),
-    "entropy, nats": ("entropy", lambda r: _number(r["entropy"], ".3f")),
-    "Gen PPL / mdlm": ("ppl_ratio", lambda r: _pm(r, "ppl_ratio", 2)),
-    "entropy - mdlm": ("entropy_diff", lambda r: _number(r["entropy_diff"], "+.3f")),
-    "distinct-1": ("distinct_1", lambda r: _number(r["distinct_1"], ".3f")),
-    "distinct-2": ("distinct_2", lambda r: _number(r["distinct_2"], ".3f")),
-    "repeated": ("repetition", lambda r: _number(r["repetition"], ".3f")),
-    "empty": ("empty", lambda r: f"{r['empty']}"),
-    "excess nats": ("excess", lambda r: _pm(r, "excess", 2)),
-    **_DIVERGENCES,
-    "coherent (fresh)": ("coherent", _beside("coherent", ".1%")),
-    "mode TV (fresh)": ("mode_tv", _beside("mode_tv", ".3f")),
-    "seconds": ("seconds", lambda r: _number(r["seconds"], ".1f")),
-}
-
-
-# -- showing it ------------------------------------------------------------------------------------------
-def _value_pm(name: str, digits: int):
-    return lambda r: f"{r[name]:.{digits}f} ± {r[name + '_se']:.{digits}f}"
-
-
-def _value_beside(name: str, fresh: str, form: str):
-    """A value, and in brackets what true data show."""
-    return lambda r: f"{r[name]:{form}}" + (f" ({r[fresh]:{form}})" if fresh in r else "")
-
-
-_FRONTIER = {  # heading -> (key that a row must have, how to write it)
-    "system": ("system", lambda r: r["system"]),
-    "token steps": ("token_steps", lambda r: f"{r['token_steps']}"),
-    "latent steps": ("latent_steps", lambda r: f"{r['latent_steps']}"),
-    "NFE": ("nfe", lambda r: f"{r['nfe']}"),
-    "excess nats": ("excess", _value_pm("excess", 2)),
-    **_DIVERGENCES,
-    "mode TV (fresh)": ("mode_tv", _value_beside("mode_tv", "mode_tv_fresh", ".3f")),
-    "coherent (fresh)": ("coherent", _value_beside("coherent", "coherent_fresh", ".1%")),
-    "SWD (fresh)": ("swd", _value_beside("swd", "swd_fresh", ".3f")),
-    "bound, nats/token": ("bound", _value_pm("bound", 3)),
-    "token entropy (data)": ("entropy", _value_beside("entropy", "entropy_data", ".3f")),
-    "sec": ("seconds", lambda r: f"{r['seconds']:.1f}"),
-}
-
-
-def as_text(rows: list[dict], columns: dict | None = None) -> str:
-    """Rows of `frontier` as a table for a terminal; a column that no row has is left out.
-    `columns`: others than the usual ones, {heading: (key that a row must have, row -> text)}.
+def as_text(rows: list[dict]) -> str:
+    """Rows of `frontier`, of a comparison or of reports as a table for a terminal: the columns that
+    some row has, of those known here.
 
     >>> print(as_text([{"system": "mdlm", "token_steps": 1, "nfe": 1, "excess": 44.0, "excess_se": 0.2}]))
     system  token steps  NFE   excess nats
     mdlm              1    1  44.00 ± 0.20
     """
-    kept = {h: c for h, c in (columns or _FRONTIER).items() if any(c[0] in r for r in rows)}
-    lines = [list(kept)] + [[write(r) if key in r else "" for key, write in kept.values()] for r in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    columns = []
+    for key, (heading, form) in _COLUMNS.items():
+        if any(key in r for r in rows):
+            heading += "".join(f" ({word})" for word in _BESIDE if any(f"{key}_{word}" in r for r in rows))
+            columns.append([heading] + [_cell(r, key, form) if key in r else "" for r in rows])
+    return "\n".join(_aligned(columns))
+
+
+def _aligned(columns: list[list[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in columns]
     out = []
-    for line in lines:
-        cells = [w.ljust(k) if i == 0 else w.rjust(k) for i, (w, k) in enumerate(zip(line, widths, strict=True))]
-        out.append("  ".join(cells).rstrip())
-    return "\n".join(out)
+    for line in zip(*columns, strict=True):
+        first, *others = (cell.rjust(wide) for cell, wide in zip(line, widths, strict=True))
+        out.append("  ".join([line[0].ljust(widths[0]), *others]).rstrip())
+    return out
 
 
 def as_json(value) -> str:
@@ -244,22 +199,24 @@ def _plain(v):
 
 
 def generation_table(report: dict, names: tuple[str, str] = ("samples", "real")) -> str:
-    """A `generation_report` as a table for a terminal, the reference beside the samples.
+    """A `generation_report` as a table for a terminal, the reference below the samples.
 
     >>> from lddm_lite.evaluation import generation_report
-    >>> print(generation_table(generation_report(["a b", "a c"])).splitlines()[1])
-    token entropy, nats        1.040
+    >>> print(generation_table(generation_report(["a b", "a c"])).split("repeated")[0])
+             entropy, nats  within a text  distinct-1  distinct-2
     """
-    sides = [report] + ([report["reference"]] if "reference" in report else [])
-    lines = [["", *names[: len(sides)]]]
-    for key, (heading, form) in _GENERATION.items():
-        if key in report:
-            cells = [side[key] for side in sides]
-            lines.append([heading] + [
-                f"{v.value:{form}} ± {v.stderr:{form}}" if isinstance(v, Estimate) else f"{v:{form}}" for v in cells
-            ])
-    wide = max(len(cell) for line in lines for cell in line[1:])
-    out = [f"{line[0]:<22}" + "".join(f"  {cell:>{max(wide, 8)}}" for cell in line[1:]) for line in lines]
-    if "judge" in report:
-        out.append(f"judge: {report['judge']}")
-    return "\n".join(line.rstrip() for line in out)
+    sides = [report, *([report["reference"]] if "reference" in report else [])]
+    out = as_text([{"of": name, **flat(side)} for side, name in zip(sides, names, strict=False)])
+    return out + (f"\njudge: {report['judge']}" if "judge" in report else "")
+
+
+def flat(scores: dict) -> dict:
+    """Scores as the columns of a row: an `Estimate` becomes a number and, beside it, its error.
+
+    >>> flat({"excess": Estimate(0.5, 0.1), "n": 4})
+    {'excess': 0.5, 'excess_se': 0.1, 'n': 4}
+    """
+    out: dict = {}
+    for name, v in scores.items():
+        out |= {name: v.value, f"{name}_se": v.stderr} if isinstance(v, Estimate) else {name: v}
+    return out

@@ -1,4 +1,4 @@
-"""Scores of generated text: Gen PPL never without token entropy, distinct n-grams, repetition.
+"""Metrics of generated text: Gen PPL never without token entropy, distinct n-grams, repetition.
 
 Entropy and distinct-n grow with the amount of text, so a reference is cut to as many texts as there
 are samples.
@@ -24,8 +24,8 @@ def _ngrams(row, n: int) -> list[tuple]:
 
 
 def distinct_n(texts, n: int) -> float:
-    """Different n-grams over all n-grams, all texts together (Li et al. 2016, arXiv 1510.03055);
-    nan if there are none.
+    """Distinct-n: different n-grams over all n-grams, all texts together (Li et al. 2016, arXiv
+    1510.03055); nan if there are none.
 
     `texts`: strings, whose words are taken, or lists of tokens. n-grams do not reach from one text
     into the next.
@@ -39,8 +39,8 @@ def distinct_n(texts, n: int) -> float:
 
 
 def repetition(texts, n: int = 2) -> float:
-    """Share of n-grams that occurred before in the same text: seq-rep-n (Welleck et al. 2020, arXiv
-    1908.04319), pooled over texts; nan if there are none.
+    """Repetition, seq-rep-n: share of n-grams that occurred before in the same text (Welleck et al.
+    2020, arXiv 1908.04319), pooled over texts; nan if there are none.
 
     >>> repetition(["rain rain rain", "the bank"], 1)
     0.4
@@ -58,8 +58,8 @@ def _entropy(tokens: list) -> float:
     return unigram_entropy(x, max(1, len(ids)))
 
 
-def _describe(texts: list[str], judge: Judge | None, tokenise, progress: bool) -> dict:
-    rows = [list(tokenise(t)) for t in texts]
+def scores_of(rows: list[list], texts: list[str], judge: Judge | None = None, progress: bool = False) -> dict:
+    """The scores of `generation_report`, without a reference, of texts whose tokens are `rows`."""
     written = [row for row in rows if row]
     spoken = [t for t in texts if t.strip()]
     out = {
@@ -83,7 +83,7 @@ def _describe(texts: list[str], judge: Judge | None, tokenise, progress: bool) -
 def generation_report(
     texts, judge: Judge | None = None, reference=None, tokenise=str.split, progress: bool = True
 ) -> dict:
-    """What is to be said of generated texts, JSON-able by `tables.as_json`:
+    """Metrics of generated texts, JSON-able by `tables.as_json`:
 
     - `texts`, `empty` ones among them (left to no judge), `tokens`, `length`: mean tokens per text
       ± s.e.;
@@ -103,10 +103,11 @@ def generation_report(
     (1.56, 1.748)
     """
     texts = arguments.texts("texts", texts, blank=True)
-    out = _describe(texts, judge, tokenise, progress)
+    out = scores_of([list(tokenise(t)) for t in texts], texts, judge, progress)
     if reference is not None:
         reference = arguments.texts("reference", reference, blank=True)
         if len(reference) < len(texts):
             raise ValueError(f"reference must hold as many texts as there are, {len(texts)}; got {len(reference)}")
-        out["reference"] = _describe(reference[: len(texts)], judge, tokenise, progress)
+        real = reference[: len(texts)]
+        out["reference"] = scores_of([list(tokenise(t)) for t in real], real, judge, progress)
     return out

@@ -23,14 +23,6 @@ from .sentence_latents import SentenceLatents
 from .transformer import StreamBlock, TwoStreamTransformer
 
 __all__ = [
-    "ContinuousEncoder",
-    "Denoiser",
-    "DiscreteEncoder",
-    "ExactDenoiser",
-    "FrozenTextEncoder",
-    "SentenceLatents",
-    "ShiftEncoder",
-    "StreamBlock",
-    "TextEncoder",
-    "TwoStreamTransformer",
-]
+    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextEncoder", "SentenceLatents",
+    "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
+]  # fmt: skip

@@ -1,5 +1,5 @@
-"""The vector-quantised encoder and its codebook: how codes follow the features, and over several
-processes.
+"""Vector quantisation: the discrete encoder and its codebook, updated by exponential moving
+averages, over several processes too.
 
 METHOD 5, 6.
 """
@@ -20,8 +20,8 @@ __all__ = ["DiscreteEncoder"]
 
 
 class DiscreteEncoder(ContinuousEncoder):
-    """Sequences -> codes [B, m] of a K-entry codebook, by cosine-nearest vector quantisation of the
-    sphere (METHOD 6).
+    """Vector-quantised encoder: sequences -> codes [B, m] of a K-entry codebook, the cosine-nearest
+    on the sphere (METHOD 6).
 
     The codebook follows the features by exponential averages; codes that go unused are re-seeded
     from the batch. Call `quantise(x, g)` in training: it returns codes, straight-through vectors
@@ -118,8 +118,8 @@ def _k_means(y: torch.Tensor, k: int, rounds: int = 10, seed: int = 0) -> torch.
 
 
 class BufferMean:
-    """The encoder's statistics over micro-batches: each starts from the same ones, and the mean of
-    what they become is kept.
+    """Buffers averaged over micro-batches: each starts from the encoder's statistics, and the mean
+    of what they become is kept.
 
     A codebook needs more: a code that a micro-batch found dead was replaced by a feature of its
     own. It counts as dead when all say so, and then takes the feature of one of them, since the
@@ -155,8 +155,8 @@ class BufferMean:
 
     @torch.no_grad()
     def put(self, add) -> None:
-        """Write the means over all micro-batches of all processes; `add` sums a list of tensors over the
-        processes."""
+        """Write the means over all micro-batches of all processes; `add` sums a list of tensors
+        over the processes."""
         total = dict(zip(self.sums, add(list(self.sums.values())), strict=True))
         mean = {k: total[k] / self.micro_batches for k in self.live}
         if self.codes is not None:

@@ -1,4 +1,4 @@
-"""Parts of your own in a model: what each must answer, and the check that it does.
+"""Custom denoisers, encoders and channels: what each must answer, and the check that it does.
 
 `LatentDiffusion.preset(system, data, denoiser=..., encoder=..., channel=...)` takes a part in place
 of the library's: a module or, so that the seed decides its weights and a saved model can be made
@@ -24,6 +24,7 @@ import torch
 
 from .._common import protocols
 from .._common.checkpoint import CheckpointError
+from .._common.modes import evaluating
 from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel
 from ..diffusion.prediction import Prediction
@@ -41,7 +42,7 @@ def learned(encoder: protocols.Encoder | None) -> bool:
     >>> learned(None)
     False
     """
-    if encoder is None or getattr(encoder, "frozen", False):
+    if encoder is None or protocols.is_frozen(encoder):
         return False
     return any(p.requires_grad for p in encoder.parameters())
 
@@ -104,31 +105,25 @@ def fill(model: protocols.Model, tensors: dict[str, torch.Tensor], meta: dict, f
 
 @torch.no_grad()
 def check(model: protocols.Model, given) -> None:
-    """Call the parts named in `given` once on two sequences, and raise a ValueError that names the
-    part and what it did wrong. Random generators and train mode stay as they are."""
-    c, modes = model.config, [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        with torch.random.fork_rng(devices=[]):
-            if "channel" in given:
-                _channel(model)
-            if "encoder" in given:
-                _encoder(model)
-            if "denoiser" in given:
-                _denoiser(model, c)
-    finally:
-        for m, training in modes:
-            m.training = training
+    """Validate custom parts: call those named in `given` once on two sequences, and raise a
+    ValueError that names the part and what it did wrong. Random generators and train mode stay as
+    they are."""
+    with evaluating(model), torch.random.fork_rng(devices=[]):
+        if "channel" in given:
+            _channel(model)
+        if "encoder" in given:
+            _encoder(model)
+        if "denoiser" in given:
+            _denoiser(model, model.config)
 
 
 def _channel(model: protocols.Model) -> None:
     kind = {"none": type(None), "continuous": GaussianChannel, "discrete": MaskedChannel}[model.config.latent]
     channel = model.latent_channel
     if not isinstance(channel, kind):
-        raise ValueError(
-            f"channel must be {'None' if kind is type(None) else f'a {kind.__name__}'} for {model.config.latent} "
-            f"latents, got {type(channel).__name__}"
-        )
+        wish = "None" if kind is type(None) else f"a {kind.__name__}"
+        found = type(channel).__name__
+        raise ValueError(f"channel must be {wish} for {model.config.latent} latents, got {found}")
     if isinstance(channel, MaskedChannel) and channel.vocab != model.config.codes:
         raise ValueError(f"channel must be over codes={model.config.codes} codes, got vocab={channel.vocab}")
     if isinstance(channel, GaussianChannel):
@@ -207,7 +202,8 @@ def _shape(what: str, value, shape, floating: bool = True, logs: bool = False) -
         got = tuple(value.shape) if isinstance(value, torch.Tensor) else value
         raise ValueError(f"{what} must be a tensor of shape {tuple(shape)}, got {got}")
     if floating != value.is_floating_point():
-        raise ValueError(f"{what} must hold {'floats' if floating else 'integers'}, got dtype {value.dtype}")
+        kind = "floats" if floating else "integers"
+        raise ValueError(f"{what} must hold {kind}, got dtype {value.dtype}")
     if not bool(torch.isfinite(value).all()) and not logs:
         raise ValueError(f"{what} holds nan or infinite values")
     if logs and not bool((value.double().logsumexp(-1).abs() < 1e-3).all()):

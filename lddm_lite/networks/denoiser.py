@@ -1,5 +1,5 @@
-"""The network: a token stream and a latent stream with joint attention, predicting clean tokens and
-clean latents.
+"""The denoising network: a token stream and a latent stream with joint attention, predicting clean
+tokens and clean latents.
 
 One set of weights sees (x_t, z_t, t_z) and serves every path. Tokens need no time input, since the
 optimal masked posterior ignores t_x; continuous latents do (METHOD 10).
@@ -22,7 +22,8 @@ _NEVER = -1e9  # a logit no finite network output can lift
 
 
 class Denoiser(nn.Module):
-    """p(x_0 | x_t, z_t) and the latent prediction, for any pair of noise times.
+    """Denoising transformer: p(x_0 | x_t, z_t) and the latent prediction, for any pair of noise
+    times.
 
     Continuous latents: z_hat = a_t z_t + sigma_t F, where a_t z_t is the best linear guess at unit
     variance, so the output is right at both ends of the noise scale before F has learned anything.

@@ -18,8 +18,8 @@ __all__ = ["ContinuousEncoder"]
 
 
 class ContinuousEncoder(nn.Module):
-    """Sequences [B, L] -> latents [B, m, d]: a small two-stream transformer whose m latent queries
-    read the tokens.
+    """Transformer encoder, sequences [B, L] -> latents [B, m, d]: m latent queries read the tokens
+    through a small two-stream transformer.
 
     The output is first centred and scaled by batch statistics (running ones in eval mode), so that
     the encoder cannot collapse to a constant, and then put on the sphere of radius sqrt(d), so that

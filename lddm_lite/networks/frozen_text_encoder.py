@@ -1,5 +1,5 @@
-"""A frozen text encoder as the encoder of a model: token ids -> z_0, from a table wherever it can
-be."""
+"""A frozen sentence encoder as the encoder of a model: token ids -> z_0, looked up in a table where
+they are known."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ EXTRA = 65_536  # latents remembered beside those of the corpus
 
 
 class FrozenTextEncoder(nn.Module):
-    """Token ids [B, L] -> z_0 [B, m, d]: ids are written out as text, which the `encoder` reads
-    (METHOD 5).
+    """Frozen sentence encoder of a model, token ids [B, L] -> z_0 [B, m, d]: ids are written out as
+    text, which the `encoder` reads (METHOD 5).
 
     The text is that of `text.TextCodec.decode`: `labels` joined with spaces, without ' ##', padding
     left out. `prepare(rows)` encodes a corpus once; from then on its sentences are looked up by a
@@ -122,15 +122,10 @@ class FrozenTextEncoder(nn.Module):
             if own != got:
                 errors.append(f"statistics for {got[0]} slots of {got[1]} numbers, not {own[0]} of {own[1]}")
                 return
-            kept = self.encoder.statistics
-            if kept is None or _differ(kept, statistics):
+            kept, new = self.encoder.statistics, statistics.tensors()
+            if kept is None or any(not torch.equal(v, new[k]) for k, v in kept.tensors().items()):
                 self._keys, self._values, self.table = self._keys[:0], self._values[:0], 0
             self.encoder.statistics = statistics
-
-
-def _differ(one: Statistics, other: Statistics) -> bool:
-    a, b = one.tensors(), other.tensors()
-    return any(not torch.equal(a[k], b[k]) for k in a)
 
 
 def _hash(x: torch.Tensor) -> torch.Tensor:

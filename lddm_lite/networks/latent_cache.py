@@ -19,8 +19,8 @@ __all__ = ["cached", "key_of"]
 
 
 def key_of(options: dict, fitted, sentences: list[str]) -> str:
-    """The hash of all that latents depend on; `fitted`: the fingerprint of the model, or tensors
-    that contain it.
+    """Cache key: the hash of all that latents depend on; `fitted`: the fingerprint of the model, or
+    tensors that contain it.
 
     >>> key_of({"slots": 1}, "a model", ["a", "b"]) == key_of({"slots": 1}, "a model", ["ab"])
     False
@@ -35,9 +35,9 @@ def key_of(options: dict, fitted, sentences: list[str]) -> str:
 
 
 def cached(key: str | None, make) -> dict[str, torch.Tensor]:
-    """The tensors kept under `key`, else those that `make()` returns, which are then kept. A
-    damaged entry is made anew; a folder that cannot be written gives a warning, not an error. No
-    key: nothing is kept.
+    """Cached tensors: those kept under `key`, else those that `make()` returns, which are then
+    kept. A damaged entry is made anew; a folder that cannot be written gives a warning, not an
+    error. No key: nothing is kept.
 
     >>> cached(None, lambda: {"latents": torch.zeros(1)})
     {'latents': tensor([0.])}

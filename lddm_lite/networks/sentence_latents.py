@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from .._common import arguments, checkpoint, randomness
+from .._common.progress import bar as progress_bar
 from .latent_cache import cached, key_of
 from .pretrained import TextEncoder
 
@@ -26,7 +27,8 @@ KIND = "frozen text encoder"
 
 
 def pool(states: torch.Tensor, lengths: torch.Tensor, slots: int, last: bool = False) -> torch.Tensor:
-    """Token states [B, T, H] of sentences with `lengths` [B] tokens -> unit vectors [B, m, H].
+    """Pooling of token states [B, T, H] of sentences with `lengths` [B] tokens: unit vectors
+    [B, m, H].
 
     Slot j stands for tokens floor(j n/m) to floor((j+1) n/m), at least one: neighbours share one
     where n < m. It holds their mean or, for `last`, the state of the last of them, which in a
@@ -51,9 +53,9 @@ def pool(states: torch.Tensor, lengths: torch.Tensor, slots: int, last: bool = F
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a corpus says of an encoder's vectors: `mean` [m, H] of each slot, the d main axes of
-    what is left, orthonormal columns `axes` [H, d], and `scale` [d], the standard deviation along
-    each; `fingerprint` of the encoder.
+    """Whitening statistics of an encoder's vectors over a corpus: `mean` [m, H] of each slot, the d
+    main axes of what is left, orthonormal columns `axes` [H, d], and `scale` [d], the standard
+    deviation along each; `fingerprint` of the encoder.
 
     >>> s = Statistics(torch.zeros(1, 3), torch.eye(3)[:, :2], torch.ones(2), "00" * 32)
     >>> s.latents(torch.tensor([[[3.0, 4.0, 5.0]]])).pow(2).sum()  # d
@@ -85,16 +87,20 @@ class Statistics:
 
 
 class SentenceLatents:
-    """Sentences -> latents [N, m, d] on the sphere of radius sqrt(d), by a text encoder that is not
-    trained.
+    """Sentence embeddings as latents [N, m, d] on the sphere of radius sqrt(d), by a text encoder
+    that is not trained.
 
-    `source`: 'minilm' (a package, offline); a folder or a hub name for transformers, such as
-    'Qwen/Qwen3-Embedding-0.6B', the paper's choice; or a function from sentences to (token states
-    [B, T, H], token counts [B]), cached only if it has a `fingerprint`. `slots` m, `dim` d <= H
-    (the paper: 4, 32 or 128 slots of 32). `pooling`: 'mean' or 'last' token of each slot's stretch
-    (see `pool`); 'auto' takes the last one for causal models, Qwen's among them, else the mean:
-    with m = 1 the sentence vector that both were trained for. A text is cut after `max_tokens`. The
-    model is loaded when first needed: statistics and a full cache do without.
+    - `source`: 'minilm' (a package, offline); a folder or a hub name for transformers, such as
+      'Qwen/Qwen3-Embedding-0.6B', the paper's choice; or a function from sentences to (token states
+      [B, T, H], token counts [B]), cached only if it has a `fingerprint`;
+    - `slots`, `dim`: m, and d <= H (the paper: 4, 32 or 128 slots of 32);
+    - `pooling`: 'mean' or 'last' token of each slot's stretch (see `pool`); 'auto' takes the last
+      one for causal models, Qwen's among them, else the mean: with m = 1 the sentence vector that
+      both were trained for;
+    - `max_tokens`: a text is cut after so many;
+    - `device`: None for the GPU if there is one.
+
+    The model is loaded when first needed: statistics and a full cache do without.
 
     ImportError naming the command for a missing package, OSError for a hub out of reach, ValueError
     else.
@@ -188,12 +194,10 @@ class SentenceLatents:
     def _features(self, sentences: list[str], progress: bool, what: str):
         """Batches (row numbers [B], pooled vectors [B, m, H]), each of sentences of about one
         length."""
-        from tqdm.auto import tqdm
-
         embed = self.embed
         last = self.pooling == "last" or (self.pooling == "auto" and getattr(embed, "causal", False))
         size = getattr(embed, "batch", 64)
-        with tqdm(total=len(sentences), disable=not progress, desc=what, unit="sentence", dynamic_ncols=True) as bar:
+        with progress_bar(total=len(sentences), show=progress, desc=what, unit="sentence") as bar:
             for first in range(0, len(sentences), CHUNK):
                 part = range(first, min(first + CHUNK, len(sentences)))
                 order = sorted(part, key=lambda i: len(sentences[i]))

@@ -16,7 +16,7 @@ SMALL = 0.15  # scale of token embeddings and positions at the start, in network
 
 
 def sinusoid(at: torch.Tensor, width: int, longest: float = 10_000.0) -> torch.Tensor:
-    """Sinusoidal features [..., width] of positions or rescaled times `at` [...], at unit scale
+    """Sinusoidal embedding [..., width] of positions or rescaled times `at` [...], at unit scale
     (METHOD 5: positions much smaller than the token embeddings are not learned from)."""
     half = (width + 1) // 2
     freq = torch.exp(-math.log(longest) * torch.arange(half, device=at.device) / half)
@@ -25,8 +25,8 @@ def sinusoid(at: torch.Tensor, width: int, longest: float = 10_000.0) -> torch.T
 
 
 class StreamBlock(nn.Module):
-    """One stream's share of a block. Gates start at zero, so that a block starts as the identity;
-    without `timed` and with `opened`, at one."""
+    """Transformer block of one stream, with adaLN gates. They start at zero, so that a block starts
+    as the identity; without `timed` and with `opened`, at one."""
 
     def __init__(self, width: int, heads: int, timed: bool, opened: bool = False):
         super().__init__()
@@ -81,9 +81,15 @@ def _attention(qkv: torch.Tensor, heads: int, turn=None, first: int | None = Non
 
 
 def rotation(slots: int, length: int, dim: int, like: torch.Tensor, longest: float = 10_000.0):
-    """cos and sin [slots + length, dim/2] of the angles by which rotary attention turns queries and
-    keys of `dim` coordinates: products then depend on distances between positions (Su et al. 2021,
-    arXiv 2104.09864). Latent slots, which come first, have no position and are not turned.
+    """Rotary position embedding: cos and sin [slots + length, dim/2] of the angles by which queries
+    and keys are turned, so that products depend on distances between positions (Su et al. 2021,
+    arXiv 2104.09864).
+
+    - `slots`: latent slots, which come first, have no position and are not turned;
+    - `length`: tokens;
+    - `dim`: coordinates of a head;
+    - `like`: a tensor of the wanted device and dtype;
+    - `longest`: the longest wave, in positions, over 2 pi.
 
     >>> cos, sin = rotation(1, 3, 4, torch.zeros(1))
     >>> cos.shape, sin[:2].abs().max()
@@ -102,8 +108,14 @@ def _rotated(t: torch.Tensor, turn) -> torch.Tensor:
 
 
 class TwoStreamTransformer(nn.Module):
-    """`blocks` two-stream transformer blocks. Either stream may be absent (None) in a call: the
-    other then attends to itself alone, which is what makes latent-only steps cheap."""
+    """Two-stream transformer with joint attention. Either stream may be absent (None) in a call:
+    the other then attends to itself alone, which is what makes latent-only steps cheap.
+
+    - `width`, `blocks`, `heads`: its size;
+    - `latent`: has it a latent stream?
+    - `timed`: are blocks modulated by a noise time?
+    - `text`: rotary positions, and gates that start open.
+    """
 
     def __init__(self, width: int, blocks: int, heads: int, latent: bool, timed: bool, text: bool = False):
         super().__init__()
@@ -146,8 +158,8 @@ class TwoStreamTransformer(nn.Module):
 
 @torch.no_grad()
 def start_small(net) -> None:
-    """Scale the token embeddings and positions of a `net` for text; those of others stay at unit
-    scale.
+    """Initialisation: scale the token embeddings and positions of a `net` for text; those of others
+    stay at unit scale.
 
     At 0.001 a step, embeddings of unit scale stay for thousands of steps what chance made them.
     Positions shrink alike, since METHOD 5 wants the two at one scale."""

@@ -38,29 +38,7 @@ from .style import (
 from .systems import comparison
 
 __all__ = [
-    "BIT_COLOURS",
-    "COLOURS",
-    "CYCLE",
-    "GIVEN",
-    "GROUPS",
-    "LatentMap",
-    "MARKERS",
-    "REVEAL",
-    "animate",
-    "bits",
-    "bound_rates",
-    "codebook_use",
-    "comparison",
-    "frame",
-    "frontier",
-    "ink_on",
-    "latent_spread",
-    "latent_trajectories",
-    "look",
-    "plane",
-    "png",
-    "reveal_colour",
-    "reveal_range",
-    "training",
-    "unmasking",
-]
+    "BIT_COLOURS", "COLOURS", "CYCLE", "GIVEN", "GROUPS", "LatentMap", "MARKERS", "REVEAL", "animate", "bits",
+    "bound_rates", "codebook_use", "comparison", "frame", "frontier", "ink_on", "latent_spread",
+    "latent_trajectories", "look", "plane", "png", "reveal_colour", "reveal_range", "training", "unmasking",
+]  # fmt: skip

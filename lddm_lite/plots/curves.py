@@ -3,12 +3,16 @@ integrand."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from .style import COLOURS, GROUPS, MARKERS, OTHERS, TERMS, axes, look
+from .style import COLOURS, FAINT, GROUPS, MARKERS, OTHERS, SOFT, TERMS, axes, look
 
-__all__ = ["bound_rates", "frontier", "training"]
+__all__ = ["bound_rates", "doubling_axis", "excess_axis", "frontier", "points", "training"]
+
+EXACT = "exact factorised limit"  # of the system `exact`, in legends
 
 
 def training(history, ax=None):
@@ -33,7 +37,7 @@ def training(history, ax=None):
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
         stages = history.column("stage")
         if 1 in stages and 2 in stages:
-            ax.axvline(steps[stages.index(2)], color="#777777", lw=1.2, ls=":", label="encoder frozen")
+            ax.axvline(steps[stages.index(2)], color=SOFT, lw=1.2, ls=":", label="encoder frozen")
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         if len(steps) == 1:
             ax.set_xlim(steps[0] - 1, steps[0] + 1)
@@ -47,8 +51,8 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
     network calls, or 'token_steps'.
 
     The exact limit (system 'exact': the exact predictor without latents, in even steps, METHOD 8)
-    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic above. Returns
-    the Axes. ValueError for no rows, or a row without one of the columns.
+    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic
+    above. Returns the Axes. ValueError for no rows, or a row without one of the columns.
 
     >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
     'log'
@@ -58,44 +62,79 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
         raise ValueError("rows is empty; give at least one row")
     for name in ("system", x, key):
         if any(name not in r for r in rows):
-            raise ValueError(f"rows must all have {name!r}; the first without it has {_first_without(rows, name)}")
+            has = sorted(next(r for r in rows if name not in r))
+            raise ValueError(f"rows must all have {name!r}; the first without it has {has}")
     with look():
         ax = axes(ax, (6.4, 3.8))
         for k, system in enumerate(dict.fromkeys(r["system"] for r in rows)):
             own = sorted((r for r in rows if r["system"] == system), key=lambda r: r[x])
-            ax.errorbar(
-                [r[x] for r in own],
-                [r[key] for r in own],
-                [2 * r.get(f"{key}_se", 0.0) for r in own],
-                label="exact factorised limit" if system == "exact" else system,
-                color=COLOURS.get(system, OTHERS[k % len(OTHERS)]),
-                marker=MARKERS.get(system, "X*<>hp"[k % 6]),
-                ls="--" if system == "exact" else "-",
-                ms=6.5,
-                mec="white",
-                mew=0.6,
-                lw=1.8,
-                capsize=2,
-            )
-        ax.set_xscale("log", base=2)
-        ticks = sorted({r[x] for r in rows})
-        powers = [t for t in 2.0 ** np.arange(14) if ticks[0] <= t <= ticks[-1]]
-        ax.xaxis.set_major_locator(FixedLocator(powers or ticks))
-        ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-        ax.minorticks_off()
+            points(ax, own, x, key, system, k, label=EXACT if system == "exact" else system)
         names = {"nfe": "network calls (NFE)", "token_steps": "token steps"}
-        ax.set(xlabel=names.get(x, x), ylabel="excess (nats per sequence)" if key == "excess" else key)
+        doubling_axis(ax, [r[x] for r in rows], names.get(x, x))
+        ax.set_ylabel("excess (nats per sequence)" if key == "excess" else key)
         if key == "excess":
-            ax.set_yscale("symlog", linthresh=1, linscale=0.8)
-            marks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
-            ax.margins(y=0.08)
-            ax.yaxis.set_major_locator(FixedLocator([*(-v for v in marks[:0:-1]), *marks]))
-            ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
-            ax.minorticks_off()
-            ax.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
+            excess_axis(ax)
         _headroom(ax, 0.3)
         ax.legend(loc="upper right", ncols=2)
         return ax
+
+
+def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: bool = False, **line) -> None:
+    """Columns x and y of rows as points with bars of two standard errors (column "y_se"), joined by
+    a line, in the look of a system.
+
+    - `k`: which look a system has that is none of the five;
+    - `positive`: on a logarithmic axis, where a bar that reaches 0 would have no foot;
+    - `line`: `label`, and what differs from the look.
+
+    >>> ax = axes(None, (4, 3))
+    >>> points(ax, [{"nfe": 1, "excess": 44.0, "excess_se": 0.2}], "nfe", "excess", "mdlm", 0)
+    >>> ax.lines[0].get_color() == COLOURS["mdlm"]
+    True
+    """
+    up = [2 * (r.get(f"{y}_se") or 0.0) for r in rows]
+    down = [min(e, 0.9 * r[y]) if positive else e for e, r in zip(up, rows, strict=True)]
+    usual = {
+        "color": COLOURS.get(system, OTHERS[k % len(OTHERS)]),
+        "marker": MARKERS.get(system, "X*<>hp"[k % 6]),
+        "ls": "--" if system == "exact" else "-",
+    }
+    at, values = [r[x] for r in rows], [r[y] for r in rows]
+    ax.errorbar(at, values, [down, up], ms=6.5, mec="white", mew=0.6, lw=1.8, capsize=2, **{**usual, **line})
+
+
+def doubling_axis(ax, values: list[int], name: str) -> None:
+    """A logarithmic x axis for numbers of steps: powers of two, so many that their labels do not
+    touch.
+
+    >>> ax = axes(None, (4, 3))
+    >>> doubling_axis(ax, [1, 6], "steps")
+    >>> ax.get_xticks().tolist()
+    [1.0, 2.0, 4.0, 8.0]
+    """
+    ax.set_xscale("log", base=2)
+    low, high = math.floor(math.log2(min(values))), math.ceil(math.log2(max(values)))
+    ax.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(low, high + 1, -(-(high - low + 1) // 9))]))
+    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.minorticks_off()
+    ax.set_xlabel(name)
+
+
+def excess_axis(ax) -> None:
+    """A y axis for excess nats: linear below 1, logarithmic above, and a line at 0.
+
+    >>> ax = axes(None, (4, 3))
+    >>> excess_axis(ax)
+    >>> ax.get_yscale()
+    'symlog'
+    """
+    ax.set_yscale("symlog", linthresh=1, linscale=0.8)
+    ax.margins(y=0.08)
+    marks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    ax.yaxis.set_major_locator(FixedLocator([*(-v for v in marks[:0:-1]), *marks]))
+    ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    ax.minorticks_off()
+    ax.axhline(0, color=FAINT, lw=0.8, zorder=0)
 
 
 def _headroom(ax, share: float) -> None:
@@ -105,10 +144,6 @@ def _headroom(ax, share: float) -> None:
     top = ax.yaxis.get_transform().inverted().transform(high + share * (high - low))
     ax.update_datalim([(ax.dataLim.x0, top)])
     ax.autoscale_view()
-
-
-def _first_without(rows, name):
-    return sorted(next(r for r in rows if name not in r))
 
 
 def bound_rates(table, ax=None):

@@ -1,5 +1,4 @@
-"""A flat map of latents: two coordinates for each sequence, stored, so that the same map comes
-back."""
+"""Two-dimensional embeddings of latents (UMAP, PCA), stored, so that the same map comes back."""
 
 from __future__ import annotations
 
@@ -14,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from .._common import arguments, files
+from .._common import arguments, files, progress
 from .style import plain
 
 __all__ = ["LatentMap", "METHODS", "plane"]
 
 METHODS = ("auto", "umap", "pca", "plane")
-VERSION = 1
+FORMAT, VERSION = "lddm-lite latent map", 2
 FEW = 50  # different latents below which `auto` takes PCA: UMAP looks at some 15 neighbours of each
 NEIGHBOURS = 5  # stored points that place a new one on a UMAP map
 SAME = 1e-6  # squared distance, in units of the mean squared norm, below which two latents are the same
@@ -28,8 +27,8 @@ SAME = 1e-6  # squared distance, in units of the mean squared norm, below which 
 
 @dataclass
 class LatentMap:
-    """Coordinates of N latents in a plane, and where others would lie. Make one with `fit` or
-    `load`.
+    """A two-dimensional embedding of N latents, and where others would lie in it. Make one with
+    `fit` or `load`.
 
     `method` begins with the kind of map, and may go on with a reason (`pca: umap-learn is not
     installed`): `plane`, the latents are two numbers and their own map; `pca`, the two directions
@@ -85,13 +84,18 @@ class LatentMap:
 
     @classmethod
     def fit(cls, latents, method: str = "auto", seed: int = 0, codebook=None, progress: bool = False) -> LatentMap:
-        """The map of `latents`: [N, m, d] numbers, or [N, m] codes, which need the `codebook`
-        [K, d] of the encoder.
+        """Embed latents.
 
-        `method`: `plane` (m = 1, d = 2 only), `pca`, `umap`, or `auto`: the first of plane and umap
-        that fits, else pca with the reason why. UMAP runs on one thread from `seed`, and takes half
-        a minute, of which `progress` gives notice on stderr; it sees equal latents once. ValueError
-        for a method or latents that do not fit; ImportError for `umap` without umap-learn.
+        - `latents`: [N, m, d] numbers, or [N, m] codes;
+        - `method`: `plane` (m = 1, d = 2 only), `pca`, `umap`, or `auto`: the first of plane and
+          umap that fits, else pca with the reason why;
+        - `seed`: of UMAP, which runs on one thread and takes half a minute; it sees equal latents
+          once;
+        - `codebook` [K, d]: of the encoder; codes need it;
+        - `progress`: gives notice on stderr of what UMAP does.
+
+        ValueError for a method or latents that do not fit; ImportError for `umap` without
+        umap-learn.
 
         >>> LatentMap.fit(np.zeros((3, 2, 4))).method
         'pca: 1 different latents are too few for UMAP'
@@ -124,7 +128,8 @@ class LatentMap:
         return cls((flat - mean) @ axes.T, method, seed, mean=mean, axes=axes, codebook=book)
 
     def place(self, latents) -> np.ndarray:
-        """Where latents [K, m, d] or codes [K, m] lie on the map: [K, 2] float32. Exact on plane
+        """Out-of-sample embedding: where latents [K, m, d] or codes [K, m] lie on the map: [K, 2]
+        float32. Exact on plane
         and pca maps; on a umap map the mean of the five nearest stored latents' places, weighted by
         1 / squared distance, so that a stored latent has the place it had, with umap-learn or
         without. ValueError for latents of another size.
@@ -163,35 +168,47 @@ class LatentMap:
 
     # -- files ----------------------------------------------------------------------------------------------
     def save(self, path) -> None:
-        """Write the map to `path` as one JSON file, whole or not at all."""
-        out: dict = {"format": "lddm-lite latent map", "version": VERSION}
-        for f in fields(self):
-            v = getattr(self, f.name)
-            if isinstance(v, np.ndarray):
-                v = {"shape": list(v.shape), "base64": base64.b64encode(v.tobytes()).decode()}  # float32
-            out[f.name] = v
-        files.write(path, json.dumps(out))
+        """Write the map to `path` as one safetensors file, whole or not at all. Its header names
+        method and seed."""
+        from safetensors.numpy import save
+
+        arrays = {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), np.ndarray)}
+        about = {"format": FORMAT, "version": str(VERSION), "method": self.method, "seed": str(self.seed)}
+        files.write(path, save(arrays, about))
 
     @classmethod
     def load(cls, path) -> LatentMap:
-        """Read a map written by `save`. ValueError for another format, another version, or damaged
-        content."""
+        """Read a map written by `save`, or by version 1, which wrote JSON. ValueError for another
+        format, another version, or damaged content."""
+        from safetensors import SafetensorError
+
         try:
-            raw = json.loads(File(path).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as e:
-            raise ValueError(f"{path} is no latent map: the JSON is damaged or cut off ({e})") from None
-        if not isinstance(raw, dict) or raw.get("format") != "lddm-lite latent map":
-            raise ValueError(f"{path} is no latent map: the 'format' field is missing")
-        if raw.get("version") != VERSION:
-            raise ValueError(f"{path} has version {raw.get('version')!r}; this library reads version {VERSION}")
-        try:
-            kept = {f.name: raw[f.name] for f in fields(cls)}
-            for name, v in kept.items():
-                if isinstance(v, dict):
-                    kept[name] = np.frombuffer(base64.b64decode(v["base64"], validate=True), "<f4").reshape(v["shape"])
-            return cls(**kept)
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise ValueError(f"{path} is no latent map: its content is damaged ({type(e).__name__}: {e})") from None
+            kept = _read(path)
+            if kept.pop("format", None) != FORMAT:
+                raise ValueError("the 'format' field is missing")
+            if (version := kept.pop("version", None)) not in (1, str(VERSION)):
+                raise ValueError(f"it has version {version!r}; this library reads versions 1 and {VERSION}")
+            return cls(**{**kept, "seed": int(kept["seed"])})
+        except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as e:
+            raise ValueError(f"{path} is no latent map, or a damaged one ({type(e).__name__}: {e})") from None
+
+
+def _read(path) -> dict[str, Any]:
+    """What stands in a file: words and arrays. In version 1 it was JSON, and arrays were shapes and
+    the base64 of float32."""
+    from safetensors import safe_open
+
+    content = File(path).read_bytes()
+    if not content.startswith(b"{"):  # safetensors begins with the length of its header, a multiple of 8
+        with safe_open(path, "np") as file:
+            return {**(file.metadata() or {}), **{name: file.get_tensor(name) for name in file.keys()}}
+
+    def plain(v):
+        if not isinstance(v, dict):
+            return v
+        return np.frombuffer(base64.b64decode(v["base64"], validate=True), "<f4").reshape(v["shape"])
+
+    return {name: plain(v) for name, v in json.loads(content).items()}
 
 
 def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:
@@ -217,12 +234,10 @@ def _flat(name: str, latents, codebook) -> np.ndarray:
     return value.reshape(len(value), -1)
 
 
-def _umap(points: np.ndarray, seed: int, progress: bool) -> np.ndarray:
+def _umap(points: np.ndarray, seed: int, show: bool) -> np.ndarray:
     """UMAP coordinates [U, 2] of different points [U, D]."""
     import torch
-    from tqdm.auto import tqdm
-
-    with tqdm(total=2, desc="UMAP: starting", disable=not progress, bar_format="{desc} [{elapsed}]") as bar:
+    with progress.bar(total=2, show=show, desc="UMAP: starting", bar_format="{desc} [{elapsed}]") as bar:
         bar.refresh()
         from umap import UMAP
 
@@ -240,7 +255,7 @@ def _umap(points: np.ndarray, seed: int, progress: bool) -> np.ndarray:
 
 
 def plane(latents: np.ndarray):
-    """A 2-d view of latents [..., m, d]: a function that maps such arrays to [..., 2].
+    """Principal plane of latents [..., m, d]: a function that projects such arrays to [..., 2].
 
     Both coordinates themselves when there are only two; else the principal plane of the given ones,
     each axis turned so that its largest weight is positive. Raises ValueError for other shapes.

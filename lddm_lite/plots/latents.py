@@ -8,18 +8,22 @@ from matplotlib.ticker import MaxNLocator
 from .._common.arguments import integer
 from .._common.words import counted
 from .latent_map import plane
-from .style import FRESH, GROUPS, axes, hues, look, plain
+from .style import COLOURS, FRESH, GROUPS, axes, hues, look, plain
 
 __all__ = ["codebook_use", "latent_spread", "latent_trajectories"]
 
 
 def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
-    """Paths of the latents of a Trace from noise to clean, in a plane (see `plane`): the first
-    `rows` sequences.
+    """Trajectories of the latents of a Trace from noise to clean, in a plane (see `plane`).
 
-    `cloud` [N, m, d]: encoded data to draw behind; `hue` [N] colours it: a cyclic quantity in
-    [0, 1], or integer classes. Returns the Axes. Raises ValueError for a trace without continuous
-    latents, or a cloud of another shape.
+    - `trace`: of continuous latents;
+    - `rows`: the first so many sequences;
+    - `cloud` [N, m, d]: encoded data to draw behind;
+    - `hue` [N]: colours it, a cyclic quantity in [0, 1], or integer classes;
+    - `ax`: the Axes to draw into.
+
+    Returns the Axes. Raises ValueError for a trace without continuous latents, or a cloud of
+    another shape.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> model = LatentDiffusion.exact(tasks.Binsaw(length=16), "shift")
@@ -75,7 +79,7 @@ def latent_spread(latents, ax=None):
     with look():
         ax = axes(ax, (6.4, 3.0))
         for k in range(m):
-            shade = "#004f8c" if k % 2 == 0 else "#5aaee6"
+            shade = COLOURS["co-joint" if k % 2 else "co-seq"]
             ax.bar(k * d + np.arange(d), spread[k], width=0.9 if m * d > 8 else 0.5, color=shade, lw=0)
         ax.axhline(1, color="#333333", ls="--", lw=1.2, label="unit scale")
         ax.set(xlim=(-0.8, m * d - 0.2), ylim=(0, 1.25 * max(1.0, spread.max())))
@@ -94,8 +98,8 @@ def latent_spread(latents, ax=None):
 
 
 def codebook_use(codes, size: int, ax=None):
-    """How often each entry of a codebook of `size` entries is used, sorted; `codes` [N, m], a line
-    for each of m slots.
+    """Codebook usage: how often each of `size` entries is used, sorted; `codes` [N, m], a line for
+    each of m slots.
 
     The title has the perplexity, exp of the entropy (nats) of the use, averaged over slots: the
     number of entries effectively in use (METHOD 6). Entries that no slot uses lie on a hatched

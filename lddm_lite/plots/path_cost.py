@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
 
 from ..diffusion.paths import Path
 from ..diffusion.rate_grid import RateGrid
+from .run_frame import png
+from .style import ACCENT, INK, ON_MAP, REVEAL, TERMS, look
 
 __all__ = ["path_cost_figure", "path_cost_png"]
 
 
 def path_cost_png(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens") -> bytes:
     """PNG of `path_cost_figure`."""
-    from . import png
-
     return png(path_cost_figure(grid, lead, token_steps, latent_steps, rate))
 
 
 def path_cost_figure(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens"):
-    """The Matplotlib figure: rho_x or rho_z over the square with the walk; both integrands along
-    it, hatched what the steps add (M12); the bound in nats; and the excess of these steps against
-    the lead, tokens on latents."""
-    from matplotlib.colors import LinearSegmentedColormap, LogNorm
-    from matplotlib.figure import Figure
+    """Cost of a path of noise times, as a Matplotlib figure: a rate over the square with the walk;
+    both integrands along it, hatched what the steps add (M12); the bound in nats; and the excess of
+    these steps against the lead, tokens on latents.
 
-    from . import REVEAL, look
-    from .style import TERMS
-
+    - `grid`: measured rates;
+    - `lead`: of the `Path`, in [0, 0.5];
+    - `token_steps`, `latent_steps`: of the sampler;
+    - `rate`: "tokens" or "latents": rho_x or rho_z over the square.
+    """
     path = Path(lead)
     cost, knots = grid.bound(path, token_steps, latent_steps), path.knots(token_steps, latent_steps)
     with look():
@@ -48,7 +50,7 @@ def path_cost_figure(grid: RateGrid, lead: float, token_steps: int, latent_steps
         moves = at[:-1] - at[1:] > 0
         for axis, mark, size in ((1, "D", 50), (0, "o", 34)):  # a step that moves both shows one mark in the other
             some = at[:-1][moves[:, axis]]
-            colour = "#ff8a3c" if axis else "#7cc4ff"  # as in the browser, for they lie on the map
+            colour = ON_MAP["latents" if axis else "tokens"]
             look_of = dict(marker=mark, s=size, color=colour, edgecolor="#10151b", lw=1, zorder=3, clip_on=False)
             ax.scatter(*some.T, label=("latents" if axis else "tokens") + " move", **look_of)
         ax.set(xlabel="token noise time $t_x$", ylabel="latent noise time $t_z$", xlim=(0, 1), ylim=(0, 1))
@@ -63,8 +65,8 @@ def path_cost_figure(grid: RateGrid, lead: float, token_steps: int, latent_steps
         lost = [grid.bound(Path(v), token_steps, latent_steps) for v in leads]
         parts = [[c.excess_latents for c in lost], [c.excess_tokens for c in lost]]
         rows[2].stackplot(leads, parts, colors=[TERMS["latents"], TERMS["tokens"]], alpha=0.3, lw=0)
-        rows[2].plot(leads, np.sum(parts, 0), color="#222222", lw=1.8)
-        rows[2].plot([lead], [cost.excess], "o", color="#b34700", mec="white", clip_on=False)
+        rows[2].plot(leads, np.sum(parts, 0), color=INK, lw=1.8)
+        rows[2].plot([lead], [cost.excess], "o", color=ACCENT, mec="white", clip_on=False)
         rows[2].set(xlabel="lead (0 joint, 0.5 sequential)", ylabel="excess (nats)", xlim=(0, 0.5))
         rows[2].set_ylim(bottom=0)
         return fig
@@ -84,9 +86,9 @@ def _integrand(ax, grid: RateGrid, knots, axis: int, colour: str) -> None:
         t = (t_x, t_z)[axis]
         ax.fill_between(t, 0, rate, color=colour, alpha=0.3, lw=0)
         ax.fill_between(t, rate, stale, facecolor="none", edgecolor=colour, hatch="////", lw=0)
-        ax.plot(t, rate, color="#222222", lw=1.6)
+        ax.plot(t, rate, color=INK, lw=1.6)
         ax.plot(t, stale, color=colour, lw=1.2)
         most = max(most, 4.6 * rate.max())
-    name = "$t_z$" if axis else "$t_x$"
-    ax.set(xlim=(1, 0), xlabel=name, ylabel=rf"$\rho_{'z' if axis else 'x'}$ (nats)")
+    name = "z" if axis else "x"
+    ax.set(xlim=(1, 0), xlabel=f"$t_{name}$", ylabel=rf"$\rho_{name}$ (nats)")
     ax.set_ylim(0, min(most, ax.get_ylim()[1]))

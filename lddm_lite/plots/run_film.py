@@ -1,4 +1,4 @@
-"""A whole run as a film."""
+"""Animations of a run, as GIF or MP4."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path as File
 from typing import Any
 
 from matplotlib import animation
-from tqdm.auto import tqdm
 
 from .._common.arguments import number
 from .._common.files import staged
+from .._common.progress import bar
 from .run_frame import Scene, Still
 from .style import look
 
@@ -19,7 +19,7 @@ ENDINGS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
 def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
-    """Write a run, or up to four side by side, as a film: one `frame` per step, the last one held
+    """Animate a run, or up to four side by side: one `frame` per step, the last one held
     for a second.
 
     `path` ends in .gif, or in .mp4, which needs the program ffmpeg; `fps`: steps shown per second;
@@ -53,8 +53,7 @@ def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
     figure = scene.draw(Still(), 0, sample)
     held = max(1, round(fps))  # frames that the end stays
     with staged(path, path.suffix) as part, look(savefig_bbox=None), writer.saving(figure, part, 100):
-        bar = tqdm(range(scene.last + 1), desc=path.name, unit="frame", delay=3, leave=False, dynamic_ncols=True)
-        for step in bar:
+        for step in bar(range(scene.last + 1), desc=path.name, unit="frame", delay=3, leave=False):
             scene.draw(figure, step, sample)
             for _ in range(held if step == scene.last else 1):
                 writer.grab_frame(facecolor="white")

@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .._common.arguments import integer
+from ..diffusion.trace import Trace
 from . import run_panels
 from .latent_map import plane
 from .run_words import LINE, clip, printable, set_words
 from .style import hues, look, plain
 
-__all__ = ["Still", "frame", "png"]
+__all__ = ["Still", "frame", "png", "side_by_side"]
 
 WIDTH = 9.0  # inches; all lengths of the layout are inches
 EDGE, GUTTER, HEAD, FOOT, SLOT = 0.12, 0.24, 0.54, 0.3, 0.45
@@ -49,16 +50,20 @@ def frame(traces, step: int, sample: int = 0, order=None, planes=None, cloud=Non
     `widgets.Scrubber`.
 
     A column per Trace, in step by NFE (a shorter run stays at its end): its name, NFE, noise times;
-    the tokens of sequence `sample`; for bits all sequences, a row each, sorted by `order` [n] (or a
-    list of such, one per trace); the latent plane with the data behind, all samples and the trail
-    of the chosen one, or the code slots; and the point on the path of noise times (METHOD 4). Words
-    have the colour of the step that revealed them (`REVEAL`), masked ones are grey blocks, and what
-    this step revealed is outlined. Characters that the font lacks appear as boxes.
+    the tokens of sequence `sample`; for bits all sequences, a row each; the latent plane with the
+    data behind, all samples and the trail of the chosen one, or the code slots; and the point on
+    the path of noise times (METHOD 4). Words have the colour of the step that revealed them
+    (`REVEAL`), masked ones are grey blocks, and what this step revealed is outlined. Characters
+    that the font lacks appear as boxes.
 
-    `cloud` [N, m, d], or a list of such or None, one per trace: encoded data behind the latents,
-    coloured by `hue` [N] (a cyclic quantity in [0, 1], or integer classes). `planes`: coordinates
-    computed elsewhere, for each trace (paths [S+1, n, 2], data [N, 2]) or None. `names`: headings,
-    one per trace; default: the names of the models.
+    - `traces`: a Trace, or a list of up to four with as many sequences each;
+    - `step`, `sample`: which step, and which sequence;
+    - `order` [n], or a list of such, one per trace: by what the rows of all samples are sorted;
+    - `planes`: coordinates computed elsewhere, for each trace (paths [S+1, n, 2], data [N, 2]) or
+      None;
+    - `cloud` [N, m, d], or a list of such or None, one per trace: encoded data behind the latents;
+    - `hue` [N]: colours it, a cyclic quantity in [0, 1], or integer classes;
+    - `names`: headings, one per trace; default: the names of the models.
 
     Returns a Figure; `png` makes bytes of it. Raises ValueError for none or more than four traces,
     traces of different sizes, a step or a sample out of range, and arrays that do not fit.
@@ -72,22 +77,32 @@ def frame(traces, step: int, sample: int = 0, order=None, planes=None, cloud=Non
     return scene.draw(Still(), scene.check_step(step), scene.check_sample(sample))
 
 
+def side_by_side(traces) -> list[Trace]:
+    """Runs that can be shown together, as a list: one to four, of as many sequences each.
+    ValueError for others.
+
+    >>> side_by_side([])
+    Traceback (most recent call last):
+    ValueError: traces must be one Trace or a list of 1 to 4, got 0
+    """
+    out = list(traces) if isinstance(traces, (list, tuple)) else [traces]
+    if not 1 <= len(out) <= 4:
+        raise ValueError(f"traces must be one Trace or a list of 1 to 4, got {len(out)}")
+    for t in out:
+        if not isinstance(t, Trace):
+            raise ValueError(f"traces must hold Trace objects, got {type(t).__name__}")
+    if len({len(t) for t in out}) > 1:
+        raise ValueError(f"all traces must hold as many sequences; got {[len(t) for t in out]}")
+    return out
+
+
 class Scene:
     """The runs of a still or a film with all that does not depend on the step; `draw` puts one step
     into a figure."""
 
     def __init__(self, traces, order=None, planes=None, cloud=None, hue=None, names=None):
-        self.traces = list(traces) if isinstance(traces, (list, tuple)) else [traces]
-        n = len(self.traces)
-        if not 1 <= n <= 4:
-            raise ValueError(f"traces must be one Trace or a list of 1 to 4, got {n}")
-        for t in self.traces:
-            if not hasattr(t, "reveal_step"):
-                raise ValueError(f"traces must hold Trace objects, got {type(t).__name__}")
-        sizes = [len(t) for t in self.traces]
-        if len(set(sizes)) > 1:
-            raise ValueError(f"all traces must hold as many sequences; got {sizes}")
-        self.size, self.last = sizes[0], max(t.steps for t in self.traces)
+        self.traces = side_by_side(traces)
+        n, self.size, self.last = len(self.traces), len(self.traces[0]), max(t.steps for t in self.traces)
         self.names = [t.model or "run" for t in self.traces] if names is None else [str(v) for v in names]
         if len(self.names) != n:
             raise ValueError(f"names must have one entry per trace, {n}, got {len(self.names)}")
@@ -131,7 +146,7 @@ class Scene:
                         f"got shapes {paths.shape} and {dots.shape}"
                     )
                 out.append((paths, dots[:MOST_DOTS], hues(hue, len(dots))[:MOST_DOTS], False))
-            elif t.latent_kind != "continuous":
+            elif t.latents is None or t.latent_kind != "continuous":
                 out.append(None)
             else:
                 inner = t.latents.shape[2:]

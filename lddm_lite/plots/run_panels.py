@@ -9,11 +9,9 @@ from matplotlib.colors import to_rgb
 
 from .._common.words import plural
 from .run_words import LINE, POINTS, Word
-from .style import BIT_COLOURS, FRESH, GIVEN, MASKED, NOW, ink_on, reveal_colour, reveal_range
+from .style import BIT_COLOURS, FAINT, FRESH, GIVEN, MASKED, NOW, ink_on, reveal_colour, reveal_range
 
 __all__ = ["bit_cells", "bit_shape", "codes", "latent_plane", "path_square", "raster", "reveal_key", "text"]
-
-FAINT = "#b5b5b5"
 
 
 def bit_shape(length: int, width: float) -> tuple[int, int]:
@@ -30,8 +28,8 @@ def bit_shape(length: int, width: float) -> tuple[int, int]:
 
 
 def bit_cells(ax, trace, i: int, step: int, columns: int, cell: float) -> None:
-    """Sequence i as cells `cell` points wide, `columns` in a row; those that this step revealed, or
-    that were given, have an edge in the colour of that."""
+    """Bits of sequence i as cells `cell` points wide, `columns` in a row; those that this step
+    revealed, or that were given, have an edge in the colour of that."""
     row, when = trace.tokens_at(step)[i], trace.reveal_step[i]
     rows = -(-len(row) // columns)
     at = np.stack([np.arange(len(row)) % columns, np.arange(len(row)) // columns], 1)
@@ -83,7 +81,8 @@ def reveal_key(ax, trace, short: bool) -> None:
     steps = np.linspace(first, last, min(40, last - first + 1)).round().astype(int)
     colours = [[to_rgb(reveal_colour(int(k), first, last)) for k in steps]]
     ax.imshow(colours, aspect="auto", extent=(0, 1, 0, 1), interpolation="nearest")
-    name = f"{'' if short else 'revealed at '}step {first}" + (f" to {last}" if last > first else "")
+    name = f"step {first} to {last}" if last > first else f"step {first}"
+    name = name if short else f"revealed at {name}"
     ax.text(1.06, 0.5, name, fontsize=9, va="center", transform=ax.transAxes, color="#333333")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)

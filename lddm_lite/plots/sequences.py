@@ -44,7 +44,8 @@ def bits(tokens, order=None, ax=None, title: str = ""):
 
 
 def unmasking(trace, ax=None, rows: int = 40):
-    """Which step revealed which position: a heat map of the first `rows` sequences of a Trace.
+    """Heat map of the unmasking: which step revealed which position, of the first `rows` sequences
+    of a Trace.
 
     Colours go from the first to the last step that reveals tokens (`reveal_range`). Positions that
     were given have a colour of their own, named in a legend; padding stays white. Returns the Axes.

@@ -1,4 +1,4 @@
-"""The one look of all figures: colours, sizes, and the context in which every figure is drawn.
+"""Style of all figures: palettes, sizes, and the context in which every figure is drawn.
 
 All palettes are safe for colour-blind readers and differ in lightness, so that grey print stays
 readable. Figures have a white background of their own, also inside a dark notebook. Nothing here
@@ -15,8 +15,9 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-__all__ = ["BIT_COLOURS", "COLOURS", "CYCLE", "FRESH", "GIVEN", "GROUPS", "MARKERS", "MASKED", "OTHERS", "REVEAL"]
-__all__ += ["TERMS", "axes", "hues", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
+__all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
+__all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS"]
+__all__ += ["axes", "hues", "in_legend", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
 
 # systems, from dark to light: L* = 13, 33, 47, 56, 68, 75
 COLOURS = {
@@ -43,6 +44,9 @@ MASKED = "#dfe4e8"
 GIVEN = "#cc79a7"  # positions that were given, not revealed
 DOTS = "#9fb3c8"  # data behind
 NOW = "#12355b"
+ACCENT = "#b34700"  # what a figure is about; as in the browser
+ON_MAP = {"tokens": "#7cc4ff", "latents": "#ff8a3c"}  # marks on a coloured map; as in the browser
+INK, SOFT, FAINT = "#222222", "#777777", "#b5b5b5"  # curves, lines beside them, frames
 
 _LOOK = {
     **sns.axes_style("ticks"),
@@ -62,7 +66,7 @@ _LOOK = {
 
 @contextlib.contextmanager
 def look(**changes):
-    """The context in which figures are drawn: `with look(): ...`. The settings that it makes, and
+    """Style context in which figures are drawn: `with look(): ...`. The settings that it makes, and
     no others, are undone at its end: the first figure of a notebook loads its backend in here, and
     what that sets must stay (which `matplotlib.rc_context` would undo). `changes`: further
     settings, with "_" for ".".
@@ -109,9 +113,9 @@ def plain(values) -> np.ndarray:
 
 
 def ink_on(colour) -> str:
-    """Black or white, whichever reads better on `colour`: a contrast of at least 4.58:1 on any
-    colour (WCAG 2 asks for 4.5:1 and defines it as (Y1 + 0.05) / (Y2 + 0.05), Y the relative
-    luminance).
+    """Text colour, black or white, whichever reads better on `colour`: a contrast of at least
+    4.58:1 on any colour (WCAG 2 asks for 4.5:1 and defines it as (Y1 + 0.05) / (Y2 + 0.05), Y the
+    relative luminance).
 
     >>> ink_on("#00224e"), ink_on("#fee838")
     ('#ffffff', '#000000')
@@ -119,6 +123,16 @@ def ink_on(colour) -> str:
     c = np.array(to_rgb(colour))
     y = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
     return "#000000" if (y + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def in_legend(name: str, most: int = 28) -> str:
+    """A name as matplotlib draws it in a legend: its end kept, where folders differ, and no "$"
+    taken for a formula.
+
+    >>> in_legend("_a$b")
+    'a\\\\$b'
+    """
+    return ("…" + name[1 - most :] if len(name) > most else name).replace("$", r"\$").lstrip("_")
 
 
 def reveal_range(trace) -> tuple[int, int]:

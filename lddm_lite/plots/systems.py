@@ -3,12 +3,11 @@ quality honest."""
 
 from __future__ import annotations
 
-import math
-
 import matplotlib.pyplot as plt
-from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from .style import COLOURS, GROUPS, MARKERS, OTHERS, axes, look
+from .curves import EXACT, doubling_axis, excess_axis, points
+from .style import GROUPS, SOFT, axes, in_legend, look
 
 __all__ = ["comparison"]
 
@@ -69,27 +68,13 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
         own = sorted((r for r in rows if r["model"] == model and r.get(name) is not None), key=lambda r: r["nfe"])
         system = next(r["system"] for r in rows if r["model"] == model)
         nth = seen[system] = seen.get(system, -1) + 1
-        exact = model == "exact"
-        bars = [2 * (r.get(f"{name}_se") or 0.0) for r in own]
-        # a bar that reaches 0 would have no foot on a logarithmic axis
-        down = [min(e, 0.9 * r[name]) if scale == "log" else e for e, r in zip(bars, own, strict=True)]
-        ax.errorbar(
-            [r["nfe"] for r in own],
-            [r[name] for r in own],
-            [down, bars],
-            label="exact factorised limit" if exact else _short(model),
-            color=COLOURS.get(system, OTHERS[k % len(OTHERS)]) if nth == 0 else GROUPS[(k + 3) % len(GROUPS)],
-            marker=MARKERS.get(system, "X*<>hp"[k % 6]),
-            ls="--" if exact else _LINES[nth % 4],
-            ms=6.5,
-            mec="white",
-            mew=0.6,
-            lw=1.8,
-            capsize=2,
-        )
+        line: dict = {"label": EXACT if model == "exact" else in_legend(model)}
+        if nth:
+            line |= {"color": GROUPS[(k + 3) % len(GROUPS)], "ls": _LINES[nth % 4]}
+        points(ax, own, "nfe", name, system, k, positive=scale == "log", **line)
     if text and real.get(name) is not None:
-        ax.axhline(real[name], color="#777777", lw=1.4, ls=":", label="real sentences")
-    _calls(ax, sorted({row["nfe"] for row in rows}))
+        ax.axhline(real[name], color=SOFT, lw=1.4, ls=":", label="real sentences")
+    doubling_axis(ax, [row["nfe"] for row in rows], "network calls in all (NFE)")
     ax.set_ylabel(label)
     if scale == "log":
         ax.set_yscale("log")
@@ -97,27 +82,6 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
         ax.yaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
     elif scale == "symlog":
-        ax.set_yscale("symlog", linthresh=1, linscale=0.8)
-        ax.margins(y=0.08)
-        marks = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
-        ax.yaxis.set_major_locator(FixedLocator([*(-v for v in marks[:0:-1]), *marks]))
-        ax.yaxis.set_major_formatter(lambda v, _: f"{v:g}")
-        ax.axhline(0, color="#bbbbbb", lw=0.8, zorder=0)
+        excess_axis(ax)
     if name == "coherent":
         ax.set_ylim(-0.04, 1.04)
-
-
-def _calls(ax, totals: list[int]) -> None:
-    """The axis of network calls: powers of two, so many that their labels do not touch."""
-    ax.set_xscale("log", base=2)
-    low, high = math.floor(math.log2(totals[0])), math.ceil(math.log2(totals[-1]))
-    step = -(-(high - low + 1) // 9)
-    ax.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(low, high + 1, step)]))
-    ax.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
-    ax.minorticks_off()
-    ax.set_xlabel("network calls in all (NFE)")
-
-
-def _short(name: str, most: int = 28) -> str:
-    """A model's name for a legend, its end kept: folders differ there. A "$" is no formula."""
-    return ("…" + name[1 - most :] if len(name) > most else name).replace("$", r"\$").removeprefix("_")

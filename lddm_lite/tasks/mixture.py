@@ -192,11 +192,15 @@ class MixtureTask:
 
 
 class MixtureOfProducts(MixtureTask):
-    """K random prototypes of `length` tokens, each token flipped to another one with probability
-    `noise`.
+    """Mixture of product distributions: K random prototypes, each token flipped to another one with
+    probability `noise`.
 
     The smallest picture of the factorisation effect: modes can be counted. Source: METHOD section
-    8. Arguments: `length` L, `modes` K, `vocab` V, `noise` in [0, 1), `seed` of the prototypes.
+    8.
+
+    - `length`, `modes`, `vocab`: L, K and V;
+    - `noise`: in [0, 1);
+    - `seed`: of the prototypes.
 
     >>> MixtureOfProducts(length=6, modes=3).sample(2).shape
     torch.Size([2, 6])

@@ -1,4 +1,5 @@
-"""Blocks of even parity: what tokens share is in no pair of them, and copying some says nothing of it."""
+"""Blocks of even parity: what tokens share is in no pair of them, and copying some says nothing of
+it."""
 
 from __future__ import annotations
 

@@ -21,14 +21,6 @@ from .lines import iter_lines, read_lines
 from .token_store import TokenStore
 
 __all__ = [
-    "TextCodec",
-    "TextData",
-    "TokenStore",
-    "bert",
-    "from_file",
-    "from_lines",
-    "from_spec",
-    "iter_lines",
-    "lm1b",
+    "TextCodec", "TextData", "TokenStore", "bert", "from_file", "from_lines", "from_spec", "iter_lines", "lm1b",
     "read_lines",
-]
+]  # fmt: skip

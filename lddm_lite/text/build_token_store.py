@@ -13,6 +13,7 @@ import numpy as np
 
 from .._common import arguments
 from .._common.files import cache_folder, locked, replacing, sha256, write_json
+from .._common.progress import bar as progress_bar
 from .codec import TextCodec
 from .lines import iter_lines
 from .token_store import FORMAT, VERSION, DamagedStore, TokenStore, load
@@ -39,15 +40,20 @@ def build(
 ) -> TokenStore:
     """Tokenise a text into rows of L ids, on disk, or take them from the cache.
 
-    `text`: a UTF-8 file, one sentence a line (`text.lm1b(...)`), or a list of sentences. `mode`
-    'pad': a sentence a row, filled up with `pad_id`; what is longer is dropped (`long='drop'`, as
-    `text.from_file` does) or cropped ('crop', as is usual on LM1B with length 128). 'pack': all
-    sentences in a row, each ended by [SEP], cut every L tokens; fewer than L at the very end are
-    left out. `codec`: the tokenizer (`bert_vocabulary.bert(128)`, or that of another store); its
-    own length then holds. None trains one of at most `vocab` pieces on the first `learn` sentences:
-    shuffle a file that is sorted. `errors`: as in `text.from_file`.
+    - `text`: a UTF-8 file, one sentence a line (`text.lm1b(...)`), or a list of sentences;
+    - `codec`: the tokenizer (`bert_vocabulary.bert(128)`, or that of another store); its own length
+      then holds. None trains one;
+    - `length`, `vocab`, `lowercase`, `learn`: L, and a tokenizer of at most `vocab` pieces, trained
+      on the first `learn` sentences: shuffle a file that is sorted;
+    - `mode`: 'pad', a sentence a row, filled up with `pad_id`; 'pack', all sentences in a row, each
+      ended by [SEP], cut every L tokens; fewer than L at the very end are left out;
+    - `long`: of 'pad', what is longer is dropped ('drop', as `text.from_file` does) or cropped
+      ('crop', as is usual on LM1B with length 128);
+    - `cache`: a folder; None for `files.cache_folder()`;
+    - `errors`: as in `text.from_file`;
+    - `progress`: show a bar.
 
-    Kept in the folder `tokens` of the cache (None: `files.cache_folder()`), under the SHA-256 of
+    Kept in the folder `tokens` of the cache, under the SHA-256 of
     the text, the tokenizer and the options; checked when used again, and built anew when damaged.
     Reads the text twice (hash, ids). Raises ValueError for bad arguments, a text without a
     sentence, or one that is not UTF-8 (naming the line); OSError on a full disk, with nothing half
@@ -106,13 +112,11 @@ def with_separator(codec: TextCodec) -> TextCodec:
 
 def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, progress: bool) -> dict:
     """Write the rows, and tell what the header is to say of them."""
-    from tqdm.auto import tqdm
-
     dtype, size = np.dtype("<u2" if codec.vocab < 2**16 else "<u4"), codec.length
     told = dict.fromkeys(("rows", "tokens", "unknown", "dropped", "cropped", "blank", "nul"), 0)
-    lengths, digest, rest = np.zeros(size + 1, dtype=np.int64), hashlib.sha256(), np.zeros(0, dtype)
+    lengths, rest = np.zeros(size + 1, dtype=np.int64), np.zeros(0, dtype)
     shortest: int | None = None
-    with replacing(file) as out, tqdm(desc="tokenising", unit=" lines", disable=not progress) as bar:
+    with replacing(file) as out, progress_bar(show=progress, desc="tokenising", unit=" lines") as bar:
         for lines in _chunks(source.lines()):
             ids = [row for row in codec.tokenise(lines) if row]
             told["blank"] += len(lines) - len(ids)  # control characters alone are no sentence either
@@ -130,9 +134,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
                 told["dropped" if long == "drop" else "cropped"] += over
                 ids = [row[:size] for row in ids if long == "crop" or len(row) <= size]
                 rows = codec.pad(ids).numpy().astype(dtype).reshape(-1, size)
-            data = np.ascontiguousarray(rows).tobytes()
-            out.write(data)
-            digest.update(data)
+            out.write(rows.tobytes())
             bar.update(len(lines))
             filled = (rows != codec.pad_id).sum(1)
             lengths += np.bincount(filled, minlength=size + 1)
@@ -145,7 +147,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
             if shortest:
                 raise ValueError(f"{source.name}: the shortest sentence has {shortest} tokens, more than length={size}")
             raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
-    return {**told, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": digest.hexdigest()}
+    return {**told, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": sha256(file)}
 
 
 class _Source:

@@ -105,8 +105,9 @@ class TextData:
 
 
 def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Numbers of n sentences, rising: those to train on, and a random `fraction`, at least one,
-    that is held out. ValueError for fewer than two sentences, and a fraction outside (0, 1).
+    """Train-validation split: numbers of n sentences, rising: those to train on, and a random
+    `fraction`, at least one, that is held out. ValueError for fewer than two sentences, and a
+    fraction outside (0, 1).
 
     >>> rest, held = split_rows(4, 0.3, seed=0)
     >>> sorted([*rest.tolist(), *held.tolist()]), len(held)
@@ -131,14 +132,17 @@ def from_file(
     errors: str = "strict",
     codec: TextCodec | None = None,
 ) -> TextData:
-    """Read a UTF-8 file, one sentence a line, and train a tokenizer of at most `vocab` pieces on
-    it.
+    """Load a text: a UTF-8 file, one sentence a line, with a tokenizer trained on it.
 
-    Sentences of more than `length` tokens are dropped and counted; blank lines are skipped.
-    `limit`: that many sentences, drawn at random with `seed`. `codec`: a tokenizer to use instead,
-    say for held-out text; its own length then holds. The same file and arguments give the same
-    tokenizer every time. Raises FileNotFoundError, and ValueError for an empty file or, naming the
-    line, for bytes that are not UTF-8 (`errors='replace'` drops them instead).
+    - `path`: of the file; blank lines are skipped;
+    - `vocab`, `lowercase`: a tokenizer of at most so many pieces, the same every time;
+    - `length`: sentences of more tokens are dropped and counted;
+    - `limit`, `seed`: that many sentences, drawn at random;
+    - `errors`: 'replace' drops bytes that are not UTF-8;
+    - `codec`: a tokenizer to use instead, say for held-out text; its own length then holds.
+
+    Raises FileNotFoundError, and ValueError for an empty file or, naming the line, for bytes that
+    are not UTF-8.
 
     >>> from_file("sentences.txt", vocab=4000)  # doctest: +SKIP
     TextData(11,467 sentences of at most 64 tokens; 749 longer ones dropped; vocabulary 4,000, 0.00% unknown)
@@ -175,12 +179,17 @@ def from_spec(data: dict) -> TextCodec:
 
 
 def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: str | None = None, progress=True):
-    """A file with the first `sentences` (None: all) of the One Billion Word benchmark's `split`,
-    'train' or 'heldout', one a line: `from_file(lm1b(50_000))` is ready for `fit`.
+    """Download a part of the One Billion Word benchmark: a file, one sentence a line;
+    `from_file(lm1b(50_000))` is ready for `fit`.
 
-    The archive is read from its front, from `url` (None: `lm1b.URL`), until the subset is complete;
-    50,000 sentences are 7 MB of text, and the held-out part may lie at the end of the archive's
-    1.79 GB. All is kept in `cache` (None: $LDDM_CACHE, or lddm-lite in the user's cache), checked
+    - `sentences`: the first so many; None for all;
+    - `split`: 'train' or 'heldout';
+    - `cache`: a folder; None for $LDDM_CACHE, or lddm-lite in the user's cache;
+    - `url`: of the archive; None for `one_billion_words.URL`;
+    - `progress`: show a bar.
+
+    The archive is read from its front until the subset is complete; 50,000 sentences are 7 MB of
+    text, and the held-out part may lie at the end of the archive's 1.79 GB. All is kept, checked
     when used again, and a broken download goes on where it stopped. $LDDM_LM1B names an archive
     fetched by hand, to be used instead of the network.
 

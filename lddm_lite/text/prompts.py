@@ -1,4 +1,5 @@
-"""Texts with gaps and prompts as token ids: what a person writes, and what a sampler starts from.
+"""Prompts and infilling patterns as token ids: what a person writes, and what a sampler starts
+from.
 
 A start is all masks, a prompt that stays, or a text with gaps. Lengths are those of the training
 data.

@@ -1,4 +1,4 @@
-"""Tokenised text that stays on disk, ready for `fit`.
+"""Tokenised text on disk, read row by row, ready for `fit`.
 
 A store is a folder: `tokens.bin`, rows of L token ids, unsigned 16 or 32 bit, little-endian; and
 `header.json`, which says all about them, the tokenizer included. `build` (see `build_token_store`)
@@ -34,9 +34,9 @@ class DamagedStore(ValueError):
 
 
 class TokenStore:
-    """Sentences, or packed text, as token ids; it has what `fit` and `LatentDiffusion.preset` need
-    of data: `length`, `vocab`, `labels`, `pad_id`, `spec`, `sample`. From the same text and
-    tokenizer, `sample` gives the same batches as `TextData`, draw for draw.
+    """Token dataset on disk, of sentences or packed text; it has what `fit` and
+    `LatentDiffusion.preset` need of data: `length`, `vocab`, `labels`, `pad_id`, `spec`, `sample`.
+    From the same text and tokenizer, `sample` gives the same batches as `TextData`, draw for draw.
 
     Attributes: `codec`, with `encode` and `decode`; `folder`; `header`, what header.json says:
     `mode` 'pad' or 'pack', `long`, `rows`, `lengths` (rows with 0..L tokens), `tokens`, `unknown`,

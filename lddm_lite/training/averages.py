@@ -1,4 +1,4 @@
-"""Exponential moving averages of the weights, held by a model for a while."""
+"""Exponential moving average of the weights, held by a model for a while."""
 
 from __future__ import annotations
 

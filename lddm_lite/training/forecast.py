@@ -1,4 +1,4 @@
-"""Forecast of a training run: parameters, memory, tokens per step, time.
+"""Cost estimate of a training run: parameters, memory, tokens per step, time.
 
 Parameters, and the memory of weights, gradients, optimiser and averages, are counted. The memory of
 activations, and the time, are measured on a copy of the model; nothing is written.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import time
 import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import nn
 
 from .._common import randomness
-from .._common.protocols import Data, Model
+from .._common.protocols import Data, Model, is_frozen
 from ..networks import custom_parts
 from . import preflight
 from .config import TrainConfig
@@ -85,7 +86,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
     # held_out is no part of it
     preflight.check_together(model, data, replace(config, validate_every=0, tensorboard=False))
     preflight.check_micro_batches(model, config, processes)
-    frozen = getattr(model.encoder, "frozen", False)
+    frozen = is_frozen(model.encoder)
     if frozen:
         shallow: Any = copy.copy(model)
         shallow._modules = {**shallow._modules, "encoder": _Table(model.config)}
@@ -172,27 +173,21 @@ def _seconds(model: Model, data: Data, config: TrainConfig, stage: int, piece: i
     return sorted(times)[len(times) // 2] * piece * pieces / (fewer * count)
 
 
-class _timing:
+@contextmanager
+def _timing(model: Model, data: Data, config: TrainConfig, stage: int, rows: int, pieces: int = 1):
     """Within the block: a function that takes a step and returns its seconds."""
+    run = _trial(model, data, config, stage, rows, pieces)
 
-    def __init__(self, model: Model, data: Data, config: TrainConfig, stage: int, rows: int, pieces: int = 1):
-        self.run = _trial(model, data, config, stage, rows, pieces)
-        self.computing = computing(self.run.model, config.precision, config.compile, lambda text: None)
-
-    def __enter__(self):
-        self.computing.__enter__()
-        return self.step
-
-    def __exit__(self, *error):
-        self.computing.__exit__(*error)
-
-    def step(self) -> float:
+    def step() -> float:
         started = time.perf_counter()
-        self.run._one_step()
-        if self.run.model.device.type == "cuda":
+        run._one_step()
+        if run.model.device.type == "cuda":
             torch.cuda.synchronize()
-        self.run.step += 1
+        run.step += 1
         return time.perf_counter() - started
+
+    with computing(run.model, config.precision, config.compile, lambda text: None):
+        yield step
 
 
 class _Table(nn.Module):

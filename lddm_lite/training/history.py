@@ -80,4 +80,5 @@ class History:
             return "History(empty)"
         last = self.rows[-1]
         terms = ", ".join(f"{k} {last[k]:.2f}" for k in self.terms() if k in last)
-        return f"History(step {last['step']}: {terms}{', interrupted' if self.interrupted else ''})"
+        end = ", interrupted" if self.interrupted else ""
+        return f"History(step {last['step']}: {terms}{end})"

@@ -7,20 +7,20 @@ import threading
 import time
 from contextlib import contextmanager
 
+from .._common import progress
+
 __all__ = ["bar", "stop_after_step"]
 
 SAME_PRESS = 5.0  # seconds
 
 
 def bar(total: int, done: int, show: bool):
-    """tqdm: a widget in Jupyter, text in a terminal; shows time left.
+    """Progress bar of a run, with the time left.
 
     >>> bar(10, 3, show=False).total
     10
     """
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, initial=done, disable=not show, desc="training", unit="step", dynamic_ncols=True)
+    return progress.bar(total=total, initial=done, show=show, desc="training", unit="step")
 
 
 @contextmanager

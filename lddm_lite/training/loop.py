@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .._common import randomness
-from .._common.protocols import Data, Model
+from .._common.protocols import Data, Model, is_frozen
 from ..evaluation.latents import z_response
 from ..networks import custom_parts
 from . import averages, microbatches, preflight, processes, validation
@@ -73,7 +73,7 @@ def fit(
     if resume:
         run.resume(resume)
     preflight.check_micro_batches(model, run.config, team.size)
-    if getattr(model.encoder, "frozen", False):  # after resuming, which brings the statistics of its latents
+    if is_frozen(model.encoder):  # after resuming, which brings the statistics of its latents
         with team.main_first():
             model.encoder.prepare(preflight.sentences(data, model.config.encoder), progress and team.main)
     team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given

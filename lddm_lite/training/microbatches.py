@@ -70,8 +70,8 @@ def backward(
 
 
 def _sum_gradients(params: list, team: Team) -> None:
-    """A parameter that no micro-batch in any process reached keeps the gradient None, which AdamW passes
-    over."""
+    """A parameter that no micro-batch in any process reached keeps the gradient None, which AdamW
+    passes over."""
     mine = torch.tensor([float(p.grad is not None) for p in params], device=params[0].device)
     reached = team.sum([mine])[0].tolist()
     own = [p for p, n in zip(params, reached, strict=True) if n]

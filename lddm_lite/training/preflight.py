@@ -13,8 +13,12 @@ __all__ = ["check_micro_batches", "check_together", "sentences"]
 
 
 def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data | None = None, out=None) -> None:
-    """ValueError for data of another shape than the model's, and for options that lack what they
-    need.
+    """Check the arguments of `fit` against each other: ValueError for data of another shape than
+    the model's, and for options that lack what they need.
+
+    - `model`, `data`, `config`: of the run;
+    - `held_out`: data to take the bound on, for `validate_every`;
+    - `out`: the folder to write to, for `tensorboard`.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)

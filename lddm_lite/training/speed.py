@@ -1,4 +1,4 @@
-"""How fast it is, measured again with one command: `python -m lddm_lite.training.speed`.
+"""Benchmarks of training and sampling speed: `python -m lddm_lite.training.speed`.
 
 On a CPU: one thread and its CPU time, so that busy cores matter little. On a GPU: throughput, and
 how much of the rate at which the card multiplies large matrices a training step reaches (MFU).
@@ -29,8 +29,8 @@ ROWS = 100_000  # sequences held in memory, from which batches are drawn as from
 
 @dataclass
 class Rows:
-    """Random tokens with the interface of data: what a step costs does not depend on what it
-    learns.
+    """Random tokens with the interface of data, for benchmarks: what a step costs does not depend
+    on what it learns.
 
     >>> Rows(length=4, vocab=9, n=10).sample(2, randomness.generator(0)).shape
     torch.Size([2, 4])
@@ -112,8 +112,12 @@ def training_times(systems, data: Data, batch: int = 32, repeats: int = 12, **op
 def sampling_times(
     system: str, data: Data, counts=(16, 64), n: int = 64, repeats: int = 3, **options
 ) -> dict[int, float]:
-    """CPU seconds to sample n sequences at each number of token steps, on one thread; latent steps
-    as usual. The best of `repeats`: what else a machine does only ever adds.
+    """CPU seconds to sample at each number of token steps, on one thread; latent steps as usual.
+
+    - `system`, `data`, `options`: of the model, as for `build`;
+    - `counts`: numbers of token steps;
+    - `n`: sequences;
+    - `repeats`: the best of so many is taken: what else a machine does only ever adds.
 
     >>> list(sampling_times("mdlm", Rows(8, 5, n=20), counts=(2,), n=2, width=16))
     [2]
@@ -191,9 +195,15 @@ def throughput(
     peak: float | None = None,
     **options,
 ) -> dict:
-    """Training throughput: seconds per step, tokens/s, FLOP/s, `mfu` (share of `peak`, by default
-    `matmul_rate`) and `waiting`, the share of a step that goes when batches must first be drawn and
-    brought to the device.
+    """Training throughput: seconds per step, tokens/s, FLOP/s, `mfu` (share of `peak`) and
+    `waiting`, the share of a step that goes when batches must first be drawn and brought to the
+    device.
+
+    - `system`, `data`, `device`, `options`: of the model, as for `build`;
+    - `batch`: sequences of a step;
+    - `steps`: over which the time is taken;
+    - `precision`, `compile`: as for `computing`;
+    - `peak`: FLOP/s that the device can reach; None measures `matmul_rate`.
 
     >>> out = throughput("mdlm", Rows(8, 5, n=20), batch=4, steps=1, peak=1e9, precision="float32", width=16)
     >>> out["tokens_per_second"] > 0 and 0 <= out["waiting"] < 1

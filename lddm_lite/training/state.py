@@ -1,4 +1,4 @@
-"""State of a stopped training run: all that the next step depends on, so that resuming is exact."""
+"""Training state for exact resume: all that the next step depends on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history for TensorBoard, where that is installed."""
+"""TensorBoard logs of the history, where TensorBoard is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Validation while training runs: the bound on held-out data, and a few samples, of averaged weights.
+"""Validation while training runs: the bound on held-out data, and a few samples, of averaged
+weights.
 
 Nothing of the run is touched, its random numbers least of all: with and without, the same weights
 come out.

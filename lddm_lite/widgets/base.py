@@ -1,4 +1,4 @@
-"""What all our widgets share: data that live in the browser, outputs that work without a kernel,
+"""Base class of the widgets: data that live in the browser, outputs that work without a kernel,
 pages of their own."""
 
 from __future__ import annotations

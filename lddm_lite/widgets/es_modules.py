@@ -1,5 +1,5 @@
-"""ES modules of the browser code put into one script, which a notebook can hold and a page can open
-without a server.
+"""Bundler of ES modules: the browser code as one script, which a notebook can hold and a page can
+open without a server.
 
 Modules say what they take and what they give in two ways, and in no other:
 

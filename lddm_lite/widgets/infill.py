@@ -1,4 +1,4 @@
-"""Infilling by hand: type a text or bits with gaps, choose system and budgets; the result opens in
+"""Interactive infilling: type a text or bits with gaps, choose system and budgets; the result opens in
 a Scrubber."""
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ BEAT = 0.1  # seconds between two messages to the page while sampling
 
 
 class Infill(W.VBox):
-    """Type with gaps, press Run, scrub through what comes out.
+    """Interactive infilling: type with gaps, press Run, scrub through what comes out.
 
-    Arguments: `models`, a dictionary from names to models, folders, or names of checkpoints that
-    ship, which are loaded when first chosen (also a single one of these, or a list of names);
-    `text`, the first pattern: `[MASK]` or `_` is a gap, among bits `_` or `?` (default: an
-    example); then the first values of the controls. A run happens in a thread of its own, so other
+    - `models`: a dictionary from names to models, folders, or names of checkpoints that ship, which
+      are loaded when first chosen (also a single one of these, or a list of names);
+    - `text`: the first pattern: `[MASK]` or `_` is a gap, among bits `_` or `?`; None for an
+      example;
+    - `token_steps`, `latent_steps`, `lead`, `seed`, `n`: the first values of the controls; None for
+      what the model is used to.
+
+    A run happens in a thread of its own, so other
     cells can run meanwhile; Stop ends it at the next network call. `trace` is the last result.
     Raises ValueError for no models, or a model that cannot be loaded.
 
@@ -99,13 +103,14 @@ class Infill(W.VBox):
         self._given = (None, None)  # of the first model only
         if self.text.value == self._example:
             self._example = self.text.value = prompts.example(model)
-        symbols = " ".join(map(html.escape, model.labels)) if len(model.labels) <= 16 else ""
-        self.hint.value = _note(
-            f"{symbols}, with _ or ? for a gap; what is missing at the end, up to {model.config.length}, is a gap too."
-            if prompts.kind(model) == "symbols"
-            else f"[MASK] or _ stands for one missing word; at most {model.config.length} of "
-            f"{'word pieces' if prompts.kind(model) == 'text' else f'the {len(model.labels)} words of the task'}."
-        )
+        kind, most = prompts.kind(model), model.config.length
+        if kind == "symbols":
+            symbols = " ".join(map(html.escape, model.labels)) if len(model.labels) <= 16 else ""
+            hint = f"{symbols}, with _ or ? for a gap; what is missing at the end, up to {most}, is a gap too."
+        else:
+            of = "word pieces" if kind == "text" else f"the {len(model.labels)} words of the task"
+            hint = f"[MASK] or _ stands for one missing word; at most {most} of {of}."
+        self.hint.value = _note(hint)
 
     # -- running --------------------------------------------------------------------------------------------
     def run(self):

@@ -1,30 +1,28 @@
-"""The map of encoded sequences: look around on it, and walk from one sequence to another, each
-point decoded."""
+"""Latent space explorer: a map of encoded sequences, and interpolations between them, decoded."""
 
 from __future__ import annotations
 
-import io
 import itertools
-from typing import Any
 
 import numpy as np
 import torch
 import traitlets as T
+from matplotlib.figure import Figure
 
-from .._common import arguments, randomness
-from .._common.modes import evaluating
+from .._common import arguments
 from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
 from ..plots.latent_map import LatentMap
-from ..plots.style import plain
+from ..plots.run_frame import png
+from ..plots.style import ACCENT, FAINT, GROUPS, hues, in_legend, plain
 from .base import Widget
+from .scrubber_data import encoded
 
 __all__ = ["LatentExplorer"]
 
 ANCHORS = 6  # sequences between any two of which the walk is stored
 SHAPES = 27  # categories told apart by colour and shape; the rest are "other"
-GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00")  # as in colours.js
 MARKS = ("o", "s", "^", "D")
 NOTES = {
     "plane": "The latents are two numbers: this is their own plane.",
@@ -34,13 +32,19 @@ NOTES = {
 
 
 class LatentExplorer(Widget):
-    """Sequences at the places of their latents. Hover or use the arrow keys to read them, pick two
-    to walk between.
+    """Latent space explorer: sequences at the places of their latents. Hover or use the arrow keys
+    to read them, pick two to walk between.
 
-    Arguments: `x` token ids [N, L], at least 2 of them; `hue` [N], their colours: numbers in [0, 1)
-    on a circle, or whole numbers or strings, which are categories; `map`, a `LatentMap` on which to
-    place them (default: fitted here; fit it yourself to keep it in a file); `walk_steps`, points of
-    a walk (`interpolation.interpolate`), each decoded in one token step (`given_latents.decode`).
+    - `model`: one with latents, whose encoder places the sequences;
+    - `x`: token ids [N, L], at least 2 of them;
+    - `hue` [N]: their colours, numbers in [0, 1) on a circle, or whole numbers or strings, which
+      are categories;
+    - `map`: a `LatentMap` on which to place them; None fits one here (fit it yourself to keep it in
+      a file);
+    - `walk_steps`: points of a walk (`interpolation.interpolate`), each decoded in one token step
+      (`given_latents.decode`);
+    - `title`: above it.
+
     Any two sequences can be picked as long as the kernel runs; without it, those that are ringed.
     `picked`: the two between which it walks, [i, j]. Raises ValueError for a model without latents,
     and for arguments that do not fit it.
@@ -64,17 +68,19 @@ class LatentExplorer(Widget):
         if n < 2:
             raise ValueError("x must hold at least 2 sequences, got 1")
         kind, colour, names = _hue(hue, n)
-        self.z = _encode(model, self.x)
+        self.z = encoded(model, self.x)
         book = None if self.z.is_floating_point() else model.encoder.codebook
         self.map = LatentMap.fit(self.z, codebook=book, progress=True) if map is None else map
         if not isinstance(self.map, LatentMap):
             raise ValueError(f"map must be a LatentMap or None, got {type(map).__name__}")
         self._among = None if book is None else self.z.unique()
         self.coords, self._colour = self.map.place(self.z), (kind, colour, names)
-        self.anchors = _anchors(self._flat(book), colour if kind == "groups" else None)
+        flat = (self.z if book is None else book.detach().cpu()[self.z]).flatten(1).double().numpy()  # [N, m d]
+        self.anchors = _anchors(flat, colour if kind == "groups" else None)
         pairs = list(itertools.combinations(self.anchors, 2))
         walks = [self._latents_between(i, j) for i, j in pairs]
-        tokens = decode(model, torch.cat([z for z, _ in walks]), lengths=_cat([lengths for _, lengths in walks]))
+        z, lengths = zip(*walks, strict=True)
+        tokens = decode(model, torch.cat(z), lengths=None if lengths[0] is None else torch.cat(lengths))
         labels = model.labels
         head = {
             "title": title or f"{model.name}: {n:,} sequences at the places of their latents",
@@ -127,57 +133,28 @@ class LatentExplorer(Widget):
         a, b = self.model.valid(self.x[[i, j]]).sum(1).tolist()
         return z, torch.linspace(a, b, len(z)).round().long().clamp_min(1)
 
-    def _flat(self, book) -> np.ndarray:
-        """Latents as vectors [N, m d]."""
-        z = self.z if book is None else book.detach().cpu()[self.z]
-        return z.flatten(1).double().numpy()
-
     def still(self) -> bytes:
         """The map with the first stored walk, as PNG."""
-        from matplotlib.figure import Figure
-
         figure = Figure(figsize=(5.2, 5.2), layout="constrained")
         ax = figure.add_subplot()
         kind, colour, names = self._colour
-        coords = _spread(self.coords)
-        look: dict[str, Any]
+        x, y = _spread(self.coords).T
         if kind == "groups":
             for k, name in enumerate(names):
-                here = coords[colour == k]
-                look = dict(c=GROUPS[k % 7] if k < SHAPES else "#8a8a8a", marker=MARKS[k % 4], label=_plain(name))
-                ax.scatter(here[:, 0], here[:, 1], s=7, lw=0, alpha=0.8, **look)
+                here, shade, mark = colour == k, GROUPS[k % 7 if k < SHAPES else 7], MARKS[k % 4]
+                ax.scatter(x[here], y[here], s=7, lw=0, alpha=0.8, c=shade, marker=mark, label=in_legend(name))
             if len(names) <= 12:
                 ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)
         else:
-            look = dict(c=colour, cmap="twilight") if kind == "circle" else dict(c="#7a838c")
-            ax.scatter(coords[:, 0], coords[:, 1], s=7, lw=0, alpha=0.8, **look)
+            ax.scatter(x, y, s=7, lw=0, alpha=0.8, c=hues(colour if kind == "circle" else None, len(x)))
         way = self._first[0]
-        ax.plot(*way.T, "o-", color="#b34700", lw=1.5, ms=4)
+        ax.plot(*way.T, "o-", color=ACCENT, lw=1.5, ms=4)
         for name, at, box in (("A", way[0], "circle"), ("B", way[-1], "square")):
             look = dict(boxstyle=box, fc="white", ec="black")
             ax.annotate(name, at, ha="center", va="center", weight="bold", fontsize=9, bbox=look)
         ax.set(xticks=[], yticks=[], aspect="equal")
-        ax.spines[:].set_color("#c3c9cf")
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=96)
-        return out.getvalue()
-
-
-@torch.no_grad()
-def _encode(model: LatentDiffusion, x: torch.Tensor) -> torch.Tensor:
-    """Latents of all sequences, on the CPU."""
-    g = randomness.generator(0, model.device)
-    with evaluating(model):
-        return torch.cat([model.encode(part, g).cpu() for part in x.split(512)])
-
-
-def _cat(parts):
-    return None if parts[0] is None else torch.cat(parts)
-
-
-def _plain(name: str) -> str:
-    """A name that matplotlib draws as it is, and that does not push all else aside."""
-    return name[:24].replace("$", r"\$").lstrip("_")
+        ax.spines[:].set_color(FAINT)
+        return png(figure)
 
 
 def _spread(coords: np.ndarray) -> np.ndarray:
@@ -220,7 +197,8 @@ def _hue(hue, n: int):
 
 def _anchors(flat: np.ndarray, groups: np.ndarray | None) -> list[int]:
     """Up to `ANCHORS` sequences that stand for the modes: the most central one of each of the
-    largest groups; with too few groups, those that lie farthest from the ones before. flat: [N, D]."""
+    largest groups; with too few groups, those that lie farthest from the ones before. `flat`
+    [N, D]."""
     out: list[int] = []
     if groups is not None:
         for k in np.argsort(-np.bincount(groups), kind="stable")[:ANCHORS]:

@@ -33,18 +33,20 @@ def stored_grids() -> tuple[RateGrid, ...]:
 
 
 class PathExplorer(Widget):
-    """Drag the lead (M10) and the step budgets: the path in the square of noise times and the knots
-    of the sampler, both integrands of the bound (M9) along its walk, NFE, and the bound in nats. In
-    continuous time it stays put (M11); what finite steps add moves (M12). All of it runs in the
-    browser.
+    """Path explorer: drag the lead (M10) and the step budgets; it shows the path in the square of
+    noise times and the knots of the sampler, both integrands of the bound (M9) along its walk, NFE,
+    and the bound in nats. In continuous time it stays put (M11); what finite steps add moves (M12).
+    All of it runs in the browser.
 
     The excess is that of the bound, which counts what the latents lose too; samples may be better
     than it says.
 
-    Arguments: `grid`, a `RateGrid` or a list of them (default: the stored ones of Binsaw, exact
-    predictors); or `task`, a Binsaw, whose stored grid is taken, else measured now with 1,024
-    sequences (minutes). `lead` in [0, 0.5], `token_steps`, `latent_steps` in 1..128: where to
-    start. They are traits, as are `which` (the index of the grid) and `rate` ('tokens' or
+    - `grid`: a `RateGrid` or a list of them; None for the stored ones of Binsaw, exact predictors;
+    - `task`: instead, a Binsaw, whose stored grid is taken, else measured now with 1,024 sequences
+      (minutes);
+    - `lead` in [0, 0.5], `token_steps`, `latent_steps` in 1..128: where to start.
+
+    The last three are traits, as are `which` (the index of the grid) and `rate` ('tokens' or
     'latents': what the square shows); all follow the browser at most once a second and can be set.
     Raises ValueError for both `grid` and `task`, for another task, and for values out of range.
 

@@ -7,25 +7,23 @@ import base64
 import functools
 import html
 import json
-import struct
 import zlib
 from importlib import resources
 from importlib.abc import Traversable
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load, save
 
 from .es_modules import inline
 
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
-_TYPES = {"u1": "|u1", "u2": "<u2", "u4": "<u4", "i4": "<i4", "f4": "<f4"}
 _START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
 
 
 def pack(head: dict, arrays: dict[str, np.ndarray]) -> bytes:
-    """One compressed block: the length of a JSON head, the head, the arrays, each at a multiple of
-    8 bytes.
+    """One compressed safetensors block: the arrays, and the head as JSON in its metadata.
 
     Floats travel as float32, integers as the smallest type that holds them. ValueError for other
     kinds of array, and for negative integers beyond int32.
@@ -33,31 +31,13 @@ def pack(head: dict, arrays: dict[str, np.ndarray]) -> bytes:
     >>> unpack(pack({"title": "x"}, {"a": np.array([1, 300])}))["a"].tolist()
     [1, 300]
     """
-    where, blocks, at = {}, [], 0
+    sent = {}
     for name, array in arrays.items():
-        array = np.asarray(array)
-        if array.dtype.kind in "iub":
-            array = small_ints(array)
-        elif array.dtype.kind == "f":
-            array = array.astype("<f4")
-        else:
+        array = np.ascontiguousarray(array)
+        if array.dtype.kind not in "iubf":
             raise ValueError(f"array {name!r} must hold numbers, got dtype {array.dtype}")
-        data = np.ascontiguousarray(array).tobytes()
-        kind = array.dtype.str[1:]
-        where[name] = {"dtype": kind, "shape": list(array.shape), "at": at}
-        data += b"\0" * (-len(data) % 8)
-        blocks.append(data)
-        at += len(data)
-
-    def encoded(start):
-        placed = {k: {**v, "at": v["at"] + start} for k, v in where.items()}
-        return json.dumps({**head, "arrays": placed}, allow_nan=False).encode()
-
-    # the head holds the offsets, which depend on its own length: leave room, then fill with spaces
-    start = 4 + len(encoded(0)) + 12 * len(where)
-    start += -start % 8
-    text = encoded(start)
-    return zlib.compress(struct.pack("<I", start - 4) + text.ljust(start - 4) + b"".join(blocks), 9)
+        sent[name] = array.astype("<f4") if array.dtype.kind == "f" else small_ints(array)
+    return zlib.compress(save(sent, {"head": json.dumps(head, allow_nan=False)}), 9)
 
 
 def small_ints(array: np.ndarray) -> np.ndarray:
@@ -71,15 +51,10 @@ def small_ints(array: np.ndarray) -> np.ndarray:
 
 
 def unpack(block: bytes) -> dict:
-    """The inverse of `pack`: the arrays by name, and the rest of the head under 'head'."""
+    """The inverse of `pack`: the arrays by name, and the head under 'head'."""
     raw = zlib.decompress(block)
-    (length,) = struct.unpack("<I", raw[:4])
-    head = json.loads(raw[4 : 4 + length])
-    out = {}
-    for name, a in head.pop("arrays").items():
-        count = int(np.prod(a["shape"], dtype=int))
-        out[name] = np.frombuffer(raw, _TYPES[a["dtype"]], count, a["at"]).reshape(a["shape"])
-    return {**out, "head": head}
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return {**load(raw), "head": json.loads(header["__metadata__"]["head"])}
 
 
 @functools.cache
@@ -116,7 +91,15 @@ def fragment(
     code: str, uid: str, kind: str, block: bytes, state: dict, bus: str = "", still: bytes | None = None, alt: str = ""
 ) -> str:
     """HTML that shows a widget without a kernel and without a network; where scripts are stripped,
-    the `still` (PNG).
+    the `still`.
+
+    - `code`: the script, from `bundle`;
+    - `uid`: of this output;
+    - `kind`: of the widget;
+    - `block`: its data, from `pack`;
+    - `state`: its traits by name;
+    - `bus`: of the live widget that it follows, if any;
+    - `still`, `alt`: a PNG, and its text.
 
     Nothing from data appears in it except inside the base64 block, and `alt`, which is escaped.
     """

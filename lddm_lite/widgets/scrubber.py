@@ -9,8 +9,8 @@ import numpy as np
 import torch
 import traitlets as T
 
-from ..diffusion.trace import Trace
 from ..model import LatentDiffusion
+from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
 from .base import Widget
 from .scrubber_data import collect
@@ -19,16 +19,21 @@ __all__ = ["Scrubber"]
 
 
 class Scrubber(Widget):
-    """Scrub through denoising: tokens, all samples, latents and noise times of one `Trace`, or of
+    """Step through denoising: tokens, all samples, latents and noise times of one `Trace`, or of
     two to four in step by NFE. The whole run lives in the browser; moving in time never asks the
     kernel.
 
-    Arguments: `traces`, a Trace or a list of up to four with as many sequences each. With `model`
-    (or a list, one for each trace) and `data` [N, L] token ids, or a `task` that makes them, the
-    latent plane shows encoded data behind, coloured by `hue`: N numbers in [0, 1) (cyclic) or N
-    group names; and a ring where the encoder would put the finished sequence. `cloud` [N, m, d]
-    gives encoded data directly. `order` [n], or one for each trace, sorts the rows of the picture
-    of all samples. `samples`: how many sequences of a trace to take along. `names`: headings.
+    - `traces`: a Trace, or a list of up to four with as many sequences each;
+    - `model`: one, or a list, one for each trace: the latent plane then shows encoded data behind,
+      and a ring where the encoder would put the finished sequence;
+    - `task`, `data`: what is encoded: token ids [N, L], or a task that makes them;
+    - `hue`: colours of the data: N numbers in [0, 1) (cyclic), or N group names;
+    - `order` [n], or one for each trace: sorts the rows of the picture of all samples;
+    - `cloud` [N, m, d]: encoded data, given directly;
+    - `names`: headings;
+    - `samples`: how many sequences of a trace to take along;
+    - `step`: where to start;
+    - `title`: above it.
 
     Traits: `step` and `sample`, which follow the browser at most once a second and can be set.
     Raises ValueError for no trace, more than four, or arguments whose sizes disagree.
@@ -60,7 +65,7 @@ class Scrubber(Widget):
         step: int = 0,
         title: str | None = None,
     ):
-        self.traces = [traces] if isinstance(traces, Trace) else list(traces)
+        self.traces = side_by_side(traces)
         head, arrays, self._frame = collect(self.traces, model, task, data, hue, order, cloud, names, samples)
         self.last = max(t.steps for t in self.traces)
         head["title"] = title or " | ".join(r["name"] for r in head["runs"])

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from .._common import randomness
+from .._common.modes import evaluating
 from ..diffusion.trace import Trace
 from ..model import LatentDiffusion
 from ..plots import plane
 from ..tasks import MixtureTask
 
-__all__ = ["collect", "hidden"]
+__all__ = ["collect", "encoded", "hidden"]
 
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
 PROB = 65535  # probabilities travel as 16-bit integers
@@ -29,15 +31,8 @@ def collect(
     names,
     samples: int,
 ) -> tuple[dict, dict, dict]:
-    """(head, arrays) for `payload.pack`, and options for `plots.frame`, from the arguments of
-    `Scrubber`; ValueError names the argument at fault."""
-    if not 1 <= len(traces) <= 4:
-        raise ValueError(f"traces must be one to four Trace objects, got {len(traces)}")
-    for t in traces:
-        if not isinstance(t, Trace):
-            raise ValueError(f"traces must hold Trace objects, got {type(t).__name__}")
-    if len({len(t) for t in traces}) > 1:
-        raise ValueError(f"all traces must hold as many sequences; got {[len(t) for t in traces]}")
+    """Payload of the scrubber: (head, arrays) for `payload.pack`, and options for `plots.frame`, of
+    its arguments, which see; ValueError names the one at fault."""
     models, clouds = _each("model", model, len(traces)), _each("cloud", cloud, len(traces))
     names = [None] * len(traces) if names is None else _each("names", list(names), len(traces))
     if task is not None and data is None and any(m is not None for m in models):
@@ -52,7 +47,7 @@ def collect(
     for k, t in enumerate(traces):
         run, own = _run(t, n, names[k], orders[k][:n])
         if t.latent_kind == "continuous" and clouds[k] is None and models[k] is not None and data is not None:
-            clouds[k] = _encode(models[k], data)
+            clouds[k] = encoded(models[k], data).numpy()
         own |= _latents(t, n, models[k], clouds[k], values)
         head["runs"].append(run)
         arrays |= {f"{name}{k}": a for name, a in own.items()}
@@ -62,8 +57,8 @@ def collect(
 
 
 def hidden(task: MixtureTask, x):
-    """The hidden mode of each sequence: Binsaw's shift in [0, 1), cyclic; for other tasks names of
-    topics or modes."""
+    """Mode labels: the hidden mode of each sequence, Binsaw's shift in [0, 1), cyclic; for other
+    tasks names of topics or modes."""
     if hasattr(task, "find_shift") and hasattr(task, "period"):
         return (task.find_shift(x) / task.period).numpy() % 1
     best = task.posterior(x).argmax(-1)
@@ -149,7 +144,7 @@ def _latents(t: Trace, n: int, model: LatentDiffusion | None, cloud, values) -> 
     """Arrays of the latent views of one trace."""
     if t.latents is None:
         return {}
-    goal = None if model is None else _encode(model, t.tokens[:n])
+    goal = None if model is None else encoded(model, t.tokens[:n]).numpy()
     if t.latent_kind == "discrete":
         return {"codes": t.latents[:, :n]} | ({} if goal is None else {"goal": goal})
     cloud = None if cloud is None else np.asarray(cloud)
@@ -167,6 +162,9 @@ def _latents(t: Trace, n: int, model: LatentDiffusion | None, cloud, values) -> 
     return out
 
 
-def _encode(model: LatentDiffusion, tokens) -> np.ndarray:
-    with torch.no_grad():
-        return model.encode(torch.as_tensor(np.asarray(tokens)).long().to(model.device)).cpu().numpy()
+@torch.no_grad()
+def encoded(model: LatentDiffusion, x) -> torch.Tensor:
+    """Latents of all sequences x [N, L], on the CPU."""
+    g = randomness.generator(0, model.device)
+    with evaluating(model):
+        return torch.cat([model.encode(part, g).cpu() for part in torch.as_tensor(x).long().split(512)])

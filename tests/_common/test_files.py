@@ -64,7 +64,7 @@ def trace():
 
 WRITERS = {
     "Trace.save": ("run.json", lambda path: trace().save(path)),
-    "LatentMap.save": ("map.json", lambda path: LatentMap.fit(np.eye(4).reshape(4, 1, 4), method="pca").save(path)),
+    "LatentMap.save": ("map.st", lambda path: LatentMap.fit(np.eye(4).reshape(4, 1, 4), method="pca").save(path)),
     "Scrubber.to_html": ("run.html", lambda path: ld.widgets.Scrubber(trace()).to_html(path)),
     "History.save, CSV": ("history.csv", lambda path: ld.History([{"step": 1}]).save(path)),
     "History.save, JSON": ("history.json", lambda path: ld.History([{"step": 1}]).save(path)),

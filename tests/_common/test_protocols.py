@@ -3,6 +3,7 @@
 from typing import Generic, Protocol
 
 import pytest
+import torch
 
 from lddm_lite import GaussianChannel, LatentDiffusion, MaskedChannel, tasks
 from lddm_lite._common import protocols
@@ -68,3 +69,13 @@ def test_who_is_scored_exactly_and_who_is_read(name, scores, rows, tmp_path):
 def test_what_is_missing_is_found():
     assert "score" in asked(protocols.Task) - set(dir(dataset.from_lines(LINES, length=8)))
     assert {"length", "rows", "decode"} <= asked(protocols.Text)
+
+
+def test_what_a_part_says_of_itself_and_a_part_of_ones_own_need_not():
+    own, task = torch.nn.Linear(1, 1), tasks.Binsaw(length=4)
+    exact = LatentDiffusion.exact(task, "shift")
+    usual = LatentDiffusion.preset("co-seq", task, width=16)
+    assert [protocols.is_exact(part) for part in (own, usual.denoiser, exact.denoiser)] == [False, False, True]
+    assert [protocols.is_stochastic(part) for part in (None, own, usual.encoder, exact.encoder)] == [False] * 3 + [True]
+    own.frozen = True
+    assert [protocols.is_frozen(part) for part in (None, usual.encoder, own)] == [False, False, True]

@@ -86,7 +86,8 @@ def test_one_notebook_with_all_ways_to_show_it(notebook, cells):
     # typing into the picker or moving by arrows does not reach JupyterLab's command mode
     before = page.locator(".jp-NotebookPanel:visible .jp-Cell").count()
     picker = page.locator(HOSTS).nth(0).get_by_role("spinbutton")
-    picker.press("Control+a"), picker.type("4")
+    picker.press("Control+a")
+    picker.type("4")
     for key in ("a", "b", "x", "d", "d"):
         picker.press(key)
     assert page.locator(".jp-NotebookPanel:visible .jp-Cell").count() == before

@@ -88,7 +88,8 @@ def test_save_a_picture_and_a_page(offline, scrubbers, tmp_path):
     copy = opened(offline, tmp_path / "copy.html")
     assert copy.page.locator(".frame").get_attribute("data-step") == "6", "it opens where it was saved"
     assert shown(copy.page) == shown(page)
-    quiet(copy), quiet(watched)
+    quiet(copy)
+    quiet(watched)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -64,11 +64,13 @@ REAL = ["rain fell on paris", "the river rose", "snow fell", "today the bank clo
 
 
 def test_a_report_of_texts_shows_no_perplexity_without_entropy():
-    for report in (generation_report(TEXTS, OneNatAWord()), generation_report(TEXTS, OneNatAWord(), REAL)):
-        lines = generation_table(report).splitlines()
-        assert lines[1].startswith("Gen PPL") and lines[2].startswith("token entropy")
-        assert lines[-1] == "judge: counter"
-    assert "real" in lines[0] and "Gen PPL" not in generation_table(generation_report(TEXTS))
+    alone, beside = generation_report(TEXTS, OneNatAWord()), generation_report(TEXTS, OneNatAWord(), REAL)
+    for report, sides in ((alone, 1), (beside, 2)):
+        head, *rows, judge = generation_table(report).splitlines()
+        assert head.split()[:4] == ["Gen", "PPL", "entropy,", "nats"] and judge == "judge: counter"
+        assert [row.split()[0] for row in rows] == ["samples", "real"][:sides]
+        assert f"2.7 ± 0.0  {report['entropy']:>13.3f}" in rows[0] and rows[0].endswith("1.8 ± 0.8      1")
+    assert "Gen PPL" not in generation_table(generation_report(TEXTS))
 
 
 def test_a_perplexity_of_nothing_is_shown_as_nan():

@@ -66,7 +66,8 @@ def test_new_sentences_are_encoded_once_and_mix_with_known_ones(data):
 def test_what_is_remembered_is_bounded(data, monkeypatch):
     monkeypatch.setattr("lddm_lite.networks.frozen_text_encoder.EXTRA", 1)
     module = with_frozen(data).encoder.prepare(data.rows[:8], progress=False)
-    module(data.rows[8:10].long()), module(data.rows[10:11].long())
+    module(data.rows[8:10].long())
+    module(data.rows[10:11].long())
     assert len(module._keys) == len(module._values) == module.table + 1
 
 

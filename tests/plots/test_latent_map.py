@@ -1,6 +1,7 @@
 """The map of latents: each method is what it says, comes back from its file, and places new
 latents."""
 
+import base64
 import json
 import sys
 import types
@@ -8,6 +9,8 @@ import types
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from lddm_lite import plots
 from lddm_lite.plots.latent_map import LatentMap
@@ -74,9 +77,9 @@ def test_umap_sees_each_latent_once_and_the_seed(fake_umap):
 
 def test_umap_places_known_latents_where_they_were_without_umap(fake_umap, tmp_path, monkeypatch):
     m = LatentMap.fit(MANY)
-    m.save(tmp_path / "m.json")
+    m.save(tmp_path / "m.safetensors")
     monkeypatch.setitem(sys.modules, "umap", None)
-    again = LatentMap.load(tmp_path / "m.json")
+    again = LatentMap.load(tmp_path / "m.safetensors")
     assert np.array_equal(again.place(MANY), m.coords)
     assert np.array_equal(again.place(MANY[::-1]), m.coords[::-1])
 
@@ -131,38 +134,92 @@ def test_a_map_comes_back_from_its_file(kind, fake_umap, tmp_path):
     z = {"plane": MANY[:, :1, :2], "codes": RNG.integers(6, size=(70, 2))}.get(kind, MANY)
     method = kind if kind in ("plane", "umap") else "pca"
     m = LatentMap.fit(z, method=method, seed=4, codebook=BOOK if kind == "codes" else None)
-    m.save(tmp_path / "deep" / "m.json")
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["m.json"], "no half-written file"
-    back = LatentMap.load(tmp_path / "deep" / "m.json")
+    m.save(tmp_path / "deep" / "m.safetensors")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["m.safetensors"], "no half-written file"
+    back = LatentMap.load(tmp_path / "deep" / "m.safetensors")
     assert (back.method, back.seed, len(back)) == (m.method, 4, len(m))
     assert np.array_equal(back.coords, m.coords) and np.array_equal(back.place(z), m.place(z))
-    m.save(tmp_path / "deep" / "m.json")  # over an old one
+    m.save(tmp_path / "deep" / "m.safetensors")  # over an old one
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: "cut", "damaged or cut off"),
-        (lambda r: [r], "'format' field is missing"),
-        (lambda r: {**r, "format": "trace"}, "'format' field is missing"),
-        (lambda r: {**r, "version": 2}, "has version 2; this library reads version 1"),
-        (lambda r: {k: v for k, v in r.items() if k != "axes"}, "content is damaged .*axes"),
-        (lambda r: {**r, "axes": None}, "a pca map needs axes"),
-        (lambda r: {**r, "coords": {**r["coords"], "shape": [3, 2]}}, "content is damaged"),
-        (lambda r: {**r, "coords": {**r["coords"], "base64": "?"}}, "content is damaged"),
-        (lambda r: {**r, "coords": None}, "content is damaged"),
-        (lambda r: {**r, "method": "tsne"}, "method must begin with one of plane, pca, umap; got 'tsne'"),
-        (lambda r: {**r, "seed": "x"}, "seed must be an integer"),
-        (lambda r: {**r, "axes": r["mean"]}, "axes must be 2-dimensional"),
+        (lambda about, arrays: about.pop("format"), "'format' field is missing"),
+        (lambda about, arrays: about.update(format="trace"), "'format' field is missing"),
+        (lambda about, arrays: about.update(version="3"), "has version '3'; this library reads versions 1 and 2"),
+        (lambda about, arrays: about.pop("method"), "damaged one .*method"),
+        (lambda about, arrays: about.update(method="tsne"), "method must begin with one of plane, pca, umap"),
+        (lambda about, arrays: about.update(seed="x"), "damaged one"),
+        (lambda about, arrays: arrays.pop("axes"), "a pca map needs axes"),
+        (lambda about, arrays: arrays.pop("coords"), "damaged one .*coords"),
+        (lambda about, arrays: arrays.update(coords=arrays["mean"]), "coords must be 2-dimensional"),
+        (lambda about, arrays: arrays.update(other=arrays["mean"]), "damaged one .*other"),
     ],
 )
 def test_a_damaged_file_says_so(change, message, tmp_path):
-    path = tmp_path / "m.json"
+    path = tmp_path / "m.safetensors"
     LatentMap.fit(MANY, method="pca").save(path)
-    raw = change(json.loads(path.read_text()))
-    path.write_text(path.read_text()[:-40] if raw == "cut" else json.dumps(raw))
-    with pytest.raises(ValueError, match=f"m.json.*({message})"):
+    with safe_open(path, "np") as file:
+        about, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    change(about, arrays)
+    save_file(arrays, path, about)
+    with pytest.raises(ValueError, match=f"m.safetensors.*({message})"):
         LatentMap.load(path)
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda b: b[:-40], lambda b: b"\0" + b, lambda b: b"", lambda b: b[:8] + b"x" + b[9:]]
+)
+def test_a_file_that_is_cut_or_no_map_says_so(harm, tmp_path):
+    path = tmp_path / "m.safetensors"
+    LatentMap.fit(MANY, method="pca").save(path)
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(ValueError, match="m.safetensors is no latent map, or a damaged one .SafetensorError"):
+        LatentMap.load(path)
+    with pytest.raises(FileNotFoundError):
+        LatentMap.load(tmp_path / "none")
+
+
+def version_1(m):
+    """A map as the first version of the format had it: JSON, arrays in base64."""
+
+    def plain(v):
+        return {"shape": list(v.shape), "base64": base64.b64encode(v.astype("<f4").tobytes()).decode()}
+
+    raw = {name: getattr(m, name) for name in ("coords", "method", "seed", "points", "mean", "axes", "codebook")}
+    raw = {name: plain(v) if isinstance(v, np.ndarray) else v for name, v in raw.items()}
+    return {"format": "lddm-lite latent map", "version": 1, **raw}
+
+
+@pytest.mark.parametrize("kind", ["plane", "pca", "umap", "codes"])
+def test_maps_of_version_1_still_open(kind, fake_umap, tmp_path):
+    z = {"plane": MANY[:, :1, :2], "codes": RNG.integers(6, size=(70, 2))}.get(kind, MANY)
+    method = kind if kind in ("plane", "umap") else "pca"
+    m = LatentMap.fit(z, method=method, seed=4, codebook=BOOK if kind == "codes" else None)
+    (tmp_path / "m.json").write_text(json.dumps(version_1(m)))
+    back = LatentMap.load(tmp_path / "m.json")
+    assert (back.method, back.seed) == (m.method, 4)
+    assert np.array_equal(back.coords, m.coords) and np.array_equal(back.place(z), m.place(z))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: "{", "damaged one .JSONDecodeError"),
+        (lambda r: {**r, "format": "trace"}, "'format' field is missing"),
+        (lambda r: {**r, "version": 2}, "has version 2; this library reads versions 1 and 2"),
+        (lambda r: {k: v for k, v in r.items() if k != "axes"}, "a pca map needs axes"),
+        (lambda r: {**r, "coords": {**r["coords"], "shape": [3, 2]}}, "damaged one"),
+        (lambda r: {**r, "coords": {**r["coords"], "base64": "?"}}, "damaged one"),
+        (lambda r: {**r, "seed": "x"}, "invalid literal for int"),
+    ],
+)
+def test_a_damaged_file_of_version_1_says_so(change, message, tmp_path):
+    raw = change(version_1(LatentMap.fit(MANY, method="pca")))
+    (tmp_path / "m.json").write_text(raw if isinstance(raw, str) else json.dumps(raw))
+    with pytest.raises(ValueError, match=f"m.json.*({message})"):
+        LatentMap.load(tmp_path / "m.json")
 
 
 def test_umap_leaves_torchs_threads_as_they_were(fake_umap, monkeypatch):

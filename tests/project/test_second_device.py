@@ -110,7 +110,8 @@ def test_text_there(gpu, system):
     if system != "mdlm":
         ld.evaluation.latent_health(model, data, n=32)
         explorer = ld.widgets.LatentExplorer(model, data.sample(40, seed=2))
-        explorer.walk(0, 1), explorer.still()
+        explorer.walk(0, 1)
+        explorer.still()
 
 
 def test_the_command_line_there(gpu, tmp_path, capsys):

@@ -10,6 +10,8 @@ import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from lddm_lite.text import one_billion_words
+
 TOP = "1-billion-word-language-modeling-benchmark-r13output"
 TRAIN, HELD = "training-monolingual.tokenized.shuffled", "heldout-monolingual.tokenized.shuffled"
 
@@ -115,6 +117,15 @@ class _Handler(BaseHTTPRequestHandler):
             s.go_on.wait(20)
 
 
+def hurry(monkeypatch, chunk: int = 4_000) -> None:
+    """Pauses, patience and pieces of the download, small; and a cache that LDDM_LM1B does not
+    bypass."""
+    monkeypatch.setattr(one_billion_words, "WAIT", 0.001)
+    monkeypatch.setattr(one_billion_words, "TIMEOUT", 0.3)
+    monkeypatch.setattr(one_billion_words, "CHUNK", chunk)
+    monkeypatch.delenv("LDDM_LM1B", raising=False)
+
+
 @contextlib.contextmanager
 def serving(body: bytes):
     """A `Server`, running."""
@@ -125,7 +136,8 @@ def serving(body: bytes):
         yield server
     finally:
         server.go_on.set()
-        server.shutdown(), server.server_close()
+        server.shutdown()
+        server.server_close()
 
 
 def crc(data: bytes) -> int:

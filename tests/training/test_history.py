@@ -12,7 +12,8 @@ from tests.support.training_runs import TASK, run
 
 def test_a_history_comes_back_from_json_and_goes_to_csv(tmp_path):
     h = History([{"step": 1, "tokens": 2.5}, {"step": 2, "tokens": 0.1, "latents": 1e-9}], [(1, "frozen")], True)
-    h.save(tmp_path / "h.json"), h.save(tmp_path / "h.csv")
+    h.save(tmp_path / "h.json")
+    h.save(tmp_path / "h.csv")
     back = History.from_dict(json.loads((tmp_path / "h.json").read_text()))
     assert (back.rows, back.events, back.interrupted) == (h.rows, h.events, True)
     assert (tmp_path / "h.csv").read_text().splitlines() == ["step,tokens,latents", "1,2.5,", "2,0.1,1e-09"]

@@ -67,7 +67,8 @@ def test_one_interrupted_process_stops_all_at_the_same_step(two):
 
 
 def test_several_processes_without_accelerate_name_the_command(monkeypatch):
-    monkeypatch.setenv("RANK", "0"), monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(ValueError, match="2 processes work together through Hugging Face Accelerate: pip install"):
         run("mdlm")

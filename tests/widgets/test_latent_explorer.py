@@ -70,8 +70,8 @@ def test_the_same_map_comes_back(saw, settled, tmp_path):
     model = small("co-seq", NEWS, dim=4)
     model.encoder = settled(NEWS, dim=4)
     first = LatentExplorer(model, x)
-    first.map.save(tmp_path / "map.json")
-    again = LatentExplorer(model, x.flip(0), map=LatentMap.load(tmp_path / "map.json"))
+    first.map.save(tmp_path / "map.safetensors")
+    again = LatentExplorer(model, x.flip(0), map=LatentMap.load(tmp_path / "map.safetensors"))
     assert np.allclose(again.coords, first.coords[::-1], atol=1e-4) and first.coords.std() > 0.1
     with pytest.raises(ValueError, match="latents must have 2 numbers each"):
         LatentExplorer(model, x, map=saw.map)
@@ -126,7 +126,7 @@ def test_walks_are_stored_between_the_groups():
         ("co-seq", dict(walk_steps=1), r"walk_steps must be an integer in \[2, 64\], got 1"),
         ("co-seq", dict(hue=[0.1, 0.2]), r"hue must have shape \(5,\)"),
         ("co-seq", dict(hue=[0.1, 0.2, 0.3, 0.4, 7.0]), r"hue must be numbers in \[0, 1\), got 0.1..7.0"),
-        ("co-seq", dict(map="map.json"), "map must be a LatentMap or None, got str"),
+        ("co-seq", dict(map="map.safetensors"), "map must be a LatentMap or None, got str"),
     ],
 )
 def test_what_cannot_be_explored(system, arguments, message):
@@ -152,7 +152,7 @@ def test_two_thousand_long_texts_stay_below_a_megabyte(monkeypatch):
         spec = staticmethod(dict)
 
     z = torch.nn.functional.normalize(torch.randn(2000, 1, 4, generator=g), dim=-1) * 2
-    monkeypatch.setattr("lddm_lite.widgets.latent_explorer._encode", lambda model, x: z)
+    monkeypatch.setattr("lddm_lite.widgets.latent_explorer.encoded", lambda model, x: z)
     e = LatentExplorer(small("co-seq", Words(), dim=4), x, map=LatentMap.fit(z, method="pca"))
     assert len(e._fragment(live=True)) < 1e6, len(e._fragment(live=True))
 

@@ -16,9 +16,9 @@ def test_step_and_sample_stay_in_range(traces):
 
 
 def test_bad_arguments(traces):
-    with pytest.raises(ValueError, match="one to four"):
+    with pytest.raises(ValueError, match="a list of 1 to 4, got"):
         Scrubber([])
-    with pytest.raises(ValueError, match="one to four"):
+    with pytest.raises(ValueError, match="a list of 1 to 4, got"):
         Scrubber(traces * 3)
     with pytest.raises(ValueError, match="Trace objects, got str"):
         Scrubber(["run.json"])

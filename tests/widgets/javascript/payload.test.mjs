@@ -10,9 +10,8 @@ test("head and arrays come out as they went in", async () => {
     assert.deepEqual(arrays[name].shape, shape, name);
     assert.deepEqual(Array.from(arrays[name].data), data, name);
   }
-  assert.deepEqual(Object.keys(arrays), Object.keys(truth.arrays));
-  const { arrays: _, ...rest } = head;
-  assert.deepEqual(rest, truth.head);
+  assert.deepEqual(Object.keys(arrays).sort(), Object.keys(truth.arrays).sort());
+  assert.deepEqual(head, truth.head);
 });
 
 test("each array in its own type", async () => {

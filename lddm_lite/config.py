@@ -59,6 +59,7 @@ class Config:
     encoder_blocks: int = 2
     log_snr_max: float = 6.0  # noise floor of the latents, at t_z=0 (M5)
     log_snr_min: float = -6.0
+    latent_schedule: str = "linear"  # of the log-SNR between these, or sqrt: Diffusion-LM's (METHOD 2)
     own_share: float = 0.7  # share of training times drawn on the system's own path, ...
     off_path_share: float = 0.1  # ... with t_x, t_z independent (which infilling needs); the rest on random leads
 
@@ -78,6 +79,8 @@ class Config:
             raise ValueError(f"network must be plain or text, got {self.network!r}")
         if self.network == "text" and self.width // self.heads % 2:
             raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
+        if self.latent_schedule not in ("linear", "sqrt"):
+            raise ValueError(f"latent_schedule must be linear or sqrt, got {self.latent_schedule!r}")
         if self.latent not in ("none", "continuous", "discrete"):
             raise ValueError(f"latent must be none, continuous or discrete, got {self.latent!r}")
         if self.encoder != "learned" and self.latent != "continuous":

@@ -31,6 +31,7 @@ HELP = {  # one line per field of Config and TrainConfig; a test sees to it that
     "encoder_blocks": "transformer blocks of the encoder",
     "log_snr_max": "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor",
     "log_snr_min": "the same at t_z=1, pure noise",
+    "latent_schedule": "linear: that log ratio falls evenly; sqrt: Diffusion-LM's schedule, more steps at much noise",
     "own_share": "share of training times drawn on the system's own path",
     "off_path_share": "share drawn off every path, which infilling needs; the rest is on random leads",
     "steps": "training steps",

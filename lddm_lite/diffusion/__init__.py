@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from .best_schedule import best_counts, even_counts, finite_bound
 from .bound import Nelbo, antithetic, nelbo
-from .channels import GaussianChannel, MaskedChannel
+from .channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from .given_latents import decode
 from .interpolation import interpolate, slerp
 from .loss import Loss, training_loss
@@ -45,6 +45,7 @@ __all__ = [
     "Prediction",
     "RateGrid",
     "Schedule",
+    "SquareRootChannel",
     "Trace",
     "antithetic",
     "best_counts",

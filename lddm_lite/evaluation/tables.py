@@ -152,6 +152,7 @@ _FRONTIER = {  # heading -> (key that a row must have, how to write it)
     "mode TV (fresh)": ("mode_tv", _value_beside("mode_tv", "mode_tv_fresh", ".3f")),
     "coherent (fresh)": ("coherent", _value_beside("coherent", "coherent_fresh", ".1%")),
     "SWD (fresh)": ("swd", _value_beside("swd", "swd_fresh", ".3f")),
+    "SWD, p=1 (fresh)": ("swd1", _value_beside("swd1", "swd1_fresh", ".3f")),
     "bound, nats/token": ("bound", _value_pm("bound", 3)),
     "token entropy (data)": ("entropy", _value_beside("entropy", "entropy_data", ".3f")),
     "sec": ("seconds", lambda r: f"{r['seconds']:.1f}"),

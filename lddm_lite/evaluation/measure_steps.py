@@ -26,16 +26,17 @@ __all__ = ["measure", "step_pairs"]
 
 
 def step_pairs(text: str) -> list[tuple[int, int]]:
-    """(token steps, latent steps) from text. ValueError for something else.
+    """(token steps, latent steps) from text; no latent steps are for models without latents.
+    ValueError for something else.
 
-    >>> step_pairs("1+1,2+6")
-    [(1, 1), (2, 6)]
+    >>> step_pairs("1+1,2+6,4+0")
+    [(1, 1), (2, 6), (4, 0)]
     """
     try:
         pairs = [tuple(int(n) for n in pair.split("+")) for pair in text.split(",")]
     except ValueError:
         pairs = [()]
-    if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
+    if any(len(pair) != 2 or pair[0] < 1 or pair[1] < 0 for pair in pairs):
         raise ValueError(f"steps must be pairs token+latent like 1+1,2+6; got {text!r}")
     return pairs  # type: ignore[return-value]
 

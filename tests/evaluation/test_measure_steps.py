@@ -33,6 +33,15 @@ def test_rows_are_those_of_the_frontier_and_the_papers_distance(saved):
     assert rows[0]["swd1_fresh"] == rows[1]["swd1_fresh"] < rows[1]["swd1"]  # uniform bits are not the task's
 
 
+def test_without_latents_there_are_no_latent_steps():
+    task = tasks.Binsaw(length=8)
+    model = LatentDiffusion.preset("mdlm", task, width=16)
+    (row,) = measure_steps.measure(model, task, [(4, 0)], n=32)
+    assert (row["latent_steps"], row["nfe"]) == (0, 4)
+    with pytest.raises(ValueError, match="latent_steps must be 0"):
+        measure_steps.measure(model, task, [(4, 1)], n=32)
+
+
 def test_the_file_says_how_to_do_it_again(saved, tmp_path, capsys):
     out = tmp_path / "found.json"
     words = [str(saved), "--steps", "1+1", "-n", "64", "--seed", "2", "--machine", "2 CPU cores", "--out", str(out)]
@@ -46,7 +55,7 @@ def test_the_file_says_how_to_do_it_again(saved, tmp_path, capsys):
     assert "SWD, p=1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", "1", "1+0", "1+1+1", "a+b", "1+1,"])
+@pytest.mark.parametrize("text", ["", "1", "0+1", "1+-1", "1+1+1", "a+b", "1+1,"])
 def test_steps_come_in_pairs(text):
     with pytest.raises(ValueError, match="steps must be pairs"):
         measure_steps.step_pairs(text)

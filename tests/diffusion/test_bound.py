@@ -182,13 +182,15 @@ def test_the_bound_along_a_curve_is_that_of_every_path(shape):
     assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr)
 
 
-@pytest.mark.parametrize("other", [Squared(), SquareRootChannel()], ids=["squared", "square root"])
-def test_another_schedule_has_the_same_bound(other):
+@pytest.mark.parametrize("top, kind", [(6.0, Squared), (2.0, SquareRootChannel)])
+def test_another_schedule_has_the_same_bound(top, kind):
+    """Between the same two ends. Times are uniform, and at a noise floor of 6 the square-root
+    schedule has ten times the error."""
     task = Binsaw(length=8)
-    usual, model = (LatentDiffusion.exact(task, "shift", channel=c) for c in (None, other))
+    usual, other = (LatentDiffusion.exact(task, "shift", channel=c(top)) for c in (GaussianChannel, kind))
     x = task.sample(2048)
-    a, b = usual.nelbo(x, draws=2).total, model.nelbo(x, draws=2, seed=1).total
-    assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr)
+    a, b = usual.nelbo(x, draws=2).total, other.nelbo(x, draws=2, seed=1).total
+    assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr) < 0.8
 
 
 def test_a_stochastic_encoder_costs_its_information_beyond_x(saw, gen):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from .._common import files
+from .._common import checkpoint, files
 from .._common.protocols import Model, Task
 from ..tasks.scores import sliced_wasserstein
 from .few_steps import score_samples, timed_sample
@@ -83,7 +83,9 @@ def main(arguments=None) -> None:
     for folder in map(Path, o.models):
         model, run = LatentDiffusion.load(folder), files.read_json(folder / "run.json") or {}
         rows = measure(model, tasks.make(**model.data), o.steps, o.n, o.seed)
-        found.append({"model": folder.name, "trained": run.get("command"), "rows": rows})
+        last = (checkpoint.read(folder)[1].get("history", {}).get("rows") or [{}])[-1]
+        state = {"trained": run.get("command"), "step": last.get("step"), "stage": last.get("stage")}
+        found.append({"model": folder.name, **state, "rows": rows})
         print(folder.name, as_text(rows), sep="\n", flush=True)
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     command = shlex.join(["python", "-m", "lddm_lite.evaluation.measure_steps", *words])

@@ -10,11 +10,14 @@ from lddm_lite.evaluation import frontier, measure_steps
 from lddm_lite.tasks.scores import sliced_wasserstein
 
 
+HISTORY = {"rows": [{"step": 5, "stage": 1}, {"step": 9, "stage": 2}]}
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A model that was not trained, and what `train` keeps of its command line."""
     folder = tmp_path_factory.mktemp("runs") / "saw"
-    LatentDiffusion.preset("co-seq", tasks.Binsaw(length=8), width=16, dim=2).save(folder)
+    LatentDiffusion.preset("co-seq", tasks.Binsaw(length=8), width=16, dim=2).save(folder, history=HISTORY)
     (folder / "run.json").write_text(json.dumps({"format": "lddm-lite run", "command": "python -m lddm_lite train"}))
     return folder
 
@@ -52,6 +55,7 @@ def test_the_file_says_how_to_do_it_again(saved, tmp_path, capsys):
     assert set(found["versions"]) == {"python", "torch"}
     (model,) = found["models"]
     assert (model["model"], model["trained"]) == ("saw", "python -m lddm_lite train") and len(model["rows"]) == 1
+    assert (model["step"], model["stage"]) == (9, 2)
     assert "SWD, p=1" in capsys.readouterr().out
 
 

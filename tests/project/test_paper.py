@@ -31,7 +31,7 @@ def pm(row: dict) -> str:
 def shipped_table() -> list[str]:
     """A line for each row of the shipped models' results."""
     return [
-        f"| `{model['model']}` | {steps(row)} | {row['nfe']} | {pm(row)} | {row['swd']:.3f} ({row['swd_fresh']:.3f}) "
+        f"| `{row['system']}` | {steps(row)} | {row['nfe']} | {pm(row)} | {row['swd']:.3f} ({row['swd_fresh']:.3f}) "
         f"| {row['swd1']:.3f} ({row['swd1_fresh']:.3f}) |"
         for name in ("di-seq", "co-seq", "joint", "mdlm")
         for model in results(f"binsaw-{name}.json")[0]["models"]
@@ -60,14 +60,12 @@ def slots_table() -> list[str]:
 
 def setting_table() -> list[str]:
     """A line for each stored state of the runs in the papers' setting, by the CPU time it took."""
-    lines = []
-    for file in results("paper-setting*.json"):
-        for model in file["models"]:
-            about = file["trained"][model["model"]]
-            cells = [f"{pm(row)}, {row['swd1']:.3f}" for row in model["rows"]]
-            head = f"| `{about['system']}` | {about['cpu_minutes']:.0f} | {about['step']:,} | {about['stage']}"
-            lines.append(f"{head} | {' | '.join(cells)} |")
-    return lines
+    return [
+        f"| `{model['rows'][0]['system']}` | {file['cpu_minutes'][model['model']]:.0f} | {model['step']} "
+        f"| {model['stage']} | {' | '.join(pm(row) for row in model['rows'])} | {model['rows'][0]['swd1']:.3f} |"
+        for file in results("paper-setting*.json")
+        for model in file["models"]
+    ]
 
 
 @pytest.mark.parametrize("table", [shipped_table, slots_table, setting_table])

@@ -40,21 +40,23 @@ def shipped_table() -> list[str]:
 
 
 def slots_table() -> list[str]:
-    """A line for each system and number of slots: at each total of calls the division with the
+    """A line for each system and shape of its latents: at each total of calls the division with the
     lowest mean excess over seeds, and the excess of each seed."""
-    found: dict[tuple[str, int], list[dict]] = {}
+    found: dict[tuple[str, int, str], list[dict]] = {}
     for file in results("slots-*.json"):
         for model in file["models"]:
-            system, slots, _ = re.fullmatch(r"(\w\w-seq)-(\d+)-(\d+)", model["model"]).groups()
-            found.setdefault((system, int(slots)), []).append({steps(row): row for row in model["rows"]})
+            option = dict(re.findall(r"--(slots|dim|codes|system) (\S+)", model["trained"]))
+            of = f"codes of {option['codes']}" if "codes" in option else f"× {option['dim']} numbers"
+            key = option["system"], int(option["slots"]), of
+            found.setdefault(key, []).append({steps(row): row for row in model["rows"]})
     lines = []
-    for (system, slots), seeds in sorted(found.items()):
+    for (system, slots, of), seeds in sorted(found.items()):
         cells = []
         for total in (2, 4, 8):
             splits = [s for s, row in seeds[0].items() if row["nfe"] == total]
             best = min(splits, key=lambda s: sum(rows[s]["excess"] for rows in seeds))
             cells.append(" / ".join(f"{rows[best]['excess']:.2f}" for rows in seeds) + f" ({best})")
-        lines.append(f"| `{system}` | {slots} | {' | '.join(cells)} |".replace("-0", "−0"))
+        lines.append(f"| `{system}` | {slots} {of} | {' | '.join(cells)} |".replace("-0", "−0"))
     return lines
 
 

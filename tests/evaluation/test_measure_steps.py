@@ -9,7 +9,6 @@ from lddm_lite import LatentDiffusion, tasks
 from lddm_lite.evaluation import frontier, measure_steps
 from lddm_lite.tasks.scores import sliced_wasserstein
 
-
 HISTORY = {"rows": [{"step": 5, "stage": 1}, {"step": 9, "stage": 2}]}
 
 

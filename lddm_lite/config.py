@@ -63,6 +63,9 @@ class Config:
     encoder_blocks: int = option(2, "transformer blocks of the encoder", minimum=1)
     log_snr_max: float = option(6.0, "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor")
     log_snr_min: float = option(-6.0, "the same at t_z=1, pure noise")  # M5
+    latent_schedule: str = option(
+        "linear", "linear: that log ratio falls evenly; sqrt: Diffusion-LM's schedule, more steps at much noise",
+        choices=("linear", "sqrt"))  # METHOD 2
     own_share: float = option(0.7, "share of training times drawn on the system's own path", minimum=0.0, maximum=1.0)
     off_path_share: float = option(
         0.1, "share drawn off every path, which infilling needs; the rest is on random leads", minimum=0.0, maximum=1.0)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lddm_lite.config import SIZES, SYSTEMS, Config
+from lddm_lite.diffusion.channels import SquareRootChannel
 from lddm_lite.model import LatentDiffusion
 from lddm_lite.networks.denoiser import Denoiser
 from lddm_lite.tasks import MixtureOfProducts
@@ -53,3 +54,13 @@ def test_a_config_is_its_dict():
 def test_odd_heads_are_refused():
     with pytest.raises(ValueError, match="even width per head, got 18 / 6"):
         Config.preset("mdlm", 8, 2, width=18, heads=6, network="text")
+
+
+def test_the_schedule_of_the_latents_is_an_option_that_is_kept(tmp_path):
+    model = LatentDiffusion.preset("co-seq", MixtureOfProducts(length=8), width=16, latent_schedule="sqrt")
+    assert isinstance(model.latent_channel, SquareRootChannel)
+    assert model.denoiser.gauss == model.latent_channel == Denoiser(model.config).gauss
+    assert "parts" not in json.loads((model.save(tmp_path) / "config.json").read_text())  # it is no part of one's own
+    assert LatentDiffusion.load(tmp_path).latent_channel == model.latent_channel
+    with pytest.raises(ValueError, match="latent_schedule must be linear or sqrt, got 'cosine'"):
+        Config.preset("co-seq", 8, 2, latent_schedule="cosine")

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from .best_schedule import StepCosts, best_counts, even_counts, finite_bound
 from .bound import Nelbo, antithetic, nelbo
-from .channels import GaussianChannel, MaskedChannel
+from .channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from .given_latents import decode
 from .interpolation import interpolate, slerp
 from .loss import Loss, training_loss
@@ -34,6 +34,6 @@ from .trace import Trace
 
 __all__ = [
     "Curve", "Draws", "GaussianChannel", "Knot", "Loss", "MaskedChannel", "Nelbo", "Path", "PathCost", "Prediction",
-    "RateGrid", "Schedule", "StepCosts", "Trace", "antithetic", "best_counts", "decode", "even_counts", "finite_bound",
-    "interpolate", "nelbo", "nucleus", "sample", "slerp", "split", "training_loss",
+    "RateGrid", "Schedule", "SquareRootChannel", "StepCosts", "Trace", "antithetic", "best_counts", "decode",
+    "even_counts", "finite_bound", "interpolate", "nelbo", "nucleus", "sample", "slerp", "split", "training_loss",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ import torch
 from .._common.arguments import integer, number
 from .._common.randomness import Source, draw_categorical, rand, randn
 
-__all__ = ["GaussianChannel", "MaskedChannel"]
+__all__ = ["GaussianChannel", "MaskedChannel", "SquareRootChannel"]
 
 
 def _b(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -190,3 +190,35 @@ class GaussianChannel:
         a2 = 1 / (1 + math.exp(-self.log_snr_min))  # at t=1, where any schedule has arrived at log_snr_min
         per_coordinate = 0.5 * (a2 * z0.pow(2) + (1 - a2) - 1 - math.log(1 - a2))
         return per_coordinate.flatten(1).sum(1)
+
+
+class SquareRootChannel(GaussianChannel):
+    """The square-root schedule of Diffusion-LM: sigma_t^2 = sqrt(t + s), METHOD 2. Most steps lie
+    where there is much noise.
+
+    Source: Li et al. 2022, arXiv 2205.14217, appendix A, whose s = 1e-4 is log_snr_max = 4.6. There
+    alpha_bar = a_t^2 = 1 - sqrt(t + s) would fall below 0 at t = 1. Here sigma_t^4 goes linearly
+    from its value at `log_snr_max` to that at `log_snr_min`, so that both ends are finite.
+
+    >>> ch = SquareRootChannel(4.6)
+    >>> [round(float(v) ** 2, 3) for v in ch.coefficients(torch.tensor(0.25))]
+    [0.501, 0.499]
+    """
+
+    def _power(self, t):
+        """sigma_t^4 and 1 - sigma_t^4, each from where it is small, and the slope of the first."""
+        ends = [1 / (1 + math.exp(v)) for v in (self.log_snr_max, self.log_snr_min)]  # sigma^2 at t=0, t=1
+        low, high = (v**2 for v in ends)
+        rest = (1 - ends[1]) * (1 + ends[1])  # 1 - sigma^4 at t=1
+        return low + (high - low) * t, rest + (high - low) * (1 - t), high - low
+
+    def log_snr(self, t: torch.Tensor) -> torch.Tensor:
+        """log((1 - sigma^2) / sigma^2), with 1 - sigma^2 = (1 - sigma^4) / (1 + sigma^2)."""
+        power, rest, _ = self._power(t)
+        sigma2 = power.sqrt()
+        return (rest / (1 + sigma2)).log() - sigma2.log()
+
+    def speed(self, t: torch.Tensor):
+        """-d log-SNR/dt: the constant slope of sigma^4 over 2 sigma^4 (1 - sigma^2)."""
+        power, rest, slope = self._power(t)
+        return slope * (1 + power.sqrt()) / (2 * power * rest)

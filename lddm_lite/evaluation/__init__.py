@@ -4,6 +4,7 @@ path (METHOD 8, 9).
 | file | what |
 |---|---|
 | `few_steps` | quality against steps, and the exact limit of a task |
+| `measure_steps` | saved models at chosen steps, with the papers' distance: what `data/results` holds |
 | `latents` | do the latents carry something, and can the model draw them? |
 | `text_scores`, `judge`, `metrics` | entropy, distinct n-grams, Gen PPL by an independent judge |
 | `comparison`, `tables` | systems side by side at equal NFE; tables for a terminal |

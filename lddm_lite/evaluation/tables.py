@@ -25,6 +25,7 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "mode_tv": ("mode TV", ".3f"),
     "coherent": ("coherent", ".1%"),
     "swd": ("SWD", ".3f"),
+    "swd1": ("SWD, p=1", ".3f"),
     "bound": ("bound, nats/token", ".3f"),
     "gen_ppl": ("Gen PPL", ".1f"),
     "entropy": ("entropy, nats", ".3f"),

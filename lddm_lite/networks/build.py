@@ -6,7 +6,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..config import Config
-from ..diffusion.channels import GaussianChannel, MaskedChannel
+from ..diffusion.channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from .codebook import DiscreteEncoder
 from .encoders import ContinuousEncoder
 
@@ -36,7 +36,8 @@ def usual_channel(config: Config):
         return None
     if config.latent == "discrete":
         return MaskedChannel(config.codes)
-    return GaussianChannel(config.log_snr_max, config.log_snr_min)
+    kind = {"linear": GaussianChannel, "sqrt": SquareRootChannel}[config.latent_schedule]
+    return kind(config.log_snr_max, config.log_snr_min)
 
 
 def made(name: str, part, config: Config):

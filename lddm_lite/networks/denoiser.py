@@ -14,6 +14,7 @@ from torch import nn
 from ..config import Config
 from ..diffusion.channels import GaussianChannel
 from ..diffusion.prediction import Prediction
+from .build import usual_channel
 from .transformer import TwoStreamTransformer, sinusoid, start_small
 
 __all__ = ["Denoiser"]
@@ -66,7 +67,7 @@ class Denoiser(nn.Module):
             nn.init.zeros_(self.latent_head.weight)
             nn.init.zeros_(self.latent_head.bias)
         if self.timed:
-            self.gauss = channel or GaussianChannel(c.log_snr_max, c.log_snr_min)
+            self.gauss = channel or usual_channel(c)
             self.time = nn.Sequential(nn.Linear(c.width, c.width), nn.SiLU(), nn.Linear(c.width, c.width), nn.SiLU())
         if c.latent == "discrete":
             self.mask_vector = nn.Parameter(torch.randn(c.dim))

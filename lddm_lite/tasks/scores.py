@@ -9,11 +9,17 @@ from .._common.randomness import generator, randn
 __all__ = ["sliced_wasserstein"]
 
 
-def sliced_wasserstein(a: torch.Tensor, b: torch.Tensor, directions: int = 128, seed: int = 0) -> float:
-    """Sliced 2-Wasserstein distance between two sample sets [n, D] of equal size, over random unit
+def sliced_wasserstein(
+    a: torch.Tensor, b: torch.Tensor, directions: int = 128, seed: int = 0, p: int = 2
+) -> float:
+    """Sliced p-Wasserstein distance between two sample sets [n, D] of equal size, over random unit
     directions.
 
-    Source: Bonneel et al. 2015. In units of the data; 0 for equal sets, not in nats.
+    The library's own is p=2 over 128 directions; the papers score Binsaw by p=1 over 1,000. The
+    second is never above the first, up to the choice of directions.
+
+    Source: Bonneel et al. 2015. In units of the data; 0 for equal sets, not in nats. ValueError for
+    sets of unlike shapes, and a p that is neither 1 nor 2.
 
     >>> sliced_wasserstein(torch.eye(4), torch.eye(4))
     0.0
@@ -21,7 +27,9 @@ def sliced_wasserstein(a: torch.Tensor, b: torch.Tensor, directions: int = 128, 
     a, b = a.double(), b.double()
     if a.shape != b.shape:
         raise ValueError(f"a and b must have the same shape, got {tuple(a.shape)} and {tuple(b.shape)}")
+    if p not in (1, 2):
+        raise ValueError(f"p must be 1 or 2, got {p!r}")
     w = randn((a.shape[1], directions), generator(seed)).double()
     w = w / w.norm(dim=0)
     gap = (a @ w).sort(0).values - (b @ w).sort(0).values
-    return float(gap.pow(2).mean(0).mean().sqrt())
+    return float(gap.abs().pow(p).mean() ** (1 / p))

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from lddm_lite.diffusion.bound import antithetic
-from lddm_lite.diffusion.channels import GaussianChannel
+from lddm_lite.diffusion.channels import GaussianChannel, SquareRootChannel
 from lddm_lite.diffusion.paths import Curve, Path
 from lddm_lite.model import LatentDiffusion
 from lddm_lite.tasks import Binsaw
@@ -183,12 +183,15 @@ def test_the_bound_along_a_curve_is_that_of_every_path(shape):
     assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr)
 
 
-def test_another_schedule_has_the_same_bound():
+@pytest.mark.parametrize("top, kind", [(6.0, Squared), (2.0, SquareRootChannel)])
+def test_another_schedule_has_the_same_bound(top, kind):
+    """Between the same two ends. Times are uniform, and at a noise floor of 6 the square-root
+    schedule has ten times the error."""
     task = Binsaw(length=8)
-    usual, squared = (LatentDiffusion.exact(task, "shift", channel=c) for c in (None, Squared()))
+    usual, other = (LatentDiffusion.exact(task, "shift", channel=c(top)) for c in (GaussianChannel, kind))
     x = task.sample(2048)
-    a, b = usual.nelbo(x, draws=2).total, squared.nelbo(x, draws=2, seed=1).total
-    assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr)
+    a, b = usual.nelbo(x, draws=2).total, other.nelbo(x, draws=2, seed=1).total
+    assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr) < 0.8
 
 
 def test_a_stochastic_encoder_costs_its_information_beyond_x(saw, gen):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Independent, Normal, kl_divergence
 
-from lddm_lite.diffusion.channels import GaussianChannel, MaskedChannel
+from lddm_lite.diffusion.channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from tests.support.own_parts import Squared
 from tests.support.statistics import agree, histogram, near
 
@@ -236,6 +236,81 @@ def test_step_costs_of_one_guess_add_up_to_the_change_of_the_snr(channel):
     t = torch.linspace(0, 1, 9)
     cost = sum(channel.step_cost(z0, None, guess, t[i + 1 : i + 2], t[i : i + 1]) for i in range(8))
     assert float(cost) == pytest.approx(math.exp(6) - math.exp(-6), rel=1e-5)
+
+
+# --- the square-root schedule ---------------------------------------------------------------------
+
+roots = [SquareRootChannel(), SquareRootChannel(4.6), SquareRootChannel(12.0, -12.0), SquareRootChannel(1.0, -1.0)]
+
+
+@given(times, st.floats(-10, 0), st.floats(0.5, 10))
+def test_the_square_of_the_noise_variance_is_linear_in_time(t, low, high):
+    ch, t = SquareRootChannel(high, low), torch.tensor(t, dtype=F64)
+    first, last = (1 / (1 + math.exp(v)) for v in (high, low))  # sigma^2 at both ends
+    a, sigma = ch.coefficients(t)
+    assert float(sigma**4) == pytest.approx(first**2 + (last**2 - first**2) * float(t), rel=1e-9)
+    assert float(a**2 + sigma**2) == pytest.approx(1, abs=1e-12)
+
+
+def test_it_is_diffusion_lms_but_for_the_end():
+    """Li et al.: alpha_bar = 1 - sqrt(t + s), s = 1e-4, which is below 0 at t=1. log-SNR 4.595 at
+    t=0 is alpha_bar = 0.99. Our slope is smaller by s + 1 - sigma_1^4, here 0.5 %."""
+    t = torch.linspace(0, 0.99, 50, dtype=F64)
+    a, _ = SquareRootChannel(math.log(99)).coefficients(t)
+    assert torch.allclose(a**2, 1 - (t + 1e-4).sqrt(), atol=0.003)
+    assert float(a[0] ** 2) == pytest.approx(0.99, abs=1e-9)
+
+
+@pytest.mark.parametrize("ch", roots, ids=repr)
+def test_its_speed_is_the_derivative_of_its_log_snr(ch):
+    t = torch.cat([torch.linspace(0, 1, 41, dtype=F64), torch.logspace(-9, -2, 8, dtype=F64)]).requires_grad_()
+    slope = torch.autograd.grad(ch.log_snr(t).sum(), t)[0]
+    assert torch.allclose(ch.speed(t), -slope, rtol=1e-9)
+
+
+@pytest.mark.parametrize("ch", roots, ids=repr)
+def test_its_ends_are_those_asked_for_and_finite_in_float32(ch):
+    t = torch.tensor([0.0, 1e-7, 0.5, 1 - 1e-7, 1.0])
+    found, speed = ch.log_snr(t), ch.speed(t)
+    assert found[[0, -1]].tolist() == pytest.approx([ch.log_snr_max, ch.log_snr_min], rel=1e-5)
+    assert (found.diff() <= 0).all() and found.isfinite().all() and speed.isfinite().all() and (speed > 0).all()
+    assert torch.allclose(found.double(), ch.log_snr(t.double()), rtol=1e-5)
+
+
+@pytest.mark.parametrize("ch", roots, ids=repr)
+def test_its_rate_integrates_to_its_step_costs(ch):
+    """Over any step, with one guess; the nodes are placed where the rate is, t = u^4."""
+    z0, z_hat = (torch.randn(1, 2, 3, generator=torch.Generator().manual_seed(k), dtype=F64) for k in (1, 2))
+    u, w = np.polynomial.legendre.leggauss(400)
+    for s, t in ((0.0, 1.0), (0.0, 0.01), (0.3, 0.7)):
+        low, high = s**0.25, t**0.25
+        at = torch.tensor(low + (high - low) * (u + 1) / 2)
+        rate = ch.rate(z0, None, z_hat, at**4) * 4 * at**3
+        integral = float((rate * torch.tensor(w)).sum()) * (high - low) / 2
+        cost = float(ch.step_cost(z0, None, z_hat, torch.tensor([t], dtype=F64), torch.tensor([s], dtype=F64)))
+        assert integral == pytest.approx(cost, rel=1e-6)
+
+
+def test_its_prior_term_is_that_of_the_usual_channel(gen):
+    """It depends on the end alone, which both share."""
+    z0 = torch.randn(4, 2, 3, generator=gen(12), dtype=F64)
+    ch = SquareRootChannel(5.0, -2.0)
+    a, sigma = ch.coefficients(torch.tensor(1.0, dtype=F64))
+    unit = Normal(torch.zeros_like(z0), torch.ones_like(z0))
+    truth = kl_divergence(Independent(Normal(a * z0, sigma), 2), Independent(unit, 2))
+    assert torch.allclose(ch.prior_kl(z0), truth) and torch.equal(ch.prior_kl(z0), GaussianChannel(5, -2).prior_kl(z0))
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.5, 0.0])
+def test_its_steps_back_land_on_the_forward_marginal_from_noise_to_clean(eta, gen):
+    """The whole of the sampler's range in two steps, with the true z_0: t=1 and t=0 are reached."""
+    ch, n, g = SquareRootChannel(4.6), 20_000, gen(13)
+    z0, one = torch.full((n, 1, 1), 1.2), torch.ones(n)
+    a, sigma = map(float, ch.coefficients(torch.tensor(0.4)))
+    z = ch.reverse_step(ch.corrupt(z0, one, g), z0, one, 0.4 * one, g, eta)
+    near(z.mean(), sigma, n, a * 1.2), near(z.var(), math.sqrt(2) * sigma**2, n, sigma**2)
+    z = ch.reverse_step(z, z0, 0.4 * one, 0 * one, g, eta)
+    near(z.mean(), 0.01**0.5, n, 0.99**0.5 * 1.2), near(z.var(), math.sqrt(2) * 0.01, n, 0.01)
 
 
 # --- arguments ------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from lddm_lite.diffusion.channels import GaussianChannel, SquareRootChannel
 from lddm_lite.diffusion.paths import Path
 from lddm_lite.model import LatentDiffusion
 from lddm_lite.tasks import Binsaw, MixtureOfProducts
@@ -152,6 +153,42 @@ def test_m12_with_codes_first_only_what_they_do_not_tell_is_lost(tiny, settled):
         assert n.nfe == (2 if path is SEQUENTIAL else 1)
         for part, truth in ((n.latents, code_entropy), (n.tokens, conditional_marginals(tiny, p, groups))):
             assert abs(part.value - truth) < 4 * part.stderr < 0.05
+
+
+def log_normal(x, mean, var):
+    return -((x - mean) ** 2) / (2 * var) - 0.5 * math.log(2 * math.pi * var)
+
+
+@pytest.mark.parametrize("channel", [GaussianChannel(), SquareRootChannel(4.6)], ids=["linear", "sqrt"])
+@pytest.mark.parametrize(("t", "s"), [(1.0, 0.0), (0.7, 0.3), (0.5, 0.45)])
+def test_m12_a_gaussian_step_pays_the_kl_to_one_gaussian(channel, t, s):
+    """A latent that is -1 or 1, by quadrature on a grid: the mean cost of a step is what it tells,
+    and the KL from the mixture q(z_s | z_t) to the one Gaussian of (M6) around the best guess."""
+    values, one = torch.tensor([-1.0, 1.0], dtype=F64), torch.ones(1, dtype=F64)
+    z = torch.linspace(-7, 7, 1401, dtype=F64)
+    dz = float(z[1] - z[0])
+    told = {}  # I(z_0; z at time u), by the entropies of z and of its noise
+    for u in (t, s):
+        a, sigma = channel.coefficients(torch.tensor(u, dtype=F64))
+        given = torch.stack([log_normal(z, a * v, float(sigma**2)) for v in values]).exp()  # [2, grid]
+        law = given.mean(0)
+        told[u] = (entropy_of(law) - entropy_of(given[0])) * dz
+        if u == t:
+            weight, at = given / given.sum(0), law * dz
+    guess = (weight * values[:, None]).sum(0)
+    error = (weight * (values[:, None] - guess) ** 2).sum(0)
+    snr = [float(channel.log_snr(torch.tensor(u, dtype=F64)).exp()) for u in (t, s)]
+    cost = float(at @ error) * (snr[1] - snr[0]) / 2
+
+    def posterior(z0):
+        return channel.posterior(z.reshape(-1, 1, 1), z0.reshape(-1, 1, 1), t * one, s * one)
+
+    means = torch.stack([posterior(v.expand_as(z))[0].flatten() for v in values])
+    mean, var = posterior(guess)
+    var = float(var)
+    true = sum(w[:, None] * log_normal(z, m[:, None], var).exp() for w, m in zip(weight, means, strict=True))
+    kl = float(at @ (torch.xlogy(true, true) - true * log_normal(z, mean.reshape(-1, 1), var)).sum(1)) * dz
+    assert kl > 0 and cost == pytest.approx(told[s] - told[t] + kl, rel=2e-3)
 
 
 @pytest.mark.parametrize("codes", [True, False], ids=["discrete", "continuous"])

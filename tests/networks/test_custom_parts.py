@@ -9,6 +9,7 @@ from torch import nn
 
 import lddm_lite as ld
 from lddm_lite._common.checkpoint import CheckpointError
+from lddm_lite.diffusion import SquareRootChannel
 from lddm_lite.networks import custom_parts
 from tests.support.own_parts import OWN, SMALL, TASK, Codes, Halves, Learning, Net, Squared, make
 from tests.support.training_runs import Feed, interrupt, same
@@ -82,6 +83,11 @@ class Ends(ld.GaussianChannel):
         return super().log_snr(t) + 1
 
 
+class Doubled(SquareRootChannel):
+    def speed(self, t):
+        return 2 * super().speed(t)
+
+
 BAD = [
     ("co-seq", dict(denoiser=3), "denoiser must be a torch.nn.Module, or a function"),
     ("co-seq", dict(denoiser=nn.Linear(2, 2)), "denoiser: a call on two sequences failed with TypeError"),
@@ -99,6 +105,7 @@ BAD = [
     ("di-seq", dict(channel=ld.MaskedChannel(5)), "channel must be over codes=4 codes, got vocab=5"),
     ("mdlm", dict(channel=ld.GaussianChannel()), "channel must be None for none latents"),
     ("co-seq", dict(channel=Slow()), r"channel: speed\(t\) must be -d log_snr/dt"),
+    ("co-seq", dict(channel=Doubled()), r"channel: speed\(t\) must be -d log_snr/dt"),
     ("co-seq", dict(channel=Ends()), r"channel: log_snr\(t\) must go from log_snr_max to log_snr_min"),
     ("co-seq", dict(channel="fast"), "channel must be a GaussianChannel or MaskedChannel"),
 ]
@@ -108,3 +115,10 @@ BAD = [
 def test_a_part_that_does_not_fit_is_named(system, own, message):
     with pytest.raises(ValueError, match=message):
         ld.LatentDiffusion.preset(system, TASK, **SMALL, **own)
+
+
+@pytest.mark.parametrize("top", [4.6, 6.0])
+def test_a_steep_schedule_is_taken(top):
+    """Where log-SNR falls by nearly 3 within 1/64 of the time, its slope is still seen rightly."""
+    channel = SquareRootChannel(top)
+    assert ld.LatentDiffusion.preset("co-seq", TASK, **SMALL, channel=channel).latent_channel is channel

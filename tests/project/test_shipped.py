@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
 
 from lddm_lite import load, tasks
 from lddm_lite._common.checkpoint import CheckpointError
-from lddm_lite.cli import train_command
+from lddm_lite.cli import commands, options, train_command
 from tests.support import ROOT
 
 FOLDERS = sorted(p for p in (ROOT / "data" / "checkpoints").iterdir() if p.is_dir())
@@ -35,6 +36,18 @@ def test_a_run_with_its_recipe_would_be_the_same(folder):
     assert {k: again[k] for k in stored} == stored
     recorded = json.loads((folder / "config.json").read_text())["training"]
     assert {k: again[k] for k in recorded} == recorded
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "data" / "recipes").glob("*/run.json")), ids=lambda p: p.parent.name)
+def test_a_recipe_is_its_command(file):
+    """Its options are those that the command line in it gives, and make a model."""
+    run = json.loads(file.read_text())
+    words = shlex.split(run["command"].removeprefix("python -m lddm_lite "))
+    given = vars(options.build_parser(commands.COMMANDS).parse_args(words))
+    assert {k: v for k, v in given.items() if k in options.defaults()} == run["options"]
+    assert words[-1] == f"runs/{file.parent.name}"
+    chosen = train_command._chosen(train_command.recipe(file.parent))
+    assert {k: chosen[k] for k in run["options"]} == run["options"]
 
 
 def test_make_trains_each_model_that_ships_once():

@@ -85,8 +85,25 @@ def _sample(args, argv) -> int:
     model, path = _load(args)
     draw = model.sample if args.prompt is None else functools.partial(model.generate_text, prompt=args.prompt)
     for k in _token_steps(args, (8,)):
-        _show(draw(args.n, k, args.latent_steps, path, **_draws(args)), k, args.trace)
+        how = _draws(args)
+        if args.schedule == "best":
+            how["order"] = "even" if args.order == "ancestral" else args.order
+            _show(draw(args.n, path=_best(model, args, k), **how), k, args.trace)
+        else:
+            _show(draw(args.n, k, args.latent_steps, path, **how), k, args.trace)
     return 0
+
+
+def _best(model: LatentDiffusion, args, nfe: int):
+    """The best schedule of the model of a task. ValueError for options that say otherwise, and for
+    models of something else."""
+    from .. import tasks
+    from ..evaluation import few_steps, search_schedule
+
+    few_steps.checked_schedule("best", latent_steps=args.latent_steps, lead=args.lead)
+    if "task" not in model.data:
+        raise ValueError("--schedule best: only for models of a task; of a text, `evaluate --text FILE` measures it")
+    return search_schedule.best_schedule(model, tasks.make(**model.data), nfe, seed=args.seed + 1)
 
 
 def _infill(args, argv) -> int:
@@ -121,9 +138,10 @@ def _evaluate(args, argv) -> int:
     model, path = _load(args)
     data, n = _data(model, args)
     steps, show = args.token_steps, sys.stderr.isatty()
-    rows = few_steps.frontier(model, data, steps, args.latent_steps, path, n, args.seed, show)
+    own = None if args.schedule == "best" and args.lead is None else path
+    rows = few_steps.frontier(model, data, steps, args.latent_steps, own, n, args.seed, show, args.schedule)
     if has_scores(data) and not args.no_exact:
-        rows += few_steps.exact_limit(data, steps, n, args.seed, show)
+        rows += few_steps.exact_limit(data, steps, n, args.seed, show, schedule=args.schedule)
     report = {"model": args.model, "system": model.name, "data": repr(data), "n": n, "seed": args.seed}
     report |= {"rows": rows, "nelbo": model.nelbo(data.sample(n, args.seed), path, seed=args.seed)}
     report |= {"entropy": data.entropy()} if has_scores(data) else {}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DRAWS", "Compare", "run"]
 
 DRAWS = ("order", "temperature", "top_p")  # how tokens are drawn may differ, how latents are may not
+
+
 @dataclass
 class Compare:
     """several models at the same total number of network calls
@@ -52,6 +54,9 @@ class Compare:
     latent_share: float | None = option(
         None, "sequential: share of the calls for the latents", minimum=0.0, maximum=1.0)
     latent_steps: int | None = option(None, "sequential: that many, whatever the total", minimum=1, metavar="K")
+    schedule: str = option(
+        "even", "best: each model in the steps that are best for it, and the exact predictor in both",
+        choices=("even", "best"))
     seed: int = option(0, "the same seed gives the same result", minimum=0)
     no_health: bool = option(False, "leave out what the latents are good for")
     no_exact: bool = option(False, "tasks: leave out the exact limit")
@@ -73,7 +78,7 @@ def run(args, device: str) -> int:
     data = _data(models, args)
     judge = None if has_scores(data) else _judge(args.judge, device)
     partial = Path(args.out) / "report.partial.json"
-    chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "seed", *DRAWS)}
+    chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}
     try:
         found = comparison.compare(
             models, data, args.nfe, args.n, judge, **chosen, health=not args.no_health, exact=not args.no_exact,

@@ -146,6 +146,9 @@ class Evaluate(Use):
     """
 
     text: str | None = option(None, "text models: held-out text, one sentence a line", metavar="FILE")
+    schedule: str = option(
+        "even", "best: --token-steps are then network calls in all, in the steps that are best for the model",
+        choices=("even", "best"))
     no_exact: bool = option(False, "leave out the exact limit")
     json: str | None = option(None, "write everything as JSON too; - prints JSON and nothing else", metavar="FILE")
 
@@ -165,6 +168,9 @@ class Sample(Use):
 
     n: int = option(8, "sequences", minimum=1)
     token_steps: tuple[int, ...] = option((8,), "token step counts", minimum=1, metavar="K,...")
+    schedule: str = option(
+        "even", "best: --token-steps are then network calls in all, in the steps that are best for the model of a task",
+        choices=("even", "best"))
     trace: str | None = option(None, "save every step of the sampler as JSON (one step count only)", metavar="FILE")
     prompt: str | None = option(None, "what each text begins with (models of text, the toy newswire)", metavar="TEXT")
 

@@ -20,11 +20,12 @@ from .._common.estimate import Estimate
 from .._common.progress import bar as progress_bar
 from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
 from ..diffusion import nfe_budget
+from ..diffusion.best_schedule import StepCosts
 from ..diffusion.bound import each_term
-from ..diffusion.paths import Curve, Path
 from . import few_steps, tables
 from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
+from .search_schedule import best_schedule, costs_for
 from .text_scores import scores_of
 
 __all__ = ["compare", "held_out", "write"]
@@ -51,6 +52,7 @@ def compare(
     bounds: bool = False,
     progress: bool = False,
     save=None,
+    schedule: str = "even",
 ) -> dict:
     """Sample `n` sequences from each of `models` {name: model} at each total `nfe`, and score them.
     JSON-able.
@@ -62,7 +64,9 @@ def compare(
     `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the latents;
     `exact=False`: without the exact limit of a task. `bounds`: `divergences` from a task also where
     only a bound on one is at hand; a row then takes about twice as long. `save(report)` is called
-    after each row.
+    after each row. `schedule`: "best" gives each model the best schedule of all calls that it has
+    (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact predictor in
+    its best steps stands beside the one in even steps.
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
@@ -84,7 +88,10 @@ def compare(
     n = arguments.integer("n", n, minimum=2)
     totals = _totals(nfe, data)
     _check(models, data)
+    few_steps.checked_schedule(schedule, latent_share=latent_share, latent_steps=latent_steps)
+    order = "even" if schedule == "best" and order == "ancestral" else order
     plans, skipped = _plans(models, totals, latent_share, latent_steps)
+    costs: dict[str, StepCosts] = {}
     if has_scores(data):
         held, real = data.sample(BOUND, seed), {"entropy": data.entropy()}
     else:
@@ -98,12 +105,16 @@ def compare(
         "format": FORMAT, "version": VERSION, "finished": False,
         "kind": "task" if task else "text", "data": repr(data), "n": n, "seed": seed, "nfe": totals,
         "judge": None if judge is None or task else judge.name,
-        "options": {**options, "latent_share": latent_share, "latent_steps": latent_steps},
+        "options": {**options, "latent_share": latent_share, "latent_steps": latent_steps, "schedule": schedule},
         "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
     save = save or (lambda report: None)
     with progress_bar(total=len(plans) + len(models), show=progress, desc="compare", unit="row", leave=False) as bar:
-        for name, model, plan in plans:
+        for name, model, total, plan in plans:
+            if schedule == "best":
+                if name not in costs:
+                    costs[name] = costs_for(model, data, seed)
+                plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
             row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
             if has_scores(data):
                 scores = few_steps.score_samples(data, trace.tokens, seed)
@@ -130,8 +141,13 @@ def compare(
             bar.update()
     if has_scores(data) and exact and "exact" not in models and (fits := [k for k in totals if k <= data.length]):
         # the order `confidence` does not draw from the law that the limit is about
-        rows = few_steps.exact_limit(data, fits, n, seed, order="even" if order == "confidence" else order)
-        out["rows"] += [{"model": "exact", **row} for row in rows]
+        if schedule == "best":
+            for kind in ("even", "best"):
+                rows = few_steps.exact_limit(data, fits, n, seed, schedule=kind)
+                out["rows"] += [{"model": f"exact, {kind} steps", **row} for row in rows]
+        else:
+            rows = few_steps.exact_limit(data, fits, n, seed, order="even" if order == "confidence" else order)
+            out["rows"] += [{"model": "exact", **row} for row in rows]
     out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
     _beside_mdlm(out["rows"])
     return _plain({**out, "finished": True})
@@ -204,13 +220,14 @@ def _check(models: Mapping[str, Model], data: Data) -> None:
 
 def _plans(
     models: Mapping[str, Model], totals: list[int], latent_share, latent_steps
-) -> tuple[list[tuple[str, Model, tuple[int, int, Path | Curve]]], list[dict]]:
-    """([(name, model, (token_steps, latent_steps, path))], what is left out and why)."""
-    plans, skipped = [], []
+) -> tuple[list[tuple[str, Model, int, tuple[Any, Any, Any]]], list[dict]]:
+    """([(name, model, total, (token_steps, latent_steps, path))], what is left out and why)."""
+    plans: list[tuple[str, Model, int, tuple[Any, Any, Any]]] = []
+    skipped = []
     for total in totals:
         for name, model in models.items():
             try:
-                plans.append((name, model, nfe_budget.split(model, total, latent_share, latent_steps)))
+                plans.append((name, model, total, nfe_budget.split(model, total, latent_share, latent_steps)))
             except ValueError as e:
                 if latent_steps is None or latent_share is not None or latent_steps < 1:
                     raise

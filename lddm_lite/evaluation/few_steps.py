@@ -19,8 +19,9 @@ from ..diffusion.paths import Curve, Path, Schedule
 from .measure_divergences import divergences
 from .measure_visible_costs import visible_costs
 from .metrics import unigram_entropy
+from .search_schedule import best_schedule, costs_for
 
-__all__ = ["exact_limit", "frontier", "score_samples", "timed_sample"]
+__all__ = ["checked_schedule", "exact_limit", "frontier", "score_samples", "timed_sample"]
 
 TOKEN_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
 BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
@@ -54,6 +55,7 @@ def frontier(
     n: int = 2048,
     seed: int = 0,
     progress: bool = False,
+    schedule: str = "even",
     **options,
 ) -> list[dict]:
     """Speed-quality frontier: `n` samples at each number of token steps, and their scores: one row
@@ -69,6 +71,8 @@ def frontier(
     - `path`: None for the model's own;
     - `n`, `seed`: how many samples, and their seed;
     - `progress`: show a bar;
+    - `schedule`: "best" takes `token_steps` for numbers of network calls in all, and for each the
+      best schedule of the model (`best_schedule`), without `latent_steps` and `path`;
     - `options`: of `model.sample`.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -76,6 +80,15 @@ def frontier(
     >>> [row["nfe"] for row in frontier(LatentDiffusion.exact(task), task, (1, 2, 16), n=64)]
     [1, 2]
     """
+    checked_schedule(schedule, latent_steps=latent_steps, path=path)
+    if schedule == "best":
+        options.setdefault("order", "even")
+        costs = costs_for(model, task, seed)
+        rows = []
+        for k in bar(_counts(task, token_steps), show=progress, **BAR):
+            best = best_schedule(model, task, k, costs, seed=seed + 1)
+            rows.append(_scored(model, task, n, None, None, best, seed, **options))
+        return rows
     path = path or model.path
     counts = bar(_counts(task, token_steps), progress, **BAR)
     return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
@@ -84,7 +97,7 @@ def frontier(
 def timed_sample(
     model: Model,
     n: int,
-    token_steps: int,
+    token_steps: int | None,
     latent_steps: int | None,
     path: Path | Curve | Schedule,
     seed: int,
@@ -100,9 +113,9 @@ def timed_sample(
     started = time.perf_counter()
     trace = model.sample(n, token_steps=token_steps, latent_steps=latent_steps, path=path, seed=seed, **options)
     seconds = round(time.perf_counter() - started, 3)
-    # a segment, one network call, may move both channels: latent steps are counted apart
-    moved = sum(b[1] < a[1] for a, b in zip(trace.knots, trace.knots[1:], strict=False))
-    row = {"system": model.name, "lead": path.lead, "token_steps": token_steps, "latent_steps": moved}
+    # a segment, one network call, may move both channels: each is counted apart
+    steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
+    row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
     return row | {"nfe": trace.nfe}, trace, seconds
 
 
@@ -132,8 +145,7 @@ def exact_limit(
     from ..model import LatentDiffusion
 
     model = LatentDiffusion.exact(task)
-    if schedule not in ("even", "best"):
-        raise ValueError(f"schedule must be even or best, got {schedule!r}")
+    checked_schedule(schedule)
     if schedule == "even":
         return frontier(model, task, token_steps, n=n, seed=seed, progress=progress, order=order or "ancestral")
     costs = visible_costs(model, task.sample(COSTS, seed + 1), seed).mean
@@ -145,6 +157,16 @@ def exact_limit(
     return rows
 
 
+def checked_schedule(schedule: str, **given) -> None:
+    """ValueError unless `schedule` is "even" or "best", and for "best" unless nothing that decides
+    about the steps is `given`."""
+    if schedule not in ("even", "best"):
+        raise ValueError(f"schedule must be even or best, got {schedule!r}")
+    for name, value in given.items():
+        if schedule == "best" and value is not None:
+            raise ValueError(f"{name} must be left out with schedule='best', which decides about it; got {value!r}")
+
+
 def _counts(task: Data, token_steps) -> list[int]:
     counts = [arguments.integer("token_steps", k, minimum=1) for k in token_steps]
     counts = [k for k in counts if k <= task.length]
@@ -153,7 +175,7 @@ def _counts(task: Data, token_steps) -> list[int]:
     return counts
 
 
-def _scored(model: Model, task: Data, n: int, token_steps: int, latent_steps, path, seed: int, **options) -> dict:
+def _scored(model: Model, task: Data, n: int, token_steps: int | None, latent_steps, path, seed, **options) -> dict:
     """One row of `frontier`."""
     row, trace, seconds = timed_sample(model, n, token_steps, latent_steps, path, seed, **options)
     row |= score_samples(task, trace.tokens, seed)
@@ -162,6 +184,7 @@ def _scored(model: Model, task: Data, n: int, token_steps: int, latent_steps, pa
         row |= divergences(model, task, token_steps, latent_steps, path, **how).row()
     else:
         held = task.sample(n, seed)
-        bound = model.nelbo(held, path, token_steps=token_steps, latent_steps=latent_steps, seed=seed)
+        order = "even" if options.get("order") == "even" else "ancestral"
+        bound = model.nelbo(held, path, token_steps=token_steps, latent_steps=latent_steps, seed=seed, order=order)
         row["bound"], row["bound_se"] = bound.nats_per_token, bound.nats_per_token_se
     return {**row, "seconds": seconds}

@@ -36,7 +36,7 @@ from ..diffusion.paths import Path, Schedule
 from ..tasks import MixtureTask
 from .measure_visible_costs import step_costs
 
-__all__ = ["best_schedule", "candidates"]
+__all__ = ["best_schedule", "candidates", "costs_for"]
 
 COSTS, TRIED = 256, 256  # sequences that the costs are measured on; samples of each schedule that is tried
 SEARCHED = 16  # calls up to which latent steps are searched; with more they stay as they are with so many
@@ -75,7 +75,7 @@ def best_schedule(
     True
     """
     arguments.integer("nfe", nfe, minimum=1)
-    costs = step_costs(model, data.sample(COSTS, seed + 1), seed=seed) if costs is None else costs
+    costs = costs_for(model, data, seed) if costs is None else costs
     if model.latent_channel is None:
         return costs.schedule(costs.best(nfe))
     moves = moves or _own_moves(model)
@@ -84,6 +84,11 @@ def best_schedule(
         return costs.schedule(costs.best(nfe, "sequential" if loose else moves))
     names = _ranked(model, data, min(nfe, SEARCHED), costs, moves, score, n, seed, options)
     return _carried(costs, nfe, moves, names)[1]
+
+
+def costs_for(model: Model, data: Data, seed: int = 0) -> StepCosts:
+    """The costs of steps that `best_schedule` measures, to be shared between numbers of calls."""
+    return step_costs(model, data.sample(COSTS, seed + 1), seed=seed)
 
 
 def _own_moves(model: Model) -> str:

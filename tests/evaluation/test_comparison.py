@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lddm_lite import LatentDiffusion, tasks
 from lddm_lite._common.estimate import Estimate
 from lddm_lite.evaluation import comparison, few_steps
 from lddm_lite.evaluation.measure_divergences import divergences
@@ -208,3 +209,16 @@ def test_rows_are_kept_as_they_come():
     comparison.compare({"a": build("mdlm", SAW), "b": build("co-seq", SAW)}, SAW, (1, 2), 8, save=kept.append)
     assert [len(r["rows"]) for r in kept] == [1, 2, 3, 4, 4, 4] and not any(r["finished"] for r in kept)
     assert all("not finished" in comparison_table(r) for r in kept)
+
+
+def test_models_at_their_best():
+    """Each in all its calls, and the exact predictor in even and in its best steps beside them."""
+    task = tasks.Binsaw(length=8)
+    models = {"co-seq": LatentDiffusion.exact(task, "shift"), "mdlm": LatentDiffusion.exact(task)}
+    found = comparison.compare(models, task, (2, 4), n=64, health=False, schedule="best")
+    assert [(row["nfe"], row["model"]) for row in found["rows"]] == [
+        (k, name) for k in (2, 4) for name in ("co-seq", "mdlm", "exact, even steps", "exact, best steps")
+    ]
+    assert found["options"]["schedule"] == "best" and found["options"]["order"] == "even"
+    with pytest.raises(ValueError, match="latent_steps must be left out with schedule='best'"):
+        comparison.compare(models, task, (2,), n=64, latent_steps=1, schedule="best")

@@ -1,9 +1,11 @@
 """The few-step frontier: rows that mean what they say, and the exact limit."""
 
+import math
+
 import pytest
 import torch
 
-from lddm_lite import LatentDiffusion, Path, plots
+from lddm_lite import LatentDiffusion, Path, plots, tasks
 from lddm_lite.evaluation import few_steps
 from lddm_lite.text import dataset
 
@@ -84,3 +86,25 @@ def test_text_is_judged_by_its_bound_and_entropy():
     assert four["bound"] == pytest.approx(expected, abs=4 * four["bound_se"])
     assert 0 < one["entropy_data"] < one["entropy"] < expected
     assert "excess" not in one
+
+
+def test_the_best_schedule_of_a_frontier():
+    """In all calls given, and no worse than even steps in those: three standard errors."""
+    task = tasks.Binsaw(length=32)
+    for model in (LatentDiffusion.exact(task), LatentDiffusion.exact(task, "shift")):
+        best = few_steps.frontier(model, task, (2, 4), n=512, schedule="best")
+        assert [row["nfe"] for row in best] == [2, 4]
+        assert all(row["token_steps"] + row["latent_steps"] >= row["nfe"] for row in best)
+        if model.latent_channel is None:
+            even = few_steps.frontier(model, task, (2, 4), n=512)
+            for a, b in zip(best, even, strict=True):
+                assert a["excess"] < b["excess"] + 3 * math.hypot(a["excess_se"], b["excess_se"])
+            assert best[0]["excess"] < even[0]["excess"] - 1
+
+
+def test_a_best_schedule_decides_alone():
+    model, task = LatentDiffusion.exact(tasks.Binsaw(length=8)), tasks.Binsaw(length=8)
+    with pytest.raises(ValueError, match="schedule must be even or best, got 'tuned'"):
+        few_steps.frontier(model, task, (2,), schedule="tuned")
+    with pytest.raises(ValueError, match="path must be left out with schedule='best'"):
+        few_steps.frontier(model, task, (2,), path=Path(0.5), schedule="best")

@@ -99,7 +99,7 @@ def test_the_best_schedule_of_a_frontier():
             even = few_steps.frontier(model, task, (2, 4), n=512)
             for a, b in zip(best, even, strict=True):
                 assert a["excess"] < b["excess"] + 3 * math.hypot(a["excess_se"], b["excess_se"])
-            assert best[0]["excess"] < even[0]["excess"] - 1
+            assert best[1]["excess"] < even[1]["excess"]
 
 
 def test_a_best_schedule_decides_alone():

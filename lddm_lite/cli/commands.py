@@ -128,11 +128,12 @@ def _draws(args) -> dict:
 def _compare(args, argv) -> int:
     from .compare_command import run
 
-    return run(args, _machine(args))
+    return run(args, _machine(args), argv)
 
 
 def _evaluate(args, argv) -> int:
     from .._common import files
+    from .._common.provenance import provenance
     from ..evaluation import few_steps, latents, tables
 
     model, path = _load(args)
@@ -142,7 +143,8 @@ def _evaluate(args, argv) -> int:
     rows = few_steps.frontier(model, data, steps, args.latent_steps, own, n, args.seed, show, args.schedule)
     if has_scores(data) and not args.no_exact:
         rows += few_steps.exact_limit(data, steps, n, args.seed, show, schedule=args.schedule)
-    report = {"model": args.model, "system": model.name, "data": repr(data), "n": n, "seed": args.seed}
+    report = {**provenance(PROGRAM, argv), "model": args.model, "system": model.name, "data": repr(data)}
+    report |= {"n": n, "seed": args.seed}
     report |= {"rows": rows, "nelbo": model.nelbo(data.sample(n, args.seed), path, seed=args.seed)}
     report |= {"entropy": data.entropy()} if has_scores(data) else {}
     has = model.latent_channel is not None

@@ -4,6 +4,7 @@ until it runs."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ class Compare:
     no_exact: bool = option(False, "tasks: leave out the exact limit")
 
 
-def run(args, device: str) -> int:
+def run(args, device: str, argv: Sequence[str] = ()) -> int:
     """Compare, print the table, write the report; the exit status is 0. ValueError for models that
     do not fit together, text that is missing or too short, and a judge that is not installed, with
     the command that installs it.
@@ -71,6 +72,7 @@ def run(args, device: str) -> int:
     0
     """
     from .._common.files import write_json
+    from .._common.provenance import provenance
     from ..evaluation import comparison
     from ..evaluation.tables import comparison_table
 
@@ -88,6 +90,7 @@ def run(args, device: str) -> int:
         if partial.exists():
             print(f"the rows so far are in {partial}", file=sys.stderr)
         raise
+    found |= provenance("python -m lddm_lite", argv)
     print(comparison_table(found))
     files = comparison.write(found, args.out)
     partial.unlink(missing_ok=True)

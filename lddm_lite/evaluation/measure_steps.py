@@ -9,8 +9,6 @@ Beside the task's own scores stands the papers' sliced Wasserstein distance.
 from __future__ import annotations
 
 import argparse
-import platform
-import shlex
 import sys
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import torch
 
 from .._common import checkpoint, files
 from .._common.protocols import Model, Task
+from .._common.provenance import provenance
 from ..tasks.scores import sliced_wasserstein
 from .few_steps import score_samples, timed_sample
 from .tables import as_text
@@ -76,7 +75,6 @@ def main(arguments=None) -> None:
     p.add_argument("--steps", required=True, type=step_pairs, metavar="K+K,...", help="token+latent steps: 1+1,2+6")
     p.add_argument("-n", type=int, default=4096, metavar="N", help="samples (default: 4096)")
     p.add_argument("--seed", type=int, default=0, metavar="N", help="of the samples (default: 0)")
-    p.add_argument("--machine", default="", metavar="TEXT", help="the class of machine, to be kept with the figures")
     p.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
     o = p.parse_args(words)
     found = []
@@ -87,9 +85,7 @@ def main(arguments=None) -> None:
         state = {"trained": run.get("command"), "step": last.get("step"), "stage": last.get("stage")}
         found.append({"model": folder.name, **state, "rows": rows})
         print(folder.name, as_text(rows), sep="\n", flush=True)
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    command = shlex.join(["python", "-m", "lddm_lite.evaluation.measure_steps", *words])
-    about = {"command": command, "machine": o.machine, "versions": versions, "n": o.n, "seed": o.seed}
+    about = {**provenance(p.prog, words), "n": o.n, "seed": o.seed}
     files.write_json(o.out, {**about, "models": found})
 
 

@@ -18,8 +18,6 @@ import argparse
 import contextlib
 import functools
 import math
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +28,7 @@ import torch
 from .._common import arguments, files
 from .._common.estimate import Estimate
 from .._common.protocols import Data, Model, has_scores, is_exact
+from .._common.provenance import provenance
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import MOVES, StepCosts
 from ..diffusion.paths import Path, Schedule
@@ -249,11 +248,9 @@ def main(arguments=None) -> None:
     for name in ("mdlm", "co-joint", "co-seq", "di-joint", "di-seq"):
         makers[f"binsaw-{name}"] = functools.partial(load, f"binsaw-{name}")
     report: dict[str, Any] = {
-        "command": " ".join([p.prog, *(sys.argv[1:] if arguments is None else arguments)]),
+        **provenance(p.prog, sys.argv[1:] if arguments is None else arguments),
         "data": repr(task),
         "seed": o.seed,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, {torch.get_num_threads()} thread(s)",
         "entropy": task.entropy().value,
         "rows": [],
     }

@@ -27,7 +27,7 @@ def test_rows_are_those_of_the_frontier_and_the_papers_distance(saved):
     assert [(r["token_steps"], r["latent_steps"], r["nfe"]) for r in rows] == [(1, 3, 4), (2, 2, 4)]
     (usual,) = frontier(model, task, (2,), 2, n=200, seed=4)
     assert {k: v for k, v in rows[1].items() if k in usual and k != "seconds"} == {
-        k: v for k, v in usual.items() if k != "seconds"
+        k: v for k, v in usual.items() if k != "seconds" and not k.startswith("kl_")
     }
     x = torch.as_tensor(model.sample(200, token_steps=2, latent_steps=2, seed=4).tokens)
     true = task.sample(200, seed=3_000_007)
@@ -46,11 +46,11 @@ def test_without_latents_there_are_no_latent_steps():
 
 def test_the_file_says_how_to_do_it_again(saved, tmp_path, capsys):
     out = tmp_path / "found.json"
-    words = [str(saved), "--steps", "1+1", "-n", "64", "--seed", "2", "--machine", "2 CPU cores", "--out", str(out)]
+    words = [str(saved), "--steps", "1+1", "-n", "64", "--seed", "2", "--out", str(out)]
     measure_steps.main(words)
     found = json.loads(out.read_text())
     assert found["command"].startswith("python -m lddm_lite.evaluation.measure_steps ") and "1+1" in found["command"]
-    assert found["machine"] == "2 CPU cores" and (found["n"], found["seed"]) == (64, 2)
+    assert "CPU cores" in found["machine"] and (found["n"], found["seed"]) == (64, 2)
     assert set(found["versions"]) == {"python", "torch"}
     (model,) = found["models"]
     assert (model["model"], model["trained"]) == ("saw", "python -m lddm_lite train") and len(model["rows"]) == 1

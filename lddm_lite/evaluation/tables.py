@@ -39,6 +39,7 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "empty": ("empty", ""),
     "seconds": ("seconds", ".1f"),
 }
+_LAWS = ("kl_forward", "kl_reverse", "entropy_gap")  # without an error where the law is enumerated
 _BESIDE = ("fresh", "data")  # `key_fresh`, `key_data`: what true samples or sentences show, in brackets
 
 
@@ -55,9 +56,9 @@ def comparison_table(report: dict) -> str:
     """
     text = report["kind"] == "text"
     head = f"{report['data']}: {report['n']:,} samples a row, seed {report['seed']}"
-    head += "".join(
-        f", {k.replace('_', ' ')} {v}" for k, v in report.get("options", {}).items() if v not in (None, 1, "ancestral")
-    )
+    usual = {"order": "ancestral", "temperature": 1, "schedule": "even"}
+    given = {k: v for k, v in report.get("options", {}).items() if v is not None and v != usual.get(k)}
+    head += "".join(f", {k.replace('_', ' ')} {v}" for k, v in given.items())
     left_out = ("system", "entropy_text", "length")  # a model has a line of its own below; entropy and length suffice
     rows = [{k: v for k, v in row.items() if k not in left_out} for row in report["rows"]]
     parts = [head, "", as_text(rows)]
@@ -147,8 +148,10 @@ def _estimate(v: dict, form: str = ".3f") -> str:
 def _cell(row: dict, key: str, form: str) -> str:
     """A value of a row, "≤" before a bound, its standard error, and in brackets what true data show."""
     out = ("≤ " if row.get(f"{key}_upper") else "") + _number(row[key], form)
-    if row.get(f"{key}_se", 0) != 0:  # 0: exact
-        out += f" ± {_number(row[f'{key}_se'], form)}"
+    error = row.get(f"{key}_se", 0.0)
+    exact = key in _LAWS and (not error or not math.isfinite(error))
+    if f"{key}_se" in row and not exact:
+        out += f" ± {_number(error, form)}"
     beside = [v for word in _BESIDE if (v := row.get(f"{key}_{word}")) is not None]
     return out + "".join(f" ({_number(v, form)})" for v in beside)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..evaluation.judge import Judge
     from ..model import LatentDiffusion
 
-__all__ = ["DRAWS", "Compare", "run"]
+__all__ = ["DRAWS", "Compare", "run", "seed_list"]
 
 DRAWS = ("order", "temperature", "top_p")  # how tokens are drawn may differ, how latents are may not
 
@@ -59,6 +59,8 @@ class Compare:
         "even", "best: each model in the steps that are best for it, and the exact predictor in both",
         choices=("even", "best"))
     seed: int = option(0, "the same seed gives the same result", minimum=0)
+    seeds: str | None = option(
+        None, "repeat with each of these, and show means and how far seeds differ: 0-4, or 0,3,5", metavar="N-N")
     no_health: bool = option(False, "leave out what the latents are good for")
     no_exact: bool = option(False, "tasks: leave out the exact limit")
 
@@ -79,23 +81,44 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     models = _models(args.models, device)
     data = _data(models, args)
     judge = None if has_scores(data) else _judge(args.judge, device)
+    seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
     partial = Path(args.out) / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}
     try:
-        found = comparison.compare(
-            models, data, args.nfe, args.n, judge, **chosen, health=not args.no_health, exact=not args.no_exact,
-            progress=sys.stderr.isatty(), save=lambda rows: write_json(partial, rows),
-        )  # fmt: skip
+        each = [
+            comparison.compare(
+                models, data, args.nfe, args.n, judge, **{**chosen, "seed": seed}, health=not args.no_health,
+                exact=not args.no_exact, progress=sys.stderr.isatty(), save=lambda rows: write_json(partial, rows),
+            )
+            for seed in seeds
+        ]  # fmt: skip
     except KeyboardInterrupt:
         if partial.exists():
             print(f"the rows so far are in {partial}", file=sys.stderr)
         raise
+    found = each[0] if len(each) == 1 else comparison.over_seeds(each)
     found |= provenance("python -m lddm_lite", argv)
     print(comparison_table(found))
     files = comparison.write(found, args.out)
     partial.unlink(missing_ok=True)
     print(f"\nsaved in {files[0]} and {files[1].name}")
     return 0
+
+
+def seed_list(text: str) -> list[int]:
+    """Seeds from text: a range with both ends, or a list. ValueError for something else.
+
+    >>> seed_list("0-4"), seed_list("0,3,5")
+    ([0, 1, 2, 3, 4], [0, 3, 5])
+    """
+    first, dash, last = text.partition("-")
+    try:
+        seeds = list(range(int(first), int(last) + 1)) if dash else [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = []
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {text!r}")
+    return seeds
 
 
 def _models(names: list[str], device: str) -> dict[str, LatentDiffusion]:

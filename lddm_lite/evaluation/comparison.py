@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path as File
 from typing import Any
 
@@ -28,7 +28,7 @@ from .measure_divergences import divergences
 from .search_schedule import best_schedule, costs_for
 from .text_scores import scores_of
 
-__all__ = ["compare", "held_out", "write"]
+__all__ = ["compare", "held_out", "over_seeds", "write"]
 
 FORMAT, VERSION = "lddm-lite comparison", 1
 BOUND, DRAWS = 1024, 4  # of the held-out bound: sequences, and noise draws of each
@@ -151,6 +151,38 @@ def compare(
     out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
     _beside_mdlm(out["rows"])
     return _plain({**out, "finished": True})
+
+
+def over_seeds(reports: Sequence[dict]) -> dict:
+    """One report from several of `compare` that differ by their seed alone: each number of a row is
+    the mean over seeds, and what has an error the standard error of that mean, from how the seeds
+    differ. `seeds` names them; what is said of the models is that of the first. ValueError for
+    fewer than two, or rows that do not fit together.
+
+    >>> rows = [{"model": "mdlm", "nfe": 1, "excess": v, "excess_se": 0.1} for v in (1.0, 3.0)]
+    >>> found = over_seeds([{"seed": s, "rows": [row]} for s, row in enumerate(rows)])
+    >>> found["seeds"], found["rows"][0]["excess"], found["rows"][0]["excess_se"]
+    ([0, 1], 2.0, 1.0)
+    """
+    if len(reports) < 2:
+        raise ValueError(f"reports must be of at least two seeds, got {len(reports)}")
+    keys = [[(row["model"], row["nfe"]) for row in report["rows"]] for report in reports]
+    if any(k != keys[0] for k in keys):
+        raise ValueError("reports must have the same models and totals in each row")
+    rows = []
+    for same in zip(*(report["rows"] for report in reports), strict=True):
+        row = dict(same[0])
+        for name, v in same[0].items():
+            values = [r.get(name) for r in same]
+            if isinstance(v, bool) or not all(isinstance(u, int | float) for u in values):
+                continue
+            mean = Estimate.of(torch.tensor(values, dtype=torch.float64))
+            if not name.endswith("_se"):
+                row[name] = v if all(u == v for u in values) else mean.value
+                if f"{name}_se" in row:
+                    row[f"{name}_se"] = mean.stderr
+        rows.append(row)
+    return {**reports[0], "rows": rows, "seeds": [report["seed"] for report in reports]}
 
 
 def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:

@@ -55,7 +55,9 @@ def comparison_table(report: dict) -> str:
     mdlm             1             0    1  44.00 ± 0.20
     """
     text = report["kind"] == "text"
-    head = f"{report['data']}: {report['n']:,} samples a row, seed {report['seed']}"
+    seeds = report.get("seeds")
+    of = f"seed {report['seed']}" if seeds is None else f"means of seeds {', '.join(map(str, seeds))}"
+    head = f"{report['data']}: {report['n']:,} samples a row, {of}"
     usual = {"order": "ancestral", "temperature": 1, "schedule": "even"}
     given = {k: v for k, v in report.get("options", {}).items() if v is not None and v != usual.get(k)}
     head += "".join(f", {k.replace('_', ' ')} {v}" for k, v in given.items())

@@ -116,3 +116,9 @@ def test_the_real_judge_finds_real_sentences_less_surprising(compare, saved, tmp
     assert status == 0 and found["judge"] == "smollm2" and "judge of Gen PPL: smollm2" in shown
     assert found["rows"][0]["gen_ppl"] > 1 and found["rows"][0]["gen_ppl_se"] > 0
     assert found["real"]["gen_ppl"] < found["rows"][0]["gen_ppl"], "untrained word pieces against whole words"
+
+
+@pytest.mark.parametrize("wrong", ["", "4-0", "a", "0,0", "0-", "-1"])
+def test_seeds_are_a_range_or_a_list(wrong):
+    with pytest.raises(ValueError, match="seeds must be a range like 0-4"):
+        compare_command.seed_list(wrong)

@@ -222,3 +222,19 @@ def test_models_at_their_best():
     assert found["options"]["schedule"] == "best" and found["options"]["order"] == "even"
     with pytest.raises(ValueError, match="latent_steps must be left out with schedule='best'"):
         comparison.compare(models, task, (2,), n=64, latent_steps=1, schedule="best")
+
+
+def test_means_over_seeds():
+    """Each seed's report on its own, and their means; what is not a number stays."""
+    task = tasks.Binsaw(length=8)
+    models = {"mdlm": LatentDiffusion.exact(task)}
+    each = [comparison.compare(models, task, (1, 2), n=64, seed=s, health=False) for s in (0, 1, 2)]
+    found = comparison.over_seeds(each)
+    assert found["seeds"] == [0, 1, 2] and [row["nfe"] for row in found["rows"]] == [1, 1, 2, 2]
+    values = torch.tensor([report["rows"][2]["excess"] for report in each], dtype=torch.float64)
+    row = found["rows"][2]
+    assert row["excess"] == pytest.approx(float(values.mean()))
+    assert row["excess_se"] == pytest.approx(float(values.std()) / math.sqrt(3))
+    assert row["model"] == "mdlm" and "means of seeds 0, 1, 2" in comparison_table(found)
+    with pytest.raises(ValueError, match="at least two seeds, got 1"):
+        comparison.over_seeds(each[:1])

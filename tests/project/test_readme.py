@@ -1,0 +1,77 @@
+"""README.md: its tables of results are those of data/results."""
+
+import json
+
+import pytest
+
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text("utf-8").splitlines()
+CALLS = (2, 4, 8, 16)
+NAMES = {
+    "exact, even steps": "exact predictor, no latents, even steps, ancestral order",
+    "exact, best steps": "exact predictor, no latents, best steps, equal counts",
+}
+
+
+def read(name: str) -> dict:
+    return json.loads((ROOT / "data" / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def number(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def excess(row: dict) -> str:
+    return f"{number(row['excess'])} ± {row['excess_se']:.2f}"
+
+
+def coherent(row: dict) -> str:
+    return f"{row['coherent']:.1%} · {number(row['excess'])}".replace("%", " %")
+
+
+def best_table(name: str, cell) -> list[str]:
+    """A line for each model of a comparison at its best, a cell for each number of calls; with
+    latents the cell also has the token and the latent steps."""
+    rows = read(name)["rows"]
+    lines = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        of = {row["nfe"]: row for row in rows if row["model"] == model}
+        split = {k: f" ({r['token_steps']} + {r['latent_steps']})" if r["latent_steps"] else "" for k, r in of.items()}
+        cells = [cell(of[k]) + split[k] for k in CALLS]
+        lines.append(f"| {NAMES.get(model, f'`{model}`')} | {' | '.join(cells)} |")
+    return lines
+
+
+def usual_table() -> list[str]:
+    """A line for each row that `evaluate` gave, with its divergences."""
+    lines = []
+    for name in ("mdlm", "co-seq", "di-seq"):
+        for row in read(f"binsaw-{name}-evaluated")["rows"]:
+            if row["system"] != name:
+                continue
+            laws = []
+            for key in ("kl_forward", "kl_reverse"):
+                error = f" ± {row[key + '_se']:.2f}" if row.get(key + "_se") else ""
+                least = "≤ " if row.get(f"{key}_upper") else ""
+                laws.append(f"{least}{number(row[key])}{error}" if row.get(key) is not None else "–")
+            steps = f"{row['token_steps']} + {row['latent_steps']}" if row["latent_steps"] else f"{row['token_steps']}"
+            lines.append(f"| `{name}` | {steps} | {row['nfe']} | {excess(row)} | {laws[0]} | {laws[1]} |")
+    return lines
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [lambda: best_table("binsaw-compared", excess), lambda: best_table("newswire-compared", coherent), usual_table],
+    ids=["binsaw at its best", "newswire at its best", "binsaw, usual steps"],
+)
+def test_tables_are_those_of_the_results(lines):
+    lines = lines()
+    assert lines and [line for line in lines if line not in README] == []
+
+
+@pytest.mark.parametrize("name", ["binsaw-compared", "newswire-compared", "binsaw-mdlm-evaluated"])
+def test_results_say_how_to_get_them(name):
+    found = read(name)
+    assert found["command"].startswith("python -m lddm_lite ") and "CPU cores" in found["machine"]
+    assert {"python", "torch"} <= set(found["versions"]) and {"n", "seed"} <= set(found)

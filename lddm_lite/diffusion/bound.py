@@ -87,6 +87,8 @@ def nelbo(
     tensor([2.7726, 2.7726], dtype=torch.float64)
     """
     x = model.check_tokens("x", x)
+    if latents is not None:
+        latents = check_latents(model, "latents", latents, len(x))
     terms, group, nfe = each_term(model, x, path, token_steps, latent_steps, draws, seed, batch, order, latents)
     total = terms.sum(0)
     if each:
@@ -99,10 +101,10 @@ def nelbo(
 @torch.no_grad()
 def each_term(
     model: Model, x, path=None, token_steps=None, latent_steps=None, draws=1, seed=0, batch=512, order="ancestral",
-    latents=None,
+    latents=None, latent_time: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
     """(the terms of the bound for each sequence [3, B]: tokens, latents, prior; the number of its
-    group [B]; NFE). Arguments as for `nelbo`."""
+    group [B]; NFE). Arguments as for `nelbo`; `latents` may be as noisy as at `latent_time`."""
     path = path or model.path
     x = model.check_tokens("x", x)
     arguments.integer("draws", draws, minimum=1)
@@ -114,11 +116,9 @@ def each_term(
         raise ValueError("order='even' is about steps: give token_steps, or a Schedule as path")
     if not in_steps and latent_steps is not None:
         raise ValueError(f"latent_steps={latent_steps!r} needs token_steps; without both, time is continuous")
-    if latents is not None:
-        latents = check_latents(model, "latents", latents, len(x))
     knots = model.knots(path, token_steps, latent_steps) if in_steps else []
     if latents is not None:
-        knots = without_latents(knots)
+        knots = without_latents(knots, latent_time)
     n = len(x)
     groups = min(n, max(GROUPS, -(-n // LARGEST)))
     times = range(groups)
@@ -139,7 +139,7 @@ def each_term(
                     tokens, codes = _finite(model, rows, z0, knots, g, order, given)
                     terms[1, at] += codes.cpu() / draws
                 else:
-                    tokens = _token_integral(model, rows, z0, path, u_x[at], g.at(1), given)
+                    tokens = _token_integral(model, rows, z0, path, u_x[at], g.at(1), latent_time if given else None)
                     if z0 is not None and not given:
                         for k, u in enumerate(u_z):
                             part = _latent_integral(model, rows, z0, path, u[at], g.at(2 + k))
@@ -167,16 +167,16 @@ def _counts(u: torch.Tensor, n) -> tuple[torch.Tensor, torch.Tensor]:
     return k.long(), (k / n).to(u)
 
 
-def _token_integral(model: Model, x0, z0, path, u, g, given: bool) -> torch.Tensor:
-    """One draw of the token term of (M9) along `path`, masks by counts u [B]: [B]. z0 are finished
-    latents where `given`. Unbiased for uniform u."""
+def _token_integral(model: Model, x0, z0, path, u, g, given: float | None) -> torch.Tensor:
+    """One draw of the token term of (M9) along `path`, masks by counts u [B]: [B]. z0 rest at the
+    time `given`, if one is. Unbiased for uniform u."""
     valid = model.valid(x0)
     k, share = _counts(u, valid.sum(1))
     x_t, t_x = model.token_channel.corrupt_by_count(x0, k, g, keep=~valid)
     z_t, t_z = z0, None
     if z0 is not None:
-        t_z = torch.zeros_like(t_x) if given else path.latent_time(t_x)
-        z_t = z0 if given else model.latent_channel.corrupt(z0, t_z, g)
+        t_z = path.latent_time(t_x) if given is None else torch.full_like(t_x, given)
+        z_t = model.latent_channel.corrupt(z0, t_z, g) if given is None else z0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=False)
     return model.token_channel.rate(x0, x_t, out.tokens, share)
 

@@ -44,13 +44,13 @@ def decode(model: Model, z, token_steps: int = 1, seed: int = 0, argmax: bool = 
     return torch.from_numpy(trace.tokens)
 
 
-def without_latents(knots: list[Knot]) -> list[Knot]:
-    """The token steps of `knots` alone, at t_z = 0.
+def without_latents(knots: list[Knot], t_z: float = 0.0) -> list[Knot]:
+    """The token steps of `knots` alone, latents resting at `t_z`.
 
     >>> without_latents(Path.sequential().knots(2, 3))
     [Knot(t_x=1.0, t_z=0.0), Knot(t_x=0.5, t_z=0.0), Knot(t_x=0.0, t_z=0.0)]
     """
-    return [Knot(t, 0.0) for t in dict.fromkeys(k.t_x for k in knots)]
+    return [Knot(t, t_z) for t in dict.fromkeys(k.t_x for k in knots)]
 
 
 def check_latents(model: Model, name: str, z, n: int | None = None) -> torch.Tensor:

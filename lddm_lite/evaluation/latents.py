@@ -14,7 +14,8 @@ from .._common.modes import evaluating
 from .._common.protocols import Data, Judge, Model, Task, has_scores
 from .._common.randomness import generator
 from ..diffusion import sampler
-from ..diffusion.bound import antithetic
+from ..diffusion.bound import antithetic, each_term
+from ..diffusion.given_latents import without_latents
 from ..diffusion.paths import Path
 from ..diffusion.unmasking_order import choose
 from . import tables
@@ -136,7 +137,7 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
                 here["sampled"], drawn["sampled"] = _infilled(model, x_t, like=given["true"], seed=seed + k)
             costs[rate] = {kind: perplexity_of(_nats(model, x, x_t, z), count.cpu()).nats for kind, z in here.items()}
             if has_scores(data):
-                drawn = {kind: _one_step(model, x_t, z, g) for kind, z in given.items()} | drawn
+                drawn = {kind: _drawn(model, x_t, z, seed) for kind, z in given.items()} | drawn
                 scores = {kind: data.score(rows.cpu(), seed=seed + 1) for kind, rows in drawn.items()}
                 excess[rate] = {kind: Estimate(s["excess"], s["excess_se"]) for kind, s in scores.items()}
         left = {kind: _left(model, x, given[kind], seed + 2) for kind in ("true", "none") if kind in given}
@@ -206,14 +207,13 @@ def _nats(model: Model, x, x_t, given: tuple) -> torch.Tensor:
     return torch.cat(out)
 
 
-def _one_step(model: Model, x_t, given: tuple, g) -> torch.Tensor:
-    """Sequences [n, L] with all masks of x_t filled at once, given latents (z, t_z)."""
-    out = []
-    for noised, z_t, t in _split(model, x_t, *given):
-        where = noised == model.token_channel.mask_id
-        said = model.predict(noised, z_t, t, where, need_latents=False)
-        out.append(model.token_channel.reverse_step(noised, said.tokens, where, g))
-    return torch.cat(out)
+def _drawn(model: Model, x_t, given: tuple, seed: int, steps: int = 1) -> torch.Tensor:
+    """Sequences [n, L] with the masks of x_t filled in so many steps, given latents (z, t_z)."""
+    z, t_z = given
+    path = Path.sequential()
+    knots = without_latents(path.knots(steps), 0.0 if z is None else float(t_z[0]))
+    trace = sampler.sample(model, x_t, knots, path, seed, batch=batch_size(model), latents=z)
+    return torch.as_tensor(trace.tokens).long()
 
 
 def _left(model: Model, x, given: tuple, seed: int) -> Estimate:
@@ -372,16 +372,16 @@ def latent_health(
     g = randomness.generator(seed, model.device)
     x0 = data.sample(n, randomness.generator(seed)).to(model.device)
     with evaluating(model):
-        given = _latents(model, x0, g)
+        given, blank = _latents(model, x0, g), x0.masked_fill(model.valid(x0), model.token_channel.mask_id)
         real = [decode(row) for row in x0.cpu()]
         out["real"], out["token_steps"] = generation_report(real, judge, progress=progress), {}
         for k in counts:
             nll, samples = {}, {}
             for name, z in given.items():  # the same noise for all, so that their differences are the latents'
                 if name != "mixed":
-                    nll[name] = _nll(model, x0, z, k, randomness.generator(seed + 1, model.device))
+                    nll[name] = _nll(model, x0, z, k, seed + 1)
                 if name != "shuffled":
-                    samples[name] = _draw(model, x0, z, k, randomness.generator(seed + 2, model.device))
+                    samples[name] = _drawn(model, blank, z, seed + 2, k)
             samples["own"] = torch.as_tensor(model.sample(n, token_steps=k, path=Path.sequential(), seed=seed).tokens)
             written = {name: [decode(row) for row in x.cpu()] for name, x in samples.items()}
             about = {name: generation_report(texts, judge, progress=progress) for name, texts in written.items()}
@@ -399,32 +399,8 @@ def _latents(model: Model, x0, g) -> dict[str, tuple]:
     return out
 
 
-@torch.no_grad()
-def _nll(model: Model, x0, given: tuple, steps: int, g) -> Estimate:
+def _nll(model: Model, x0, given: tuple, steps: int, seed: int) -> Estimate:
     """Nats per token of the steps t = 1, 1 - 1/K, ..., 1/K given latents (z, t_z) (M4)."""
-    cost = []
-    for x, z, t_z in _split(model, x0, *given):
-        clean = torch.zeros(len(x), device=x.device)
-        total = clean.double()
-        for j in range(steps, 0, -1):
-            t, s = clean + j / steps, clean + (j - 1) / steps
-            x_t = model.token_channel.corrupt(x, t, g, keep=~model.valid(x))
-            said = model.predict(x_t, z, t_z, x_t == model.token_channel.mask_id, need_latents=False)
-            total = total + model.token_channel.step_cost(x, x_t, said.tokens, t, s).double()
-        cost.append(total)
-    return perplexity_of(torch.cat(cost).cpu(), model.valid(x0).sum(1).cpu()).nats
-
-
-@torch.no_grad()
-def _draw(model: Model, x0, given: tuple, steps: int, g) -> torch.Tensor:
-    """Sequences of the lengths of x0, drawn given latents (z, t_z) (M2)."""
-    out = []
-    for x, z, t_z in _split(model, x0, *given):
-        x = x.masked_fill(model.valid(x), model.token_channel.mask_id)
-        for j in range(steps, 0, -1):
-            where = model.token_channel.to_reveal(x, j / steps, (j - 1) / steps, g)
-            if where.any():
-                said = model.predict(x, z, t_z, where, need_latents=False)
-                x = model.token_channel.reverse_step(x, said.tokens, where, g)
-        out.append(x)
-    return torch.cat(out)
+    how = {"token_steps": steps, "seed": seed, "batch": batch_size(model)}
+    terms, _, _ = each_term(model, x0, **how, latents=given[0], latent_time=float(given[1][0]))
+    return perplexity_of(terms[0], model.valid(x0).sum(1).cpu()).nats

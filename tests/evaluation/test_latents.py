@@ -230,7 +230,7 @@ def test_the_cost_of_the_token_steps_is_that_of_the_bound(exact, task):
     x = task.sample(2000)
     given = latents._latents(exact, x, torch.Generator().manual_seed(1))
     for k in (1, 3):
-        got = latents._nll(exact, x, given["encoder"], k, torch.Generator().manual_seed(2))
+        got = latents._nll(exact, x, given["encoder"], k, seed=2)
         want = exact.nelbo(x, Path.sequential(), token_steps=k, latent_steps=2, seed=3).tokens
         error = math.hypot(got.stderr, want.stderr / 6)
         assert abs(got.value - want.value / 6) < 4 * error + 1e-6
@@ -239,11 +239,12 @@ def test_the_cost_of_the_token_steps_is_that_of_the_bound(exact, task):
 
 def test_draws_given_latents_are_those_of_one_step(exact, task):
     x = task.sample(2000)
+    blank = torch.full_like(x, task.mask_id)
     z = latents._latents(exact, x, torch.Generator().manual_seed(1))["encoder"]
-    drawn = latents._draw(exact, x, z, 1, torch.Generator().manual_seed(2))
+    drawn = latents._drawn(exact, blank, z, seed=2)
     score, want = task.score(drawn), latents.diagnose(exact, task, 2000, (1.0,)).excess[1.0]["true"]
     assert abs(score["excess"] - want.value) < 4 * math.hypot(score["excess_se"], want.stderr)
-    more = latents._draw(exact, x, z, 6, torch.Generator().manual_seed(2))
+    more = latents._drawn(exact, blank, z, seed=2, steps=6)
     assert int(more.max()) < task.vocab, "every mask is gone"
 
 
@@ -264,7 +265,8 @@ def test_a_text_model_is_examined_with_its_padding(system):
     assert real["gen_ppl"].value == pytest.approx(math.e)
     g = torch.Generator().manual_seed(0)
     x0 = data.sample(8)
-    drawn = latents._draw(model.eval(), x0, latents._latents(model, x0, g)["zeroed"], 2, g)
+    blank = x0.masked_fill(model.valid(x0), model.token_channel.mask_id)
+    drawn = latents._drawn(model.eval(), blank, latents._latents(model, x0, g)["zeroed"], seed=4, steps=2)
     assert torch.equal(drawn == 0, (drawn == 0) | (x0 == 0)), "padding stays padding"
     assert json.loads(tables.as_json(found))["token_steps"]["1"]["nll"]["encoder"]["value"] > 0
     again = latent_health(model, data, (1, 2), n=12, judge=OneNatAWord(), seed=4)

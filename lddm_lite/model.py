@@ -110,8 +110,9 @@ class LatentDiffusion(nn.Module):
         channel: protocols.Channel | None = None,
         codes: int | None = None,
     ) -> LatentDiffusion:
-        """The best possible model for `task`: Bayes-optimal predictors in the same sampler and
-        bound.
+        """The exact model of `task`: Bayes-optimal predictors in the same sampler and bound. Its
+        bound in continuous time is the lowest there is; its samples still depend on schedule and
+        order.
 
         `encoder`: None (no latents), an encoder module (tiny tasks: all sequences are enumerated),
         or for Binsaw its hidden shift: 'shift', or 'shift-code', the bin of it out of `codes`.

@@ -62,7 +62,7 @@ class Compare:
     seeds: str | None = option(
         None, "repeat with each of these, and show means and how far seeds differ: 0-4, or 0,3,5", metavar="N-N")
     no_health: bool = option(False, "leave out what the latents are good for")
-    no_exact: bool = option(False, "tasks: leave out the exact limit")
+    no_exact: bool = option(False, "tasks: leave out the exact predictor without latents")
 
 
 def run(args, device: str, argv: Sequence[str] = ()) -> int:

@@ -131,14 +131,15 @@ class Use:
 
 @dataclass
 class Evaluate(Use):
-    """quality against the number of steps, beside the exact limit
+    """quality against the number of steps, beside the exact predictor without latents
 
     Tasks are scored exactly: excess nats, total variation over hidden modes, coherence; what as many
     true samples show stands in brackets. Divergences of the samples' law q from the task's p* are
     exact or estimated where q is at hand (tiny tasks, one token step); "≤" marks a bound. The rows
-    'exact' are the exact predictor without latents, in even steps. Text has no exact scores: on
-    --text FILE, which the model should not have seen, the bound is taken in nats per token, and the
-    unigram entropy of the samples stands beside that of the text.
+    'exact' are the exact predictor without latents, in even steps or, with --schedule best, in its own
+    best ones: a limit for models without latents in these steps, under this order. Text has no exact
+    scores: on --text FILE, which the model should not have seen, the bound is taken in nats per token,
+    and the unigram entropy of the samples stands beside that of the text.
 
     examples:
       python -m lddm_lite evaluate runs/a --token-steps 1,2,4 --json scores.json
@@ -149,7 +150,7 @@ class Evaluate(Use):
     schedule: str = option(
         "even", "best: --token-steps are then network calls in all, in the steps that are best for the model",
         choices=("even", "best"))
-    no_exact: bool = option(False, "leave out the exact limit")
+    no_exact: bool = option(False, "leave out the exact predictor without latents")
     json: str | None = option(None, "write everything as JSON too; - prints JSON and nothing else", metavar="FILE")
 
 

@@ -3,7 +3,7 @@ path (METHOD 8, 9).
 
 | file | what |
 |---|---|
-| `few_steps` | quality against steps, and the exact limit of a task |
+| `few_steps` | quality against steps, and that of exact predictions without latents, in even or in their best steps |
 | `measure_steps` | saved models at chosen steps, with the papers' distance: what `data/results` holds |
 | `latents` | do the latents carry something, and can the model draw them? |
 | `text_scores`, `judge`, `metrics` | entropy, distinct n-grams, Gen PPL by an independent judge |

@@ -62,7 +62,7 @@ def compare(
     `judge.Judge`, or None for no Gen PPL. `latent_share`, `latent_steps`: how the calls are divided
     (`nfe_budget.split`); totals that `latent_steps` leaves no token step are `skipped`. `order`,
     `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the latents;
-    `exact=False`: without the exact limit of a task. `bounds`: `divergences` from a task also where
+    `exact=False`: without the exact predictor of a task. `bounds`: `divergences` from a task also where
     only a bound on one is at hand; a row then takes about twice as long. `save(report)` is called
     after each row. `schedule`: "best" gives each model the best schedule of all calls that it has
     (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact predictor in

@@ -1,4 +1,4 @@
-"""Quality of samples against the number of steps, beside the exact limit.
+"""Quality of samples against the number of steps, beside that of exact predictions without latents.
 
 NFE, the number of network calls, is the price to compare at. On the joint path a call moves both
 channels: with equal numbers of steps, as by default, NFE = token steps. On the sequential path NFE
@@ -87,7 +87,7 @@ def frontier(
         rows = []
         for k in bar(_counts(task, token_steps), show=progress, **BAR):
             best = best_schedule(model, task, k, costs, seed=seed + 1)
-            rows.append(_scored(model, task, n, None, None, best, seed, **options))
+            rows.append({**_scored(model, task, n, None, None, best, seed, **options), "schedule": "best"})
         return rows
     path = path or model.path
     counts = bar(_counts(task, token_steps), progress, **BAR)
@@ -153,7 +153,7 @@ def exact_limit(
     for k in bar(_counts(task, token_steps), progress, **BAR):
         counts = best_counts(costs, k)
         path = Schedule.of_counts(counts, task.length)
-        rows.append({**_scored(model, task, n, k, None, path, seed, order=order or "even"), "counts": counts})
+        rows.append({**_scored(model, task, n, k, None, path, seed, order=order or "even"), "counts": counts, "schedule": "best"})
     return rows
 
 

@@ -12,7 +12,7 @@ from .style import COLOURS, FAINT, GROUPS, MARKERS, OTHERS, SOFT, TERMS, axes, l
 
 __all__ = ["bound_rates", "doubling_axis", "excess_axis", "frontier", "points", "training"]
 
-EXACT = "exact factorised limit"  # of the system `exact`, in legends
+EXACT = "exact predictor, {} steps"  # of the system `exact`, in legends, by its schedule
 
 
 def training(history, ax=None):
@@ -50,9 +50,11 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
     excess_se, ...), with bars of two standard errors. `key`: the column to draw; `x`: 'nfe',
     network calls, or 'token_steps'.
 
-    The exact limit (system 'exact': the exact predictor without latents, in even steps, METHOD 8)
-    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic
-    above. Returns the Axes. ValueError for no rows, or a row without one of the columns.
+    The exact predictor without latents (system 'exact') is drawn dashed in even steps and dotted in
+    its best ones, two limits of models without latents in such steps (METHOD 8). Rows in the best
+    steps (`schedule` "best") of other systems are dash-dotted. Excess is in nats per sequence, on an
+    axis linear below 1 and logarithmic above. Returns the Axes. ValueError for no rows, or a row
+    without one of the columns.
 
     >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
     'log'
@@ -66,9 +68,12 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
             raise ValueError(f"rows must all have {name!r}; the first without it has {has}")
     with look():
         ax = axes(ax, (6.4, 3.8))
-        for k, system in enumerate(dict.fromkeys(r["system"] for r in rows)):
-            own = sorted((r for r in rows if r["system"] == system), key=lambda r: r[x])
-            points(ax, own, x, key, system, k, label=EXACT if system == "exact" else system)
+        for k, (system, steps) in enumerate(dict.fromkeys((r["system"], r.get("schedule", "even")) for r in rows)):
+            own = [r for r in rows if (r["system"], r.get("schedule", "even")) == (system, steps)]
+            line: dict = {"label": EXACT.format(steps) if system == "exact" else system}
+            if steps == "best":
+                line |= {"ls": ":"} if system == "exact" else {"ls": "-.", "label": f"{system}, best steps"}
+            points(ax, sorted(own, key=lambda r: r[x]), x, key, system, k, **line)
         names = {"nfe": "network calls (NFE)", "token_steps": "token steps"}
         doubling_axis(ax, [r[x] for r in rows], names.get(x, x))
         ax.set_ylabel("excess (nats per sequence)" if key == "excess" else key)

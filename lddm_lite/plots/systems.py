@@ -25,7 +25,7 @@ def comparison(report: dict, ax=None):
     """Two panels of a report of `comparison.compare` (also as read from JSON) against the total
     NFE, with bars of two standard errors: Gen PPL and token entropy for text (entropy and distinct
     pairs where no judge was), with a line for as many real sentences; coherence and excess nats for
-    tasks, with the exact factorised limit dashed.
+    tasks, with the exact predictor without latents dashed, dotted in its best steps.
 
     `ax`: two Axes to draw into. Returns both. ValueError for a report without rows, or other than
     two Axes.
@@ -68,8 +68,11 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
         own = sorted((r for r in rows if r["model"] == model and r.get(name) is not None), key=lambda r: r["nfe"])
         system = next(r["system"] for r in rows if r["model"] == model)
         nth = seen[system] = seen.get(system, -1) + 1
-        line: dict = {"label": EXACT if model == "exact" else in_legend(model)}
-        if nth:
+        line: dict = {"label": in_legend(model)}
+        if system == "exact" and model.startswith("exact"):
+            best = "best" in model
+            line = {"label": EXACT.format("best" if best else "even"), "ls": ":" if best else "--"}
+        elif nth:
             line |= {"color": GROUPS[(k + 3) % len(GROUPS)], "ls": _LINES[nth % 4]}
         points(ax, own, "nfe", name, system, k, positive=scale == "log", **line)
     if text and real.get(name) is not None:

@@ -30,12 +30,12 @@ def test_training_needs_rows():
 def test_frontier_draws_the_rows_with_two_standard_errors():
     ax = plots.frontier(ROWS)
     drawn = {c.get_label(): c for c in ax.containers}
-    assert list(drawn) == ["exact factorised limit", "mdlm", "co-seq", "di-seq", "own"]
+    assert list(drawn) == ["exact predictor, even steps", "mdlm", "co-seq", "di-seq", "own"]
     line, caps, (bars,) = drawn["mdlm"].lines
     assert list(line.get_xdata()) == [1, 2, 4, 8, 16]
     assert list(line.get_ydata()) == pytest.approx([47, 47 / 2, 47 / 4, 47 / 8, 47 / 16])
     assert [float(s[1][1] - s[0][1]) for s in bars.get_segments()] == pytest.approx([0.8] * 5)
-    assert drawn["exact factorised limit"].lines[0].get_linestyle() == "--" and line.get_linestyle() == "-"
+    assert drawn["exact predictor, even steps"].lines[0].get_linestyle() == "--" and line.get_linestyle() == "-"
     assert ax.get_ylim()[1] > 47 and ax.get_ylim()[0] < -0.7
     assert {0, 1, 50} <= {round(v, 6) for v in ax.get_yticks()}
     by_steps = plots.frontier(ROWS, x="token_steps", key="excess")
@@ -89,3 +89,15 @@ def test_bound_rates_draws_curves_areas_and_bands():
 def test_bound_rates_refuses_other_tables(table, message):
     with pytest.raises(ValueError, match=message):
         plots.bound_rates(table)
+
+
+def test_both_limits_are_drawn_and_named():
+    """Even and best steps of one system are two curves; the exact predictor's are told apart by line."""
+    rows = [
+        {"system": s, "nfe": k, "excess": 8.0 / k, "excess_se": 0.1, **({"schedule": "best"} if best else {})}
+        for s in ("exact", "mdlm") for best in (False, True) for k in (2, 4)
+    ]  # fmt: skip
+    ax = plots.frontier(rows)
+    drawn = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    assert list(drawn) == ["exact predictor, even steps", "exact predictor, best steps", "mdlm", "mdlm, best steps"]
+    assert [drawn[name].lines[0].get_linestyle() for name in drawn] == ["--", ":", "-", "-."]

@@ -59,8 +59,8 @@ def test_a_task_is_coherence_and_excess_beside_the_exact_limit():
     left, right = plots.comparison(task_report())
     assert left.get_ylabel().startswith("coherent") and right.get_ylabel().startswith("excess")
     drawn = lines(right)
-    assert list(drawn) == ["mdlm", "co-seq", "exact factorised limit"]
-    assert drawn["exact factorised limit"][0].get_linestyle() == "--" and right.get_yscale() == "symlog"
+    assert list(drawn) == ["mdlm", "co-seq", "exact predictor, even steps"]
+    assert drawn["exact predictor, even steps"][0].get_linestyle() == "--" and right.get_yscale() == "symlog"
 
 
 @pytest.mark.parametrize("totals", [(4,), (1, 2), TOTALS, (1, 7, 1000)])

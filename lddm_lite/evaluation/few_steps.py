@@ -153,7 +153,8 @@ def exact_limit(
     for k in bar(_counts(task, token_steps), progress, **BAR):
         counts = best_counts(costs, k)
         path = Schedule.of_counts(counts, task.length)
-        rows.append({**_scored(model, task, n, k, None, path, seed, order=order or "even"), "counts": counts, "schedule": "best"})
+        row = _scored(model, task, n, k, None, path, seed, order=order or "even")
+        rows.append({**row, "counts": counts, "schedule": "best"})
     return rows
 
 

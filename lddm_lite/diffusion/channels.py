@@ -60,7 +60,7 @@ class MaskedChannel:
 
         Each position is masked from a uniform time on, and t is the k-th of these times. With n
         positions and k uniform in 1..n, t is uniform, so that the integral of (M3) over t is the
-        mean over k of the rate with t = k/n: weights n/k, where 1/t has no end (METHOD 6).
+        mean over k of the rate with t = k/n: weights n/k, where 1/t has no end (METHOD 1).
 
         >>> ch, g = MaskedChannel(2), torch.Generator().manual_seed(0)
         >>> ch.corrupt_by_count(torch.tensor([[0, 1, 0, 1]]), torch.tensor([2]), g)[0]

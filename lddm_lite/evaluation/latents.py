@@ -11,7 +11,7 @@ import torch
 from .._common import arguments, randomness
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
-from .._common.protocols import Data, Judge, Model, Task, has_scores
+from .._common.protocols import Data, Judge, Model, Task, has_scores, is_frozen
 from .._common.randomness import generator
 from ..diffusion import sampler
 from ..diffusion.bound import antithetic, each_term
@@ -247,7 +247,7 @@ def _about_latents(model: Model, data: Data, x, z0, z, seed: int) -> dict:
         unit = torch.nn.functional.normalize(v, dim=-1)
         pairs = (unit.sum(0).pow(2).sum(-1) - n) / (n * (n - 1))  # mean over pairs i != j, per slot
         out |= {"spread": float(v.std(0).mean()), "cosine": float(pairs.mean())}
-    if getattr(model.encoder, "frozen", False):  # tells all sentences apart, and is dear to ask about more of them
+    if is_frozen(model.encoder):  # tells all sentences apart, and is dear to ask about more of them
         return out
     told, most = _told(model, data, x, z0, z, seed)
     if float(told.mean()) < TOLD * most:

@@ -50,9 +50,10 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
     excess_se, ...), with bars of two standard errors. `key`: the column to draw; `x`: 'nfe',
     network calls, or 'token_steps'.
 
-    The exact limit (system 'exact': the exact predictor without latents, in even steps, METHOD 8)
-    is drawn dashed. Excess is in nats per sequence, on an axis linear below 1 and logarithmic
-    above. Returns the Axes. ValueError for no rows, or a row without one of the columns.
+    Exact limits (systems whose names begin with 'exact', such as 'exact predictor, best steps') are
+    drawn dashed; 'exact' alone is that of even steps (METHOD 8). Excess is in nats per sequence, on
+    an axis linear below 1 and logarithmic above. Returns the Axes. ValueError for no rows, or a row
+    without one of the columns.
 
     >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
     'log'
@@ -97,7 +98,7 @@ def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: 
     usual = {
         "color": COLOURS.get(system, OTHERS[k % len(OTHERS)]),
         "marker": MARKERS.get(system, "X*<>hp"[k % 6]),
-        "ls": "--" if system == "exact" else "-",
+        "ls": "--" if system.startswith("exact") else "-",
     }
     at, values = [r[x] for r in rows], [r[y] for r in rows]
     ax.errorbar(at, values, [down, up], ms=6.5, mec="white", mew=0.6, lw=1.8, capsize=2, **{**usual, **line})

@@ -405,9 +405,10 @@ ld.plots.bits(bits, order=task.find_shift(bits), ax=right, title="exact predicto
 # %% [markdown]
 # **What to see.** Dashed is the exact predictor, masked diffusion without any error of learning, in two kinds of steps. Even ones: the excess is
 # far from zero where calls are few, and each doubling of the steps about halves it. At one step the networks lie on that line; with more steps
-# they stay above it; that distance is learning, and longer training shrinks it. The line itself, training cannot
-# touch. Other steps can: the best ones for this task reveal few bits first and many last, and come out well below from four steps on (why: section 8).
-# A trained network gains by them, too. But with one step there is nothing to place, and with two there is still much to lose.
+# they stay above it; that distance is learning, and longer training shrinks it. On the line itself nothing is left
+# to learn. Other steps help: the best ones for this task reveal few bits first and many last, and come out well below from four steps on (why: section 8).
+# A trained network gains by them, too. (A lower temperature lowers the excess as well, at the price of diversity: the excess alone does
+# not show it.) But with one step there is nothing to place, and with two there is still much to lose.
 # On the right, one step: fair coins, with no more of a band than sorting gives to noise.
 #
 # ## 7. Read it

@@ -50,11 +50,11 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
     excess_se, ...), with bars of two standard errors. `key`: the column to draw; `x`: 'nfe',
     network calls, or 'token_steps'.
 
-    The exact predictor without latents (system 'exact') is drawn dashed in even steps and dotted in
-    its best ones, two limits of models without latents in such steps (METHOD 8). Rows in the best
-    steps (`schedule` "best") of other systems are dash-dotted. Excess is in nats per sequence, on an
-    axis linear below 1 and logarithmic above. Returns the Axes. ValueError for no rows, or a row
-    without one of the columns.
+    The exact predictor without latents (system 'exact', or a name that begins so) is drawn dashed in
+    even steps and dotted in its best ones, two limits of models without latents in such steps
+    (METHOD 8). Rows in the best steps (`schedule` "best") of other systems are dash-dotted. Excess is
+    in nats per sequence, on an axis linear below 1 and logarithmic above. Returns the Axes.
+    ValueError for no rows, or a row without one of the columns.
 
     >>> frontier([{"system": "mdlm", "nfe": 1, "excess": 44.0, "excess_se": 0.2}]).get_xscale()
     'log'
@@ -99,10 +99,11 @@ def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: 
     """
     up = [2 * (r.get(f"{y}_se") or 0.0) for r in rows]
     down = [min(e, 0.9 * r[y]) if positive else e for e, r in zip(up, rows, strict=True)]
+    kind = "exact" if system.startswith("exact") else system
     usual = {
-        "color": COLOURS.get(system, OTHERS[k % len(OTHERS)]),
-        "marker": MARKERS.get(system, "X*<>hp"[k % 6]),
-        "ls": "--" if system == "exact" else "-",
+        "color": COLOURS.get(kind, OTHERS[k % len(OTHERS)]),
+        "marker": MARKERS.get(kind, "X*<>hp"[k % 6]),
+        "ls": ("-" if kind != "exact" else ":" if "best" in system else "--"),
     }
     at, values = [r[x] for r in rows], [r[y] for r in rows]
     ax.errorbar(at, values, [down, up], ms=6.5, mec="white", mew=0.6, lw=1.8, capsize=2, **{**usual, **line})

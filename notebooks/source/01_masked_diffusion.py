@@ -2,7 +2,8 @@
 # # Masked diffusion: sixty lines, and what they cannot do
 #
 # **After this notebook you can** write a masked diffusion model (MDLM) from nothing in 60 lines; say where its loss comes from; show that
-# `lddm_lite` computes the same numbers; and explain, with numbers and with sentences, why it needs many steps *however well it is trained*.
+# `lddm_lite` computes the same numbers; and explain, with numbers and with sentences, why few steps lose something *however well it is trained*, and how much depends on where
+# they lie.
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
@@ -199,7 +200,7 @@ def sample(predict, n, length, steps, g):
         t, s = 1 - k / steps, 1 - (k + 1) / steps
         reveal = (x == MASK) & (torch.rand(x.shape, generator=g) < (t - s) / t)
         cdf = predict(x)[reveal].double().exp().cumsum(-1)  # float64: float32 would cut off rare tokens
-        u = torch.rand((len(cdf), 1), generator=g, dtype=torch.float64)
+        u = torch.rand(x.shape, generator=g, dtype=torch.float64)[reveal].unsqueeze(-1)
         x[reveal] = (u * cdf[:, -1:] >= cdf).sum(-1)  # how many entries of the cumulative law lie below u
     return x
 
@@ -293,13 +294,20 @@ def wrapped(predict, of, name):
 scratch = wrapped(net, task, "sixty lines")
 for steps in (1, 4, 32):
     ours = sample(net, 256, L, steps, torch.Generator().manual_seed(0))
-    theirs = torch.tensor(scratch.sample(256, token_steps=steps, seed=0).tokens)
-    assert torch.equal(ours, theirs.long())
+    g = torch.Generator().manual_seed(0)
+    theirs = channel.prior((256, L), g)
+    for k in range(steps):
+        where = channel.to_reveal(theirs, 1 - k / steps, 1 - (k + 1) / steps, g)
+        with torch.no_grad():
+            theirs = channel.reverse_step(theirs, net(theirs)[where], where, g)
+    assert torch.equal(ours, theirs)
 print("same network, same seed: the same 3 x 256 sequences, bit by bit")
 
 # %% [markdown]
-# Both samplers ask for random numbers in the same order, so with one seed they return the same sequences. That is the strongest
-# agreement there is, and yet it would not notice an error which both have. So let us compute what a sampler *should* return: on a tiny task all
+# The library's steps ask for random numbers in the same order as ours, so from one generator they return the same sequences.
+# (`model.sample` takes these very steps, but gives each row a stream of random numbers of its own: then what happens to a sequence
+# does not depend on how many others there are.) That is strong agreement, and yet it would not notice an error which both have. So let us compute
+# what a sampler *should* return, and count what `sample` and `model.sample` do: on a tiny task all
 # $3^L$ partly masked states can be listed, and (M2) is a matrix of transition probabilities between them.
 
 # %% tags=["setup"]
@@ -377,10 +385,15 @@ print(f"{'entropy':<12}       {task.entropy()} nats")
 # > networks compare with it where steps are few?
 
 # %%
-steps = (1, 2, 4, 8, 16, 32)
-rows = ld.evaluation.exact_limit(task, steps, n=ld.course.shrunk(4096, 512))
+steps, n = (1, 2, 4, 8, 16, 32), ld.course.shrunk(1024, 256)
+rows = []
+for schedule in ("even", "best"):
+    own = ld.evaluation.exact_limit(task, steps, n=4 * n, schedule=schedule)
+    rows += [dict(r, system=f"exact predictor, {schedule} steps") for r in own]
+own = ld.evaluation.frontier(mdlm, task, steps, n=n, schedule="best")
+rows += [dict(r, system="mdlm, best steps") for r in own]
 for model in (mdlm, scratch):
-    rows += ld.evaluation.frontier(model, task, steps, n=ld.course.shrunk(1024, 256), progress=True)
+    rows += ld.evaluation.frontier(model, task, steps, n=n, progress=True)
 print(ld.evaluation.as_text([{k: r[k] for k in ("system", "nfe", "excess", "excess_se")} for r in rows]))
 
 # %% tags=["figure"]
@@ -390,10 +403,13 @@ bits = best.sample(256, token_steps=1, seed=0).tokens
 ld.plots.bits(bits, order=task.find_shift(bits), ax=right, title="exact predictor, 1 step");
 
 # %% [markdown]
-# **What to see.** The dashed line is masked diffusion without any error of learning, and it is far from zero where calls are few. At one step
-# the networks lie on it: they already do all that can be done there. Each doubling of the steps about halves the limit. With more steps the
-# networks stay above the line; that distance is learning, and longer training shrinks it. The dashed line itself, training cannot
-# touch. On the right, one step: fair coins, with no more of a band than sorting gives to noise.
+# **What to see.** Dashed is the exact predictor, masked diffusion without any error of learning, in two kinds of steps. Even ones: the excess is
+# far from zero where calls are few, and each doubling of the steps about halves it. At one step the networks lie on that line; with more steps
+# they stay above it; that distance is learning, and longer training shrinks it. On the line itself nothing is left
+# to learn. Other steps help: the best ones for this task reveal few bits first and many last, and come out well below from four steps on (why: section 8).
+# A trained network gains by them, too. (A lower temperature lowers the excess as well, at the price of diversity: the excess alone does
+# not show it.) But with one step there is nothing to place, and with two there is still much to lose.
+# On the right, one step: fair coins, with no more of a band than sorting gives to noise.
 #
 # ## 7. Read it
 #
@@ -416,8 +432,18 @@ for T, run in runs.items():
 
 # %% [markdown]
 # **What to see.** At one step each word is plausible *at its place*, and no two have heard of each other. With a few steps, fragments agree, but
-# whole sentences still mix several stories. At 16 steps, as many as there are places, about half of them still go wrong: a step
-# reveals one word on average, and therefore often two or three. Only with several times as many steps as words are nearly all right.
+# whole sentences still mix several stories. At 16 steps, as many as there are places, about half of them still go wrong: an even step
+# reveals one word on average, and therefore often two or three. Only with several times as many *such* steps as words are nearly all right.
+#
+# Steps can be placed better. Fix how many words each reveals, and choose the numbers that lose least: one or two at first, many once the
+# story is settled.
+
+# %%
+for r in ld.evaluation.exact_limit(news, (2, 4, 8, 16), n=ld.course.shrunk(256), schedule="best"):
+    print(f"{r['nfe']} best steps: {r['coherent']:.0%} coherent; visible before each: {r['counts']}")
+
+# %% [markdown]
+# With eight steps most sentences are right, with as many as there are words all. With two nothing helps but something that the words share.
 #
 # Some mistakes are of grammar. Others read well and are false, as in *the Bank of Japan, in Paris*. Ask the task which words of those disagree:
 
@@ -504,13 +530,14 @@ print(f"four steps lose {rho[4::4].mean() - entropy:.2f}")
 # %% [markdown]
 # **What to see.** (The axis does not begin at 0.) Sampling runs from right to left. At $t=1$ nothing is visible, and telling the tokens costs most; the more is visible, the less
 # each further token costs, so the curve falls towards $t=0$. The area under it is $H$. The staircase pays the orange pieces on
-# top. Halve the width of the steps, and their area about halves: **what steps buy is fewer tokens drawn blind of each other, at a rate of $1/T$**. That
-# is why the dashed line of section 6 falls so slowly.
+# top. Halve the width of the steps, and their area about halves: **what even steps buy is fewer tokens drawn blind of each other, at a rate of $1/T$**. That
+# is why the upper dashed line of section 6 falls so slowly. The lower one has its short steps where the curve is steep, near $t=1$, so that the orange
+# area is least (exercise 7).
 
 # %%
 T = (1, 2, 4, 8, 16, 32)
 bound = {k: best.nelbo(held_out, token_steps=k, draws=2).total for k in tqdm(T, leave=False)}
-exact_rows = {r["token_steps"]: r for r in rows if r["system"] == "exact"}
+exact_rows = {r["token_steps"]: r for r in rows if r["system"] == "exact predictor, even steps"}
 print("  T   bound of T steps - H   excess of samples   excess x T")
 for k in T:
     e = exact_rows[k]["excess"]
@@ -521,8 +548,8 @@ for k in T:
 # are different quantities, and both fall about like $1/T$. Note what the loss of section 4 says of it: nothing. That is the area under the
 # curve, the same for every $T$.
 #
-# There are two ways out. Take as many steps as tokens, one token a step: nothing is lost, and nothing gained over writing one word after another. Or
-# make the total correlation itself small: **give the tokens something to share**, a latent $z$, given which they are nearly independent. That is
+# There are three ways out. Place the steps well: that saves much, and does not save the very first ones. Take as many steps as tokens, one token a
+# step: nothing is lost, and nothing gained over writing one word after another. Or make the total correlation itself small: **give the tokens something to share**, a latent $z$, given which they are nearly independent. That is
 # what the rest of the course is about.
 #
 # ## Summary
@@ -532,7 +559,7 @@ for k in T:
 #   exact predictor.
 # - All of MDLM is sixty lines; the library computes the same masks, losses and samples.
 # - Tokens revealed together are drawn independently. Even the exact predictor loses the total correlation of what a step reveals; even steps bring
-#   the loss down like $1/T$. The training loss does not show it.
+#   the loss down like $1/T$, well placed ones faster. The training loss does not show it.
 
 # %% [markdown] tags=["exercises"]
 # ## Exercises

@@ -954,8 +954,8 @@ assert all(0.4 < b / a < 0.6 for a, b in itertools.pairwise(melting))
 
 # %% [markdown]
 # The explorer counts nats of the *bound*. Below, its numbers stand beside the excess of **samples**,
-# $\mathbb E_\text{model}[-\log p^*(x)]-H$, from the same exact predictors in the same steps. (This looks at the divergence from the other
-# side, where the model puts its mass: the two need not be equal, and it may be a little below 0.)
+# $\mathbb E_\text{model}[-\log p^*(x)]-H$, from the same exact predictors in the same steps. (With $q$ the law of the
+# samples this is $\mathrm{KL}(q\,\|\,p^*)+H(q)-H$, no divergence by itself: where samples are too much alike it can fall below 0.)
 #
 # > **Predict, then run.** Which of the three columns of the bound does the samples' column follow?
 

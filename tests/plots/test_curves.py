@@ -36,6 +36,8 @@ def test_frontier_draws_the_rows_with_two_standard_errors():
     assert list(line.get_ydata()) == pytest.approx([47, 47 / 2, 47 / 4, 47 / 8, 47 / 16])
     assert [float(s[1][1] - s[0][1]) for s in bars.get_segments()] == pytest.approx([0.8] * 5)
     assert drawn["exact predictor, even steps"].lines[0].get_linestyle() == "--" and line.get_linestyle() == "-"
+    at_best = plots.frontier([r | {"system": "exact predictor, best steps"} for r in ROWS[:1]])
+    assert at_best.containers[0].lines[0].get_linestyle() == ":"
     assert ax.get_ylim()[1] > 47 and ax.get_ylim()[0] < -0.7
     assert {0, 1, 50} <= {round(v, 6) for v in ax.get_yticks()}
     by_steps = plots.frontier(ROWS, x="token_steps", key="excess")

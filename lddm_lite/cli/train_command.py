@@ -198,7 +198,7 @@ def _read(folder: Path, asked: str) -> dict:
     file = folder / "run.json"
     try:
         run = json.loads(file.read_text(encoding="utf-8"))
-        run["options"] = {**defaults(), **run["options"]}
+        run["options"] = {**defaults(), "weight": "time", **run["options"]}  # older runs had no other weight
         for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])
     except FileNotFoundError:

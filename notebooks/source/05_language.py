@@ -219,7 +219,7 @@ axes[1].set_ylabel("");
 
 # %% tags=["setup"]
 news = ld.tasks.ToyNewswire()
-limit = ld.LatentDiffusion.exact(news)  # the best possible without latents
+limit = ld.LatentDiffusion.exact(news)  # the exact predictor, without latents
 writer = ld.load("newswire-di-seq")
 
 # %%
@@ -243,7 +243,8 @@ for name, b in bounds.items():
     each = b["per_sequence"]
     print(f"{name:20} {terms}{b['perplexity'].value:11.2f}{each.value:10.2f} ± {each.stderr:.2f}")
 if toy:
-    print(f"H = {data.entropy()} nats per sentence: perplexity {math.exp(data.entropy().value / data.length):.2f}")
+    truth = -data.log_prob(x)
+    print(f"-log p* of these sentences: {truth.mean():.2f} nats; H = {data.entropy()}, a mean over all")
 
 # %% tags=["figure"]
 with ld.plots.look():
@@ -254,14 +255,15 @@ with ld.plots.look():
         ax.barh(range(len(bounds)), width, left=left, color=["#004f8c", "#d9650a"][k], label=term, height=0.6)
         left += width
     if toy:
-        ax.axvline(data.entropy().value, color="#444444", ls="--", lw=1.2, label="entropy of the data")
+        ax.axvline(truth.mean(), color="#444444", ls="--", lw=1.2, label=r"$-\log p^*$ of the same sentences")
     ax.set_yticks(range(len(bounds)), list(bounds), fontsize=9)
     ax.invert_yaxis(), ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlabel("bound, nats per sentence" if toy else "bound, nats per token")
     fig.legend(loc="outside upper right", ncols=3)
 
 # %% [markdown]
-# **What to see.** The exact predictor's bound *is* the entropy, and none lies below it by more than its error (the ± of the table). A good code takes the larger part of a sentence's
+# **What to see.** The exact predictor's bound *is* $-\log p^*$ of these sentences, on average: its bar ends on the line, and no other one ends before it. (Their mean differs a little from $H$,
+# as that of any sample does.) A good code takes the larger part of a sentence's
 # information off the tokens and pays for it in its own term; the *sum* does not fall below $H$ by having a latent. Perplexity is $\exp$ of nats per token, and here
 # small because so many tokens are the filler `·`: compare perplexities only within one tokenizer and one way of filling rows.
 #
@@ -269,20 +271,27 @@ with ld.plots.look():
 #
 # ## 4. Read the samples
 #
-# > **Predict, then run.** The exact predictor knows the newswire perfectly and may take four steps for 16 words. Will it write sentences that make sense?
+# Steps need not be even. `best_schedule` chooses how many words each of them reveals, from what a word costs when $k$ others are visible (METHOD 8).
+#
+# > **Predict, then run.** The exact predictor knows the newswire perfectly and may take four steps for 16 words. Will it write sentences that make sense, in even steps? And in
+# > its best ones?
 
 
 # %% tags=["setup"]
-def write(model, n, nfe, **options):
-    """n texts for nfe network calls each, latent steps included."""
+def write(model, n, nfe, best=False, **options):
+    """n texts for nfe network calls each, latent steps included: in the usual steps, or in the model's best."""
+    if best:
+        path = ld.evaluation.best_schedule(model, data, nfe)
+        return model.generate_text(n, path=path, order="even", **options)
     return model.generate_text(n, *split(model, nfe), **options)
 
 
 # %%
-writers = ({"best without latents": limit} if toy else {"mdlm": long["mdlm"]}) | {"di-seq": long["di-seq"]}
-for nfe in (2, 4, 8):
-    for name, model in writers.items():
-        run = write(model, 3, nfe, seed=1)
+writers = {"exact, even": (limit, False), "exact, best": (limit, True)} if toy else {}  # its steps
+writers |= {name: (model, False) for name, model in long.items()}
+for nfe in (2, 4):
+    for name, (model, best) in writers.items():
+        run = write(model, 3, nfe, best, seed=1)
         print(f"{name}, {run.nfe} calls")
         for k in range(2):
             print("   ", run.text(k))
@@ -291,23 +300,39 @@ for nfe in (2, 4, 8):
     print()
 
 # %% [markdown]
-# **What to see.** The perfect predictor mixes stories: words revealed together are drawn independently, and a word once written stays. `explain` names what disagrees.
-# `di-seq` picks a code in one call; the code is the story, and the words follow it.
+# **What to see.** In even steps the perfect predictor mixes stories: words revealed together are drawn independently, and a word once written stays. `explain` names what disagrees.
+# Its best steps write a word or two first, see what they say, and leave most words to the last call. That helps: at four calls about every other sentence makes sense (the share follows below). `di-seq`
+# picks a code in one call; the code is the story, and the words follow it.
 #
 # All of them, at the same total number of calls:
 
 # %%
-found = ld.compare(models, held, S["nfe"], n=ld.course.shrunk(512, 16), health=False, progress=True)
-print(comparison_table(found).split("\n\n")[1])
+how = dict(health=False, exact=False, bounds=True, progress=True)
+found = ld.compare(models, held, S["nfe"], n=ld.course.shrunk(512, 16), **how)
+if toy:
+    for steps in ("even", "best"):
+        rows = ld.evaluation.exact_limit(held, S["nfe"], n=found["n"], schedule=steps)
+        found["rows"] += [{**row, "model": f"exact predictor, {steps} steps"} for row in rows]
+    for nfe in S["nfe"]:
+        path = ld.evaluation.best_schedule(long["mdlm"], held, nfe)
+        (row,) = ld.evaluation.frontier(long["mdlm"], held, (nfe,), path=path, n=found["n"], order="even")
+        found["rows"].append({**row, "model": "mdlm, shipped, best steps"})
+    found["rows"].sort(key=lambda row: row["nfe"])
+left_out = ("system", "token_steps", "latent_steps", "seconds")
+print(ld.evaluation.as_text([{k: v for k, v in row.items() if k not in left_out} for row in found["rows"]]))
 
 # %% tags=["figure"]
 ld.plots.comparison(found);
 
 # %% [markdown]
-# **What to see.** Left, the share of coherent sentences, decided by the grammar. The dashed line is the ceiling of *every* masked diffusion without latents, however
-# large and however long trained. The shipped `mdlm` comes close to it and stays below. The shipped `di-seq` is far above it. Even the one trained here in minutes is above it at two and four
-# calls, and gains nothing from more: its code does not yet say enough. Right, the same in nats. The `mdlm` trained here is below the ceiling for a second reason, short training; so **the fair
-# comparison is with the dashed line**.
+# **What to see.** Left, the share of coherent sentences, decided by the grammar. There are two lines of the exact predictor, and they lie far apart: in its best steps it writes as many coherent sentences
+# with four calls as in even steps with sixteen. The shipped `mdlm` in *its* best steps passes the exact predictor in even ones, though it is not exact. So a limit is one of given steps
+# and a given order, and the rival to beat is the higher line. The shipped `di-seq` is above it at two and four calls by far, at eight by a little. The one
+# trained here in minutes gains hardly anything from more calls: its code does not yet say enough, and later calls cannot mend that.
+# Right, the same in nats.
+#
+# Two columns tell what an excess alone cannot (METHOD 8): KL(p\*‖q) is large where sentences are missing from the samples' law $q$, KL(q‖p\*) where it has what the newswire has not, and the excess is
+# KL(q‖p\*) + H(q) − H(p\*). For `di-seq` with one token step they are known, as $q$ is a mixture over codes; "≤" is a bound (M12).
 #
 # ## 5. A frozen sentence encoder
 #
@@ -391,13 +416,18 @@ if frozen is not None:
     print("\n".join(write(coseq, 3, 20, seed=0).texts()))
     if toy:
         coseq = ld.load("newswire-co")  # the same a little wider: 8,000 steps on 20,000 sentences
-        run = write(coseq, ld.course.shrunk(512, 64), 20, seed=0)
-        print(f"\nshipped: {data.coherent(run.tokens).double().mean():.0%} coherent in {run.nfe} calls")
-        print("\n".join(run.texts()[:3]))
+        costs = ld.evaluation.step_costs(coseq, data.sample(ld.course.shrunk(64, 16), seed=1))
+        for nfe in (4, 8, 20):
+            path = ld.evaluation.best_schedule(coseq, data, nfe, costs=costs, n=128)
+            best = coseq.sample(ld.course.shrunk(512, 64), path=path, order="even", seed=0)
+            usual = write(coseq, ld.course.shrunk(512, 64), nfe, seed=0)
+            a, b = (data.coherent(run.tokens).double().mean() for run in (usual, best))
+            print(f"shipped, {nfe:2} calls: {a:.1%} coherent in the usual steps, {b:.1%} in its best")
+        print("\n".join(usual.texts()[:3]))
 
 # %% [markdown]
-# **What to see.** A minute of training gives little: a latent of $d$ numbers must be hit precisely, where a code need only be picked. A quarter of an hour gives a writer above the ceiling of
-# section 4 from four calls on, but below `di-seq`. Section 7 asks which of its halves is to blame.
+# **What to see.** A minute of training gives little: a latent of $d$ numbers must be hit precisely, where a code need only be picked. A quarter of an hour gives a writer that passes the exact predictor in
+# *even* steps (section 4) from four calls on. In best steps, its own and the exact predictor's, it does not, nor does it pass the shipped `mdlm` in those: here the latent did not pay. Section 7 asks which of its halves is to blame.
 #
 # ## 6. Gen PPL, and how to cheat
 #
@@ -431,22 +461,22 @@ def shown(row):
 
 # %%
 real = score(sentences(held.sample(N, seed=21)))
-judged = ({"exact": limit} if toy else {}) | long
 rows = []
 for nfe in tqdm(S["nfe"][:3]):
-    for name, model in judged.items():
-        rows.append(score(write(model, N, nfe, seed=2).texts(), model=name, system=name, nfe=nfe))
+    for name, (model, best) in writers.items():
+        about = dict(model=name, system=name.split(",")[0], nfe=nfe)
+        rows.append(score(write(model, N, nfe, best, seed=2).texts(), **about))
 print(f"{'':18}{'Gen PPL':>16} {'entropy':>8}")
 print(f"{'real sentences':18}{shown(real)}")
 for row in rows:
-    print(f"{row['model']:>9}, {row['nfe']:>2} calls{shown(row)}")
+    print(f"{row['model']:11} {row['nfe']:>2} calls{shown(row)}")
 
 # %% tags=["figure"]
 ld.plots.comparison({"kind": "text", "rows": rows, "real": real});
 
 # %% [markdown]
-# **What to see.** Coherent sentences please the judge. `di-seq` lies near the real sentences at nearly their entropy; the best possible samples without latents
-# are far more surprising at two and four calls. That is an honest gain: a lower Gen PPL at no lower entropy. (Real newswire surprises the judge, too: companies and teams are invented, and all
+# **What to see.** Coherent sentences please the judge. `di-seq` lies near the real sentences at nearly their entropy, at two calls already; the exact predictor without latents
+# is far more surprising there, in its best steps, too, and needs about eight of these to come as near. That is an honest gain: a lower Gen PPL at no lower entropy. (Real newswire surprises the judge, too: companies and teams are invented, and all
 # is in small letters. And 64 texts leave errors of a tenth.)
 #
 # Now cheat. The writer below is the `mdlm` of before, with a call for each word of the newswire. Nothing that it knows will change, only how words are picked: a `temperature` below 1 or a
@@ -500,7 +530,7 @@ if judge is not None:
 # ## 7. Is the latent any good?
 #
 # As in notebook 04: replace $z$ and look at what *real* sentences then cost (M4), for tokens revealed in one step and in four. **encoder**: the sentence's own $z$, the
-# upper limit of what the token half can do. **zeroed**: none (all masked). **shuffled**: that of another sentence.
+# best that the token half can get. **zeroed**: none (all masked). **shuffled**: that of another sentence.
 #
 # > **Predict, then run.** Which costs most: no latent or a wrong one?
 
@@ -517,21 +547,25 @@ for name, model in latent.items():
         print(f"{name:16}{k:>6}" + "".join(f"{str(v):>18}" for v in about["nll"].values()))
 
 # %% [markdown]
-# **What to see.** A sentence's own $z$ makes it cheap, a wrong one is worse than none: the words *believe* $z$. That is what an informative latent looks like.
+# **What to see.** A sentence's own $z$ makes it cheap, a wrong one is worse than none: the words *believe* $z$. But a $z$ that merely copied a few words would do that, too.
 #
-# The other half of the question: can the model *draw* a good $z$ from nothing? Excess nats of sentences drawn in one token step (newswire only, where they are exact):
+# So two more questions: does $z$ say what the words *share*, and can the model *draw* a good $z$ from nothing? Excess nats of sentences whose masked words, all or half of them, are drawn in one step, given the `true` $z$, one
+# `sampled` beside the words that are visible, `none`, or a `wrong` one; and the total correlation that a single step still loses given the true $z$ (newswire only, where all is exact):
 
 # %%
 if toy:
-    print(f"{'excess, nats':16}" + "".join(f"{what:>14}" for what in health["di-seq, here"]["one_step"]))
+    kinds = ("sampled", "true", "none", "wrong")
+    print(f"{'excess, nats':16}{'masked':>7}" + "".join(f"{kind:>14}" for kind in kinds))
     for name, about in health.items():
-        costs = (f"{v.value:.1f} ± {v.stderr:.1f}" for v in about["one_step"].values())
-        print(f"{name:16}" + "".join(f"{cost:>14}" for cost in costs))
+        for rate in (1.0, 0.5):
+            costs = (about["excess"][rate][kind] for kind in kinds)
+            print(f"{name:16}{rate:>7.0%}" + "".join(f"{v.value:8.1f} ± {v.stderr:.1f}" for v in costs))
+        print(f"{'':16}total correlation left given the true z: {about['left']}, of {about['shared']:.1f} nats")
 
 # %% [markdown]
-# **What to see.** `own` beside `encoder` (fresh data's latents): where they agree, the latent half has learned its law, and only the token half can be improved. Where `own` is far worse, the
-# latent half draws what no sentence has. So it is with the frozen `co-seq` that ships: given a real sentence's $z$, its token half is nearly perfect; the $z$ that it draws itself are not quite those of sentences.
-# `half` and `half_swapped` are the same with half of the words given.
+# **What to see.** Given the true $z$ of the shipped models hardly anything of what the words share is left: one step loses next to nothing. `sampled` beside `true`, all words masked: where they agree, the latent half has learned
+# its law, and only the token half can be improved. Where `sampled` is far worse, the latent half draws what no sentence has. So it is with the frozen `co-seq` that ships: given a real sentence's $z$, its token half is nearly perfect; the $z$ that
+# it draws itself are not quite those of sentences. With half of the words given, `sampled` shows whether the latent half reads them: the code of `di-seq` does not, and is as bad as a wrong one.
 #
 # ## 8. A sentence, step by step
 #
@@ -545,7 +579,7 @@ for k, (t_x, t_z) in enumerate(run.knots):
 # %%
 without = limit if toy else long["mdlm"]
 beside = write(without, 24, run.nfe, seed=5)
-ld.widgets.Scrubber([run, beside], names=["di-seq", "best without latents" if toy else "mdlm"], samples=16)
+ld.widgets.Scrubber([run, beside], names=["di-seq", "exact, even steps" if toy else "mdlm"], samples=16)
 
 # %% [markdown]
 # **What to see.** Left, the first call writes no word; it picks the code. Afterwards words appear anywhere in the sentence and agree. Right, words appear from the first call on, and
@@ -627,10 +661,11 @@ else:
 #
 # - Text becomes rows of token ids; one sentence a row keeps one latent for one story. Losses per token belong to a tokenizer.
 # - The bound has a term for each channel. A latent moves nats from one to the other; it does not make them vanish.
-# - Few steps make incoherent sentences even with a perfect predictor. A code that is picked first lifts that ceiling.
+# - Few even steps make incoherent sentences even with a perfect predictor. Steps that reveal few words first mend much of it, for a trained `mdlm`, too; a code that is picked first mends nearly all, in two calls.
+# - Name the steps and the order of a limit, and compare with a rival at its best.
 # - A frozen sentence encoder knows what a sentence is about, before any training; centre it and put it on the sphere.
 # - Gen PPL alone rewards dullness: confidence order lowers it far below real text by writing the same few sentences again. Print entropy beside it.
-# - Replace $z$ to see whether it is used; compare `own` with `encoder` to see whether it can be drawn.
+# - Replace $z$ to see whether it is used; compare `sampled` with `true` to see whether it can be drawn.
 
 # %% [markdown] tags=["exercises"]
 # ## Exercises

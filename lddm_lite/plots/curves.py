@@ -99,7 +99,7 @@ def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: 
     """
     up = [2 * (r.get(f"{y}_se") or 0.0) for r in rows]
     down = [min(e, 0.9 * r[y]) if positive else e for e, r in zip(up, rows, strict=True)]
-    kind = "exact" if system.startswith("exact") else system
+    kind = "exact" if system.startswith("exact predictor") else system
     usual = {
         "color": COLOURS.get(kind, OTHERS[k % len(OTHERS)]),
         "marker": MARKERS.get(kind, "X*<>hp"[k % 6]),

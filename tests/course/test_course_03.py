@@ -28,7 +28,7 @@ def book():
 
 @pytest.fixture(scope="module")
 def limit(book):
-    """{NFE: excess} of the best possible sampler without latents; standard errors are 0.03."""
+    """{NFE: excess} of the exact predictor without latents in even steps; standard errors are 0.03."""
     rows = ld.evaluation.exact_limit(book["task"], book["TOTALS"], n=4096)
     return {row["nfe"]: row["excess"] for row in rows}
 
@@ -74,7 +74,7 @@ def test_means_and_errors_over_seeds(book):
 
 
 def test_what_an_excess_is_made_of(book):
-    """Section 9: excess = KL(p | p*) + H(p) - H(p*), for three laws that cheat. 4,096 samples:
+    """Section 9: excess = KL(q | p*) + H(q) - H(p*), for three laws that cheat. 4,096 samples:
     errors below 0.1."""
     (cell,) = [c.source for c in CELLS if c.source.startswith("one = task.probs")]
     names = {**book, "H": book["task"].entropy()}
@@ -104,9 +104,9 @@ def test_tokens_lose_less_behind_a_latent():
         assert joint > 1.5 * grid.bound(ld.Path(0.0), 2 * k, 2 * k).excess_tokens
 
 
-def test_an_exact_latent_does_not_help_the_joint_path(book, limit):
-    """Section 5: with exact predictors joint lies on the factorised limit, sequential near 0.
-    Errors are 0.05."""
+def test_an_exact_latent_does_not_help_even_joint_steps(book, limit):
+    """Section 5: with exact predictors joint lies on the line of no latent, both in even steps;
+    sequential near 0. Errors are 0.05."""
     for k in (2, 4, 8):
         joint, ahead = (
             book["measure"](ld.LatentDiffusion.exact(book["task"], "shift", lead=lead), k, n=2048)["excess"]
@@ -174,8 +174,8 @@ def test_the_frontier(trained, limit, seed):
 
 @pytest.mark.slow
 def test_a_continuous_latent_on_average(trained, limit):
-    """Section 5: over the notebook's three seeds `co-seq` is below the limit; not every training
-    is."""
+    """Section 5: over the notebook's three seeds `co-seq` is below the limit of even steps; not every
+    training is."""
     for k in (4, 8):
         assert sum(trained(seed)[1]["co-seq", k]["excess"] for seed in (0, 1, 2)) / 3 < limit[k]
 

@@ -202,8 +202,9 @@ right.set_ylabel("");
 # %% [markdown]
 # **What to see.** Left, at equal total cost. Dashed are two limits, both of the exact predictor without a latent: in even steps, and in the
 # steps that are best for it, which reveal few bits first and many last. There is nothing left to learn on either line (a
-# lower temperature goes below them, and loses diversity). Choosing the steps helps, and `mdlm` gains by it, too. `co-seq` is under the limit of even steps where calls are few; under that of the best
-# steps it is not: with 32 bits, well placed steps do as much at equal cost. At four times the length they do not (section 7). Right, counting
+# lower temperature goes below them, and loses diversity). Choosing the steps helps, and `mdlm` gains by it, too. `co-seq` is below
+# both lines at five to eight calls, where nothing is left to lose for it; the best steps come near with 16. (This is one
+# training run; another seed can end above either line. At four times the length the distance is larger: section 7.) Right, counting
 # token steps only: `co-seq` is near zero with a *single* parallel draw of all bits, where the others have lost all that the bits share.
 #
 # **An excess near zero proves nothing by itself.** With $q$ the law of the samples, the excess is

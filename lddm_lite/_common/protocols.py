@@ -343,10 +343,10 @@ class MaskedNoise(Channel, Protocol):
         """As `Channel.corrupt`; what is True in `keep` [B, L] stays clean."""
 
     def corrupt_by_count(
-        self, x0: Tensor, k: Tensor, g: Source, /, keep: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """x0 with k [B] masked positions, any as likely as others, and the times t [B] at which
-        there are so many."""
+        self, x0: Tensor, u: Tensor, g: Source, /, keep: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x0 with the share u [B] of its positions masked, rounded up, any as likely as others; the
+        times t [B] at which there are so many; and the shares [B] after rounding."""
 
     def to_reveal(self, x_t: Tensor, t: float, s: float, g: Source, /) -> Tensor:
         """Which masked positions a step t -> s reveals: bool [B, L]."""

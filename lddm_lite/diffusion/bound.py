@@ -121,10 +121,12 @@ def each_term(
         knots = without_latents(knots, latent_time)
     n = len(x)
     groups = min(n, max(GROUPS, -(-n // LARGEST)))
-    times = range(groups)
-    # where no token is seen while latents move, they are all that a pass costs
-    alone = bool(path.token_time(torch.tensor([1e-6])) == 1) if not in_steps else False
-    passes = max(1, LATENT_VECTORS // model.config.slots) if alone else 1
+    times, given = range(groups), latents is not None
+    passes = 0  # of the latent term in continuous time
+    if not in_steps and not given and model.latent_channel is not None:
+        # where no token is seen while latents move, they are all that a pass costs
+        alone = bool(path.token_time(torch.tensor([1e-6])) == 1)
+        passes = max(1, LATENT_VECTORS // model.config.slots) if alone else 1
     terms = torch.zeros(3, n, dtype=torch.float64)
     with evaluating(model):
         for d in range(draws):
@@ -134,16 +136,14 @@ def each_term(
                 at = slice(first, min(first + batch, n))
                 rows, g = x[at], Streams(seed, range(at.start, at.stop), f"bound {d}")
                 z0 = model.encode(rows, g.at(0)) if latents is None else latents[at]
-                given = latents is not None
                 if in_steps:
                     tokens, codes = _finite(model, rows, z0, knots, g, order, given)
                     terms[1, at] += codes.cpu() / draws
                 else:
                     tokens = _token_integral(model, rows, z0, path, u_x[at], g.at(1), latent_time if given else None)
-                    if z0 is not None and not given:
-                        for k, u in enumerate(u_z):
-                            part = _latent_integral(model, rows, z0, path, u[at], g.at(2 + k))
-                            terms[1, at] += part.double().cpu() / (draws * passes)
+                    for k, u in enumerate(u_z):
+                        part = _latent_integral(model, rows, z0, path, u[at], g.at(2 + k))
+                        terms[1, at] += part.double().cpu() / (draws * passes)
                 terms[0, at] += tokens.double().cpu() / draws
                 if model.config.latent == "continuous" and not given:
                     terms[2, at] += model.latent_channel.prior_kl(z0).double().cpu() / draws
@@ -160,19 +160,17 @@ def antithetic(n: int, g: Source, like: torch.Tensor, groups: int = 1) -> torch.
     return 1 - (u + (at // groups) / size) % 1
 
 
-def _counts(u: torch.Tensor, n) -> tuple[torch.Tensor, torch.Tensor]:
-    """(k [B], k/n [B]) for u uniform in (0, 1]: how many of n are masked. u is folded at 1/2, so
-    that evenly spread ones end where they begin, and their mean varies less."""
-    k = (n * (1 - (1 - 2 * u.double()).abs())).ceil().clamp_min(1)
-    return k.long(), (k / n).to(u)
+def _folded(u: torch.Tensor) -> torch.Tensor:
+    """Uniform u [B] folded at 1/2: evenly spread ones then end where they begin, and the mean of
+    what depends on them varies less."""
+    return 1 - (1 - 2 * u.double()).abs()
 
 
 def _token_integral(model: Model, x0, z0, path, u, g, given: float | None) -> torch.Tensor:
     """One draw of the token term of (M9) along `path`, masks by counts u [B]: [B]. z0 rest at the
     time `given`, if one is. Unbiased for uniform u."""
     valid = model.valid(x0)
-    k, share = _counts(u, valid.sum(1))
-    x_t, t_x = model.token_channel.corrupt_by_count(x0, k, g, keep=~valid)
+    x_t, t_x, share = model.token_channel.corrupt_by_count(x0, _folded(u), g, keep=~valid)
     z_t, t_z = z0, None
     if z0 is not None:
         t_z = path.latent_time(t_x) if given is None else torch.full_like(t_x, given)
@@ -186,8 +184,7 @@ def _latent_integral(model: Model, x0, z0, path, u, g) -> torch.Tensor:
     Unbiased for uniform u."""
     channel = model.latent_channel
     if type(channel).corrupt is MaskedChannel.corrupt:
-        k, share = _counts(u, z0.shape[1])
-        z_t, t_z = channel.corrupt_by_count(z0, k, g)
+        z_t, t_z, share = channel.corrupt_by_count(z0, _folded(u), g)
     else:
         z_t, t_z, share = channel.corrupt(z0, u, g), u, u
     t_x, valid = path.token_time(t_z), model.valid(x0)

@@ -54,23 +54,26 @@ class MaskedChannel:
         hit = rand(x0.shape, g, x0) < _b(t, x0)
         return x0.masked_fill(hit if keep is None else hit & ~keep, self.mask_id)
 
-    def corrupt_by_count(self, x0: torch.Tensor, k: torch.Tensor, g: Source, keep=None):
-        """(M1) with the numbers k [B] of masked positions given instead of times: (x_t [B, L],
-        t [B]); `keep` [B, L] stays clean, and k is at most what is left.
+    def corrupt_by_count(self, x0: torch.Tensor, u: torch.Tensor, g: Source, keep=None):
+        """(M1) with the number of masked positions given instead of their time: (x_t [B, L], t [B],
+        share [B]). Of the n positions of a sequence that may be masked, all but `keep` [B, L], it is
+        k = ceil(u n), u [B] in (0, 1]; `share` is k/n.
 
-        Each position is masked from a uniform time on, and t is the k-th of these times. With n
-        positions and k uniform in 1..n, t is uniform, so that the integral of (M3) over t is the
-        mean over k of the rate with t = k/n: weights n/k, where 1/t has no end (METHOD 1).
+        Each position is masked from a uniform time on, and t is the k-th of these times. For uniform
+        u it is uniform, so that the integral of (M3) over t is the mean of the rate with `share` in
+        the place of t: weights n/k, where 1/t has no end (METHOD 1).
 
         >>> ch, g = MaskedChannel(2), torch.Generator().manual_seed(0)
-        >>> ch.corrupt_by_count(torch.tensor([[0, 1, 0, 1]]), torch.tensor([2]), g)[0]
+        >>> ch.corrupt_by_count(torch.tensor([[0, 1, 0, 1]]), torch.tensor([0.5]), g)[0]
         tensor([[0, 2, 2, 1]])
         """
-        times = rand(x0.shape, g, x0, torch.float64)
-        if keep is not None:
-            times = times.masked_fill(keep, torch.inf)
+        free = torch.ones_like(x0, dtype=torch.bool) if keep is None else ~keep
+        n = free.sum(1)
+        k = (u.double() * n).ceil().long().clamp_min(1)
+        times = rand(x0.shape, g, x0, torch.float64).masked_fill(~free, torch.inf)
         t = times.sort(1).values.gather(1, k.unsqueeze(1) - 1)
-        return x0.masked_fill(times <= t, self.mask_id), t.squeeze(1).float()
+        share = (k / n.clamp_min(1)).to(u)
+        return x0.masked_fill(free & (times <= t), self.mask_id), t.squeeze(1).float(), share
 
     def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: Source) -> torch.Tensor:
         """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool

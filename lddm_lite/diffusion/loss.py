@@ -129,10 +129,8 @@ def _mask_tokens(model: Model, x0, t, g, weight: str):
     valid = model.valid(x0)
     if weight == "time":
         return model.token_channel.corrupt(x0, t, g, keep=~valid), t, t
-    n = valid.sum(1)
-    k = (t * n).ceil().long()
-    x_t, t_x = model.token_channel.corrupt_by_count(x0, k, g, keep=~valid)
-    return x_t, t_x, k / n if weight == "counts" else torch.ones_like(t)
+    x_t, t_x, share = model.token_channel.corrupt_by_count(x0, t, g, keep=~valid)
+    return x_t, t_x, share if weight == "counts" else torch.ones_like(t)
 
 
 def _latents_alone(model: Model, z0, gap, lengths, g, weight: str) -> torch.Tensor:
@@ -146,9 +144,8 @@ def _latents_alone(model: Model, z0, gap, lengths, g, weight: str) -> torch.Tens
     s = share = 1 - gap * (1 - u)
     z_s = model.latent_channel.corrupt(z0, s, g)
     if model.config.latent == "discrete" and weight != "time":  # 1/s has no end where the stretch begins at 0
-        whole, k = gap == 1, (u * z0.shape[1]).ceil().long()
-        z_k, t_k = model.latent_channel.corrupt_by_count(z0, k, g)
-        s, share = torch.where(whole, t_k, s), torch.where(whole, k / z0.shape[1], s)
+        whole, (z_k, t_k, by_count) = gap == 1, model.latent_channel.corrupt_by_count(z0, u, g)
+        s, share = torch.where(whole, t_k, s), torch.where(whole, by_count, s)
         z_s = torch.where(whole.unsqueeze(1), z_k, z_s)
     at = gap.nonzero().squeeze(1)  # the others have no such stretch
     z0, z_s, s, share = z0[at], z_s[at], s[at], share[at]

@@ -91,7 +91,6 @@ def compare(
     few_steps.checked_schedule(schedule, latent_share=latent_share, latent_steps=latent_steps)
     order = "even" if schedule == "best" and order == "ancestral" else order
     plans, skipped = _plans(models, totals, latent_share, latent_steps)
-    costs: dict[str, StepCosts] = {}
     if has_scores(data):
         held, real = data.sample(BOUND, seed), {"entropy": data.entropy()}
     else:
@@ -110,47 +109,65 @@ def compare(
     }  # fmt: skip
     save = save or (lambda report: None)
     with progress_bar(total=len(plans) + len(models), show=progress, desc="compare", unit="row", leave=False) as bar:
+        costs: dict[str, StepCosts] = {}
         for name, model, total, plan in plans:
             if schedule == "best":
                 if name not in costs:
                     costs[name] = costs_for(model, data, seed)
                 plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
-            row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
-            if has_scores(data):
-                scores = few_steps.score_samples(data, trace.tokens, seed)
-                how = {"n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, few_steps.DRAWN), **options}
-                how |= {"batch": batch_size(model), "bound": n if bounds else 0}
-                scores |= divergences(model, data, *plan, **how).row()
-            else:
-                scores = _text_scores(data, torch.as_tensor(trace.tokens).long(), judge)
-            out["rows"].append({"model": name, **row, **scores, "seconds": seconds})
+            out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
             save(_plain(out))
             bar.update()
         for name, model in models.items():
-            size = sum(p.numel() for p in model.parameters())
-            about = {"system": model.name, "parameters": size, "bound": held_out(model, held[:BOUND], seed)}
-            if health and model.latent_channel is None:
-                about["health"] = {}
-            elif health and task:
-                about["health"] = diagnose(model, data, min(n, HEALTH["task"]), seed=seed).to_dict()
-            elif health:
-                few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * batch_size(model)))
-                about["health"] = latent_health(model, data, (1, 4), few, judge, seed)
-            out["models"][name] = about
+            out["models"][name] = _about(model, data, held[:BOUND], n, seed, judge, health)
             save(_plain(out))
             bar.update()
-    if has_scores(data) and exact and "exact" not in models and (fits := [k for k in totals if k <= data.length]):
-        # the order `confidence` does not draw from the law that the limit is about
-        if schedule == "best":
-            for kind in ("even", "best"):
-                rows = few_steps.exact_limit(data, fits, n, seed, schedule=kind)
-                out["rows"] += [{"model": f"exact, {kind} steps", **row} for row in rows]
-        else:
-            rows = few_steps.exact_limit(data, fits, n, seed, order="even" if order == "confidence" else order)
-            out["rows"] += [{"model": "exact", **row} for row in rows]
+    if has_scores(data) and exact and "exact" not in models:
+        out["rows"] += _exact_rows(data, [k for k in totals if k <= data.length], n, seed, order, schedule)
     out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
     _beside_mdlm(out["rows"])
     return _plain({**out, "finished": True})
+
+
+def _row(
+    model: Model, data: Task | Text, plan: tuple[Any, Any, Any], n: int, seed: int, judge, bounds: bool, options: dict
+) -> dict:
+    """The row of one model at one total: `plan` is (token_steps, latent_steps, path)."""
+    row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
+    if has_scores(data):
+        scores = few_steps.score_samples(data, trace.tokens, seed)
+        how = {"n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, few_steps.DRAWN), **options}
+        how |= {"batch": batch_size(model), "bound": n if bounds else 0}
+        scores |= divergences(model, data, *plan, **how).row()
+    else:
+        scores = _text_scores(data, torch.as_tensor(trace.tokens).long(), judge)
+    return {**row, **scores, "seconds": seconds}
+
+
+def _about(model: Model, data: Task | Text, held: torch.Tensor, n: int, seed: int, judge, health: bool) -> dict:
+    """What is said of one model: its size, its bound on `held` sequences, its latents."""
+    size = sum(p.numel() for p in model.parameters())
+    about = {"system": model.name, "parameters": size, "bound": held_out(model, held, seed)}
+    if health and model.latent_channel is None:
+        about["health"] = {}
+    elif health and has_scores(data):
+        about["health"] = diagnose(model, data, min(n, HEALTH["task"]), seed=seed).to_dict()
+    elif health:
+        few = min(n, HEALTH["text" if judge is None else "judged"], max(2, 4 * batch_size(model)))
+        about["health"] = latent_health(model, data, (1, 4), few, judge, seed)
+    return about
+
+
+def _exact_rows(data: Task, totals: list[int], n: int, seed: int, order: str, schedule: str) -> list[dict]:
+    """The exact predictor of a task without latents, and at its best beside even steps."""
+    if not totals:
+        return []
+    if schedule == "best":
+        kinds = {kind: few_steps.exact_limit(data, totals, n, seed, schedule=kind) for kind in ("even", "best")}
+        return [{"model": f"exact, {kind} steps", **row} for kind, rows in kinds.items() for row in rows]
+    # the order `confidence` does not draw from the law that the limit is about
+    rows = few_steps.exact_limit(data, totals, n, seed, order="even" if order == "confidence" else order)
+    return [{"model": "exact", **row} for row in rows]
 
 
 def over_seeds(reports: Sequence[dict]) -> dict:

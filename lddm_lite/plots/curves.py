@@ -13,6 +13,7 @@ from .style import COLOURS, FAINT, GROUPS, MARKERS, OTHERS, SOFT, TERMS, axes, l
 __all__ = ["bound_rates", "doubling_axis", "excess_axis", "frontier", "points", "training"]
 
 EXACT = "exact predictor, {} steps"  # of the system `exact`, in legends, by its schedule
+BEST = ", best steps"  # what the name of a curve ends with whose steps are so placed
 
 
 def training(history, ax=None):
@@ -70,10 +71,10 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
         ax = axes(ax, (6.4, 3.8))
         for k, (system, steps) in enumerate(dict.fromkeys((r["system"], r.get("schedule", "even")) for r in rows)):
             own = [r for r in rows if (r["system"], r.get("schedule", "even")) == (system, steps)]
-            line: dict = {"label": EXACT.format(steps) if system == "exact" else system}
-            if steps == "best":
-                line |= {"ls": ":"} if system == "exact" else {"ls": "-.", "label": f"{system}, best steps"}
-            points(ax, sorted(own, key=lambda r: r[x]), x, key, system, k, **line)
+            name = EXACT.format(steps) if system == "exact" else system
+            if steps == "best" and not name.endswith(BEST):
+                name += BEST
+            points(ax, sorted(own, key=lambda r: r[x]), x, key, name, k, label=name)
         names = {"nfe": "network calls (NFE)", "token_steps": "token steps"}
         doubling_axis(ax, [r[x] for r in rows], names.get(x, x))
         ax.set_ylabel("excess (nats per sequence)" if key == "excess" else key)
@@ -86,7 +87,7 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
 
 def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: bool = False, **line) -> None:
     """Columns x and y of rows as points with bars of two standard errors (column "y_se"), joined by
-    a line, in the look of a system.
+    a line, in the look of a `system`, or of it in its best steps where its name ends so.
 
     - `k`: which look a system has that is none of the five;
     - `positive`: on a logarithmic axis, where a bar that reaches 0 would have no foot;
@@ -99,11 +100,12 @@ def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: 
     """
     up = [2 * (r.get(f"{y}_se") or 0.0) for r in rows]
     down = [min(e, 0.9 * r[y]) if positive else e for e, r in zip(up, rows, strict=True)]
-    kind = "exact" if system.startswith("exact predictor") else system
+    best, exact = system.endswith(BEST), system == "exact" or system.startswith("exact predictor")
+    kind = "exact" if exact else system.removesuffix(BEST)
     usual = {
         "color": COLOURS.get(kind, OTHERS[k % len(OTHERS)]),
         "marker": MARKERS.get(kind, "X*<>hp"[k % 6]),
-        "ls": ("-" if kind != "exact" else ":" if "best" in system else "--"),
+        "ls": {(False, False): "-", (False, True): "-.", (True, False): "--", (True, True): ":"}[exact, best],
     }
     at, values = [r[x] for r in rows], [r[y] for r in rows]
     ax.errorbar(at, values, [down, up], ms=6.5, mec="white", mew=0.6, lw=1.8, capsize=2, **{**usual, **line})

@@ -70,8 +70,7 @@ def _panel(ax, rows, name: str, real: dict, text: bool) -> None:
         nth = seen[system] = seen.get(system, -1) + 1
         line: dict = {"label": in_legend(model)}
         if system == "exact" and model.startswith("exact"):
-            best = "best" in model
-            line = {"label": EXACT.format("best" if best else "even"), "ls": ":" if best else "--"}
+            system = line["label"] = EXACT.format("best" if "best" in model else "even")
         elif nth:
             line |= {"color": GROUPS[(k + 3) % len(GROUPS)], "ls": _LINES[nth % 4]}
         points(ax, own, "nfe", name, system, k, positive=scale == "log", **line)

@@ -327,3 +327,27 @@ def test_its_steps_back_land_on_the_forward_marginal_from_noise_to_clean(eta, ge
 def test_channels_name_the_argument_that_is_wrong(make, name):
     with pytest.raises(ValueError, match=name):
         make()
+
+
+def test_masks_by_count_are_any_of_that_number_at_its_time(gen):
+    """Exactly ceil(u n) of the n free positions; each as often as others; and t like the k-th of n
+    uniform times, whose mean is k / (n + 1). 20,000 rows; five standard errors."""
+    ch, n = MaskedChannel(3), 5
+    x = torch.zeros(20_000, 6, dtype=torch.long)
+    keep = torch.zeros_like(x, dtype=torch.bool)
+    keep[:, 2] = True
+    for u, k in ((1e-6, 1), (0.39, 2), (0.41, 3), (1.0, 5)):
+        x_t, t, share = ch.corrupt_by_count(x, torch.full((len(x),), u), gen(1), keep)
+        masked = x_t == ch.mask_id
+        assert (masked.sum(1) == k).all() and not masked[:, 2].any() and torch.allclose(share, torch.tensor(k / n))
+        p = k / n
+        often = masked[:, ~keep[0]].double().mean(0)
+        assert (often - p).abs().max() <= 5 * (p * (1 - p) / len(x)) ** 0.5
+        spread = (k * (n + 1 - k) / ((n + 1) ** 2 * (n + 2))) ** 0.5
+        assert abs(float(t.mean()) - k / (n + 1)) < 5 * spread / len(x) ** 0.5
+
+
+def test_a_sequence_with_nothing_to_mask_stays_clean(gen):
+    x, keep = torch.tensor([[0, 1]]), torch.ones(1, 2, dtype=torch.bool)
+    x_t, _, share = MaskedChannel(2).corrupt_by_count(x, torch.ones(1), gen(0), keep)
+    assert torch.equal(x_t, x) and torch.isfinite(share).all()

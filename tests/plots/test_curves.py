@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lddm_lite import History, plots
+from lddm_lite.plots.style import COLOURS
 
 from .drawing import CURVE, ROWS, TRAINED
 
@@ -103,3 +104,16 @@ def test_both_limits_are_drawn_and_named():
     drawn = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     assert list(drawn) == ["exact predictor, even steps", "exact predictor, best steps", "mdlm", "mdlm, best steps"]
     assert [drawn[name].lines[0].get_linestyle() for name in drawn] == ["--", ":", "-", "-."]
+
+
+def test_a_name_says_best_steps_once():
+    """Rows that were renamed look as those that were not; another exact model is no limit."""
+    rows = [{"nfe": k, "excess": 8.0 / k, "excess_se": 0.1} for k in (2, 4)]
+    names = "exact predictor, best steps", "mdlm, best steps", "exact z, joint"
+    ax = plots.frontier(
+        [{**row, "system": name, "schedule": "best" if "best" in name else "even"} for name in names for row in rows]
+    )
+    drawn = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    assert list(drawn) == list(names)
+    assert [drawn[name].lines[0].get_linestyle() for name in names] == [":", "-.", "-"]
+    assert drawn["mdlm, best steps"].lines[0].get_color() == COLOURS["mdlm"]

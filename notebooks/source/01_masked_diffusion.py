@@ -7,7 +7,7 @@
 #
 # | you need | time on 2 CPU cores | time on a GPU | memory |
 # |---|---|---|---|
-# | PyTorch, a little probability; no diffusion background | about 4 minutes | the same: none is used | 1 GB |
+# | PyTorch, a little probability; no diffusion background | about 2 minutes | the same: none is used | 1 GB |
 #
 # Symbols:
 #

@@ -130,7 +130,14 @@ def compare(
 
 
 def _row(
-    model: Model, data: Task | Text, plan: tuple[Any, Any, Any], n: int, seed: int, judge, bounds: bool, options: dict
+    model: Model,
+    data: Task | Text,
+    plan: tuple[Any, Any, Any],
+    n: int,
+    seed: int,
+    judge: Judge | None,
+    bounds: bool,
+    options: dict,
 ) -> dict:
     """The row of one model at one total: `plan` is (token_steps, latent_steps, path)."""
     row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
@@ -144,7 +151,9 @@ def _row(
     return {**row, **scores, "seconds": seconds}
 
 
-def _about(model: Model, data: Task | Text, held: torch.Tensor, n: int, seed: int, judge, health: bool) -> dict:
+def _about(
+    model: Model, data: Task | Text, held: torch.Tensor, n: int, seed: int, judge: Judge | None, health: bool
+) -> dict:
     """What is said of one model: its size, its bound on `held` sequences, its latents."""
     size = sum(p.numel() for p in model.parameters())
     about = {"system": model.name, "parameters": size, "bound": held_out(model, held, seed)}

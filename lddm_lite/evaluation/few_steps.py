@@ -14,10 +14,8 @@ import torch
 from .._common import arguments
 from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores
-from ..diffusion.best_schedule import best_counts
 from ..diffusion.paths import Curve, Path, Schedule
 from .measure_divergences import divergences
-from .measure_visible_costs import visible_costs
 from .metrics import unigram_entropy
 from .search_schedule import best_schedule, costs_for
 
@@ -25,7 +23,6 @@ __all__ = ["checked_schedule", "exact_limit", "frontier", "score_samples", "time
 
 TOKEN_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
 BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
-COSTS = 1024  # sequences on which the cost of a token given k others is measured
 DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
@@ -72,7 +69,8 @@ def frontier(
     - `n`, `seed`: how many samples, and their seed;
     - `progress`: show a bar;
     - `schedule`: "best" takes `token_steps` for numbers of network calls in all, and for each the
-      best schedule of the model (`best_schedule`), without `latent_steps` and `path`;
+      best schedule of the model (`best_schedule`), without `latent_steps` and `path`; rows of a model
+      without latents then have `counts`, the tokens visible before each step;
     - `options`: of `model.sample`.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -87,7 +85,10 @@ def frontier(
         rows = []
         for k in bar(_counts(task, token_steps), show=progress, **BAR):
             best = best_schedule(model, task, k, costs, seed=seed + 1)
-            rows.append({**_scored(model, task, n, None, None, best, seed, **options), "schedule": "best"})
+            row = {**_scored(model, task, n, None, None, best, seed, **options), "schedule": "best"}
+            if model.latent_channel is None:
+                row["counts"] = [round(task.length * (1 - knot.t_x)) for knot in best.knots()[:-1]]
+            rows.append(row)
         return rows
     path = path or model.path
     counts = bar(_counts(task, token_steps), progress, **BAR)
@@ -132,9 +133,8 @@ def exact_limit(
     `frontier` for the Bayes-optimal predictor without latents (METHOD 8).
 
     - `schedule`: "even", steps of equal length; or "best", those with the smallest bound in finite
-      steps (`diffusion.best_counts`), which is a limit for all samplers that reveal counts fixed
-      beforehand, at random places. Rows then also have `counts`, the tokens visible before each
-      step.
+      steps (`best_schedule`), which is a limit for all samplers that reveal counts fixed beforehand,
+      at random places.
     - `order`: None takes `ancestral` for even steps and `even`, equal counts, for the best ones.
 
     >>> from lddm_lite.tasks import Binsaw
@@ -145,17 +145,10 @@ def exact_limit(
     from ..model import LatentDiffusion
 
     model = LatentDiffusion.exact(task)
-    checked_schedule(schedule)
-    if schedule == "even":
-        return frontier(model, task, token_steps, n=n, seed=seed, progress=progress, order=order or "ancestral")
-    costs = visible_costs(model, task.sample(COSTS, seed + 1), seed).mean
-    rows = []
-    for k in bar(_counts(task, token_steps), progress, **BAR):
-        counts = best_counts(costs, k)
-        path = Schedule.of_counts(counts, task.length)
-        row = _scored(model, task, n, k, None, path, seed, order=order or "even")
-        rows.append({**row, "counts": counts, "schedule": "best"})
-    return rows
+    order = order or ("ancestral" if schedule == "even" else "even")
+    return frontier(
+        model, task, token_steps, n=n, seed=seed, progress=progress, schedule=schedule, order=order
+    )  # fmt: skip
 
 
 def checked_schedule(schedule: str, **given) -> None:

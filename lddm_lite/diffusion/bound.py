@@ -185,8 +185,10 @@ def _latent_integral(model: Model, x0, z0, path, u, g) -> torch.Tensor:
     channel = model.latent_channel
     if type(channel).corrupt is MaskedChannel.corrupt:
         z_t, t_z, share = channel.corrupt_by_count(z0, _folded(u), g)
+        weight = torch.ones_like(u)
     else:
-        z_t, t_z, share = channel.corrupt(z0, u, g), u, u
+        t_z, weight = channel.even_times(u)
+        z_t, share = channel.corrupt(z0, t_z, g), t_z
     t_x, valid = path.token_time(t_z), model.valid(x0)
     if bool((t_x == 1).all()):  # no token is seen, so the token stream can be skipped
         lengths = valid.sum(1) if model.config.pad_id is not None else None
@@ -194,7 +196,7 @@ def _latent_integral(model: Model, x0, z0, path, u, g) -> torch.Tensor:
     else:
         x_t = model.token_channel.corrupt(x0, t_x, g, keep=~valid)
         out = model.predict(x_t, z_t, t_z, torch.zeros_like(valid))
-    return channel.rate(z0, z_t, out.latents, share)
+    return channel.rate(z0, z_t, out.latents, share) * weight
 
 
 def _finite(model: Model, x0, z0, knots, streams: Streams, order: str, given: bool):

@@ -183,15 +183,15 @@ def test_the_bound_along_a_curve_is_that_of_every_path(shape):
     assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr)
 
 
-@pytest.mark.parametrize("top, kind", [(6.0, Squared), (2.0, SquareRootChannel)])
-def test_another_schedule_has_the_same_bound(top, kind):
-    """Between the same two ends. Times are uniform, and at a noise floor of 6 the square-root
-    schedule has ten times the error."""
+@pytest.mark.parametrize("kind", [Squared, SquareRootChannel])
+def test_another_schedule_has_the_same_bound(kind):
+    """Between the same two ends, and as exactly: times are even in log-SNR. With times even in t the
+    square-root schedule had ten times the error."""
     task = Binsaw(length=8)
-    usual, other = (LatentDiffusion.exact(task, "shift", channel=c(top)) for c in (GaussianChannel, kind))
+    usual, other = (LatentDiffusion.exact(task, "shift", channel=c(6.0)) for c in (GaussianChannel, kind))
     x = task.sample(2048)
     a, b = usual.nelbo(x, draws=2).total, other.nelbo(x, draws=2, seed=1).total
-    assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr) < 0.8
+    assert abs(a.value - b.value) < 4 * math.hypot(a.stderr, b.stderr) and b.stderr < 1.5 * a.stderr
 
 
 def test_a_stochastic_encoder_costs_its_information_beyond_x(saw, gen):

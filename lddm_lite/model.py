@@ -72,13 +72,18 @@ class LatentDiffusion(nn.Module):
         channel: protocols.Channel | Callable[[Config], protocols.Channel] | None = None,
         **changes,
     ) -> LatentDiffusion:
-        """A fresh model of one of the five systems (mdlm, co-joint, co-seq, di-joint, di-seq) for
-        `data`, which has `length`, `vocab`, `labels`, `spec()` and maybe `pad_id`: any task or
-        text. `changes` are fields of `Config`. The same seed gives the same weights.
+        """A fresh model of one of the five systems.
 
-        `denoiser`, `encoder`, `channel` (of the latents): parts of your own, or what makes them of
-        a `Config`; see `lddm_lite.networks.custom_parts` for what is asked of each. ValueError
-        names a part that does not fit. `encoder` may also be a name, as in `Config`.
+        - `system`: mdlm, co-joint, co-seq, di-joint or di-seq.
+        - `data`: any task or text: what has `length`, `vocab`, `labels`, `spec()` and maybe
+          `pad_id`. Nothing is drawn from it.
+        - `seed`: the same one gives the same weights.
+        - `denoiser`, `encoder`, `channel` (of the latents): parts of your own, or what makes them
+          of a `Config`; see `lddm_lite.networks.custom_parts` for what is asked of each. None for
+          the system's. `encoder` may also be a name, as in `Config`.
+        - `changes`: fields of `Config`.
+
+        ValueError for another system or option, and one that names a part that does not fit.
         """
         changes.setdefault("pad_id", getattr(data, "pad_id", None))
         if isinstance(encoder, str):
@@ -114,9 +119,14 @@ class LatentDiffusion(nn.Module):
         bound in continuous time is the lowest there is; its samples still depend on schedule and
         order.
 
-        `encoder`: None (no latents), an encoder module (tiny tasks: all sequences are enumerated),
-        or for Binsaw its hidden shift: 'shift', or 'shift-code', the bin of it out of `codes`.
-        `channel`: noise of its latents, as for `preset`.
+        - `task`: its law is known.
+        - `encoder`: None (no latents), an encoder module (tiny tasks: all sequences are
+          enumerated), or for Binsaw its hidden shift: 'shift', or 'shift-code', the bin of it.
+        - `lead`: of the model's own path, from 0 (joint) to 0.5 (sequential).
+        - `channel`: noise of its latents, as for `preset`; None for the usual.
+        - `codes`: bins of the shift, at least 2: for 'shift-code', and for no other encoder.
+
+        ValueError for arguments that do not fit together.
 
         >>> from lddm_lite.tasks import Binsaw
         >>> LatentDiffusion.exact(Binsaw(length=16)).sample(2, token_steps=4).nfe
@@ -176,8 +186,7 @@ class LatentDiffusion(nn.Module):
         return self.encoder(x)
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
-        """One network call. x_t [B, L] or None (all masked); z_t: latents, codes or, for discrete
-        latents, vectors."""
+        """One network call, as `protocols.Model.predict`."""
         if protocols.is_exact(self.denoiser):
             return self.denoiser(x_t, z_t, t_z, where, need_latents)
         if self.config.latent == "discrete" and not z_t.is_floating_point():
@@ -266,9 +275,14 @@ class LatentDiffusion(nn.Module):
         **options,
     ) -> Trace:
         """n texts that begin with `prompt`, in which [MASK] is a gap; `texts()` of the Trace gives
-        them. `options` as for `sample`. Lengths are those of the training data, none below the
-        prompt's. ValueError for models of something else than text or the toy newswire, and a
-        prompt that they cannot read.
+        them.
+
+        - `n`: how many, at least 1.
+        - `token_steps`, `latent_steps`, `path`, `seed`, `options`: as for `sample`.
+        - `prompt`: the beginning, words and gaps; empty for none.
+
+        Lengths are those of the training data, none below the prompt's. ValueError for models of
+        something else than text or the toy newswire, and a prompt that they cannot read.
 
         >>> from lddm_lite.tasks import ToyNewswire
         >>> LatentDiffusion.exact(ToyNewswire()).generate_text(token_steps=16, prompt="the tiber", order="even").text(0)
@@ -290,9 +304,13 @@ class LatentDiffusion(nn.Module):
         seed: int = 0,
         **options,
     ) -> Trace:
-        """Fill what is missing, n times for each sequence; given tokens never change. `x`: ids
-        [B, L], id V where masked, or a text with gaps, or a list of such: "the [MASK] rose ."
-        (`prompts.encode`). `options`: see `sample`.
+        """Fill what is missing; given tokens never change. The Trace has B * n sequences, the n of
+        one beside each other.
+
+        - `x`: ids [B, L], id V where masked, or a text with gaps, or a list of such: "the [MASK]
+          rose ." (`prompts.encode`).
+        - `n`: how often each is filled, at least 1.
+        - `token_steps`, `latent_steps`, `path`, `seed`, `options`: as for `sample`.
         """
         if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
             x = prompts.gaps(self, x)

@@ -25,8 +25,14 @@ def integer(name: str, value, minimum: int | None = None, maximum: int | None = 
 
 
 def number(name: str, value, minimum=None, maximum=None, above=None, below=None) -> float:
-    """Return `value` as a float, or raise ValueError naming `name` and the allowed range, to which
-    `minimum` and `maximum` belong, `above` and `below` do not.
+    """A real number, checked: `value` as a float.
+
+    - `name`: of the argument, for the message;
+    - `value`: any real number; booleans and nan are none;
+    - `minimum`, `maximum`: ends of the allowed range that belong to it; None for no such end;
+    - `above`, `below`: ends that do not.
+
+    Raises ValueError, which names the argument and the range, for anything else.
 
     >>> number("lead", 0.25, 0.0, 0.5), number("lr", 1, above=0)
     (0.25, 1.0)

@@ -236,11 +236,16 @@ class Denoiser(Module, Protocol):
         /,
     ) -> Any:
         """A `diffusion.Prediction`: `tokens`, log-probabilities [N, V], a row for each True in
-        `where` [B, L], None without it; `latents`, where need_latents: z_0 [B, m, d], or
-        log-probabilities of codes [B, m, K].
+        `where`, None without it; `latents`, where asked for: z_0 [B, m, d], or log-probabilities
+        of codes [B, m, K].
 
-        x_t [B, L] or None: all masked, and no token asked for. z_t: vectors [B, m, d], or None
-        without latents. `lengths` [B]: tokens before the padding, for models that have it.
+        - `x_t` [B, L]: ids; None: all are masked, and no token is asked for;
+        - `z_t` [B, m, d]: noised latents, codes as their vectors (if `exact`, as ids [B, m]); None
+          without latents;
+        - `t_z` [B]: latent noise times in [0, 1]; None without latents;
+        - `where` [B, L]: bool, the positions whose tokens are asked for; None for none;
+        - `need_latents`: False where nobody reads the latents, which need not be computed then;
+        - `lengths` [B]: tokens before the padding; None for models without padding.
         """
 
 
@@ -324,7 +329,13 @@ class Channel(Protocol):
         """The integrand of the bound at time t: (M3), (M7)."""
 
     def step_cost(self, x0: Tensor, x_t: Tensor, said: Tensor, t: Tensor, s: Tensor, /) -> Tensor:
-        """What a step t -> s adds to the bound in finite steps: (M4), (M7)."""
+        """What a step t -> s adds to the bound in finite steps: (M4), (M7).
+
+        - `x0`, `x_t`: clean ids or latents [B, ...], and what noise made of them at time t;
+        - `said`: by the denoiser at (x_t, t);
+        - `t`, `s` [B]: times before and after, s < t; of masked noise they may be shares that are
+          masked, where counts are fixed.
+        """
 
 
 class MaskedNoise(Channel, Protocol):
@@ -405,7 +416,17 @@ class Model(Module, Protocol):
         need_latents: bool = True,
         lengths: Tensor | None = None,
     ) -> Any:
-        """One network call: a `Prediction` (see `Denoiser`), from latents, codes or vectors z_t."""
+        """One network call: a `Prediction`, as of `Denoiser.forward`.
+
+        - `x_t` [B, L]: ids; None: all are masked, and no token is asked for;
+        - `z_t`: noised latents [B, m, d], of codes the ids [B, m] or, where the denoiser is not
+          exact, vectors; None without latents;
+        - `t_z` [B]: latent noise times in [0, 1]; None without latents;
+        - `where` [B, L]: bool, the positions whose tokens are asked for; None for none;
+        - `need_latents`: False where nobody reads the latents, which need not be computed then;
+        - `lengths` [B]: tokens before the padding; None counts them in `x_t`, without which models
+          with padding need them.
+        """
 
     def loss(self, x0: Any, g: Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options: Any) -> Any:
         """The training loss of a batch [B, L], a `Loss` in nats per sequence."""
@@ -425,7 +446,13 @@ class Model(Module, Protocol):
         seed: int = 0,
         **options: Any,
     ) -> Any:
-        """n sequences from pure noise, as a `Trace`."""
+        """n sequences from pure noise, as a `Trace`.
+
+        - `n`: how many, at least 1;
+        - `token_steps`, `latent_steps`: None for the model's usual numbers (see `knots`);
+        - `path`: None for the system's own;
+        - `seed`: the same one gives the same samples.
+        """
 
     def save(self, folder: Any, **meta: Any) -> Any:
         """Write config and weights to a folder."""

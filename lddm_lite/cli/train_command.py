@@ -30,9 +30,15 @@ FORMAT = "lddm-lite run"
 
 
 def train(out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False) -> int:
-    """Train in folder `out` with the options `given` (others: `options.defaults`), print what comes
-    of it, and return the exit status: 0, or 130 when stopped. `words`: the command line, to be kept
-    with the model.
+    """Train, print what comes of it, and return the exit status: 0, or 130 when stopped.
+
+    - `out`: the folder of the run: checkpoints, history and model.
+    - `given`: options by name; others are `options.defaults`, or when resuming the stopped run's.
+    - `words`: the command line, to be kept with the model.
+    - `device`: "cpu" or "cuda"; of several processes on GPUs each has its own.
+    - `resume`: go on with the run in `out`.
+    - `force`: a new run may replace another one in `out`, though never other files.
+    - `quiet`: no progress bars.
 
     Raises ValueError for options that do not fit together, for a folder that holds something else,
     and when resuming with other options or another text; TrainingError when the loss is not finite.

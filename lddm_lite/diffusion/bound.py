@@ -67,6 +67,9 @@ def nelbo(
     what the sampler that takes those steps loses (M12), loose once latents are involved: only their
     tokens are looked at in the end.
 
+    - `model`, `x` [B, L]: whose bound, and on what: token ids without masks.
+    - `token_steps`, `latent_steps`: of the sampler; None for continuous time, or a Schedule's own.
+      With the first alone, the second is the model's usual number (`model.knots`).
     - `path`: a Path, a Curve or a Schedule; None for the model's own.
     - `draws`: independent noise draws per sequence, averaged before the standard error is taken.
     - `seed`: of the noise, a stream a sequence.
@@ -103,8 +106,14 @@ def each_term(
     model: Model, x, path=None, token_steps=None, latent_steps=None, draws=1, seed=0, batch=512, order="ancestral",
     latents=None, latent_time: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """(the terms of the bound for each sequence [3, B]: tokens, latents, prior; the number of its
-    group [B]; NFE). Arguments as for `nelbo`; `latents` may be as noisy as at `latent_time`."""
+    """Terms of the bound for each sequence: (tokens, latents and prior [3, B], nats, float64; the
+    number of its group [B]; NFE, 0 in continuous time).
+
+    - `model`, `x`, `path`, `token_steps`, `latent_steps`, `draws`, `seed`, `batch`, `order`: as for
+      `nelbo`, with its errors;
+    - `latents`: as there, but as noisy as at `latent_time`;
+    - `latent_time`: t_z at which they stand still, in [0, 1].
+    """
     path = path or model.path
     x = model.check_tokens("x", x)
     arguments.integer("draws", draws, minimum=1)
@@ -206,7 +215,13 @@ def _finite(model: Model, x0, z0, knots, streams: Streams, order: str, given: bo
     valid = model.valid(x0)
 
     def noised(channel: MaskedNoise | GaussianChannel, clean, t: float, s: float, keep, g):
-        """(noised, t [B], s [B]): times as shares that are masked, where these are fixed."""
+        """(noised, t [B], s [B]): times as shares that are masked, where these are fixed.
+
+        - `channel`, `clean`: the noise, and what it falls on: [B, n] ids, or vectors [B, n, d];
+        - `t`, `s`: times before and after the step;
+        - `keep` [B, n]: bool, what may be masked; Gaussian noise does not ask;
+        - `g`: the draws, a stream a sequence.
+        """
         times = torch.full((len(clean),), t, device=x0.device), torch.full((len(clean),), s, device=x0.device)
         if isinstance(channel, GaussianChannel):
             return channel.corrupt(clean, times[0], g), *times

@@ -102,7 +102,10 @@ class MaskedChannel:
 
     def step_cost(self, x0, x_t, log_probs, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """(M4): what the step t -> s adds to the finite-step bound, (t-s) times the rate at t. Nats
-        [B]."""
+        [B]. As `Channel.step_cost`, where
+
+        - `log_probs`: those of `rate`, [N, V] or [B, L, V].
+        """
         rate = self.rate(x0, x_t, log_probs, t)
         return rate * (t - s).to(rate)
 
@@ -174,9 +177,14 @@ class GaussianChannel:
         return a_s * ((r / a_t) * z_t + (1 - r) * z0), sigma_s**2 * (1 - r)
 
     def reverse_step(self, z_t, z_hat, t: torch.Tensor, s: torch.Tensor, g, eta: float = 1.0) -> torch.Tensor:
-        """One step t -> s with the prediction z_hat for z_0. eta=1: ancestral, a draw from (M6).
-        eta=0: DDIM, which keeps the implied noise and adds none. In between: the usual
-        interpolation with variance eta^2 times (M6)'s."""
+        """One step t -> s with the prediction z_hat for z_0: z_s [B, m, d].
+
+        - `z_t`, `z_hat` [B, m, d]: where the latents are, and where they are said to go;
+        - `t`, `s` [B]: times, s < t;
+        - `g`: what the noise is drawn from;
+        - `eta`: in [0, 1]. 1: ancestral, a draw from (M6). 0: DDIM, which keeps the implied noise
+          and adds none. In between: the usual interpolation with variance eta^2 times (M6)'s.
+        """
         mean, var = self.posterior(z_t, z_hat, t, s)
         if eta == 1.0:
             return mean + var.sqrt() * randn(z_t.shape, g, z_t)
@@ -192,7 +200,11 @@ class GaussianChannel:
 
     def step_cost(self, z0, z_t, z_hat, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """(M7), one step t -> s: (1/2)(SNR_s - SNR_t) |z_0 - z_hat|^2, nats [B]: the KL between the
-        two Gaussians."""
+        two Gaussians. As `Channel.step_cost`, where
+
+        - `z0`, `z_hat` [B, m, d]: the latents, and what the denoiser said of them;
+        - `z_t`: is unused, as in `rate`.
+        """
         gain = self.log_snr(s).exp() - self.log_snr(t).exp()
         return 0.5 * gain * (z0 - z_hat).pow(2).flatten(1).sum(1)
 

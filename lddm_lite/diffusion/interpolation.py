@@ -24,6 +24,7 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     to the arc between its two codebook vectors. No two points in a row are the same there, so K <=
     `steps`.
 
+    - `model`: whose latents these are; of discrete ones its encoder has the codebook;
     - `za`, `zb`: the ends, each [m, d], or [m] codes;
     - `steps`: at least 2, else ValueError;
     - `seed`: of the order of the slots, for codes;

@@ -27,24 +27,28 @@ class Loss:
 def training_loss(
     model: Model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25, weight: str = "counts"
 ) -> Loss:
-    """The loss of one batch x0 [B, L].
+    """Training loss of one batch: a `Loss`, nats per sequence.
 
-    Stage 1 trains encoder and token stream: latent noise is lighter than the path's, and no latent
-    loss is taken. Stage 2 leaves the encoder alone and trains both terms. Times come from the
-    system's own path (`own_share`), from random leads, and off any path (`off_path_share`), so that
-    one set of weights serves every lead, and infilling.
+    Times come from the system's own path (`own_share`), from random leads, and off any path
+    (`off_path_share`), so that one set of weights serves every lead, and infilling.
 
-    `few_step` is the share of token times moved to the beginning of sampling. In stage 1, and where
-    latents lead, that is t_x = 1, the state from which a one-step sampler draws everything. There
-    the loss is sum_i -log p(x_i | z), (M4) for a single step. A latent lowers it by sum_i I(x_i; z):
-    what many tokens share counts once for each of them. The plain integral falls by I(x; z), whether
-    z tells what all share or copies a few tokens. Elsewhere it is the neighbourhood of t_x = 1,
-    where the first few tokens decide what all share, and a mistake spoils the rest.
+    - `model`: its config has these shares; without latents there is one stage.
+    - `x0` [B, L]: clean ids on the model's device.
+    - `g`: all times and noise.
+    - `stage`: 1 trains encoder and token stream: latent noise is lighter than the path's, and no
+      latent loss is taken. 2 leaves the encoder alone and trains both terms.
+    - `few_step`: the share of token times moved to the beginning of sampling, in [0, 1].
+    - `weight`: of a masked token. "time": 1/t as in (M3); "counts": n/k with k of n tokens masked,
+      of the same mean and of less variance (`MaskedChannel.corrupt_by_count`); or "one": plain
+      cross-entropy, which is no bound: it looks more at what many masks leave open. Codes that move
+      before all tokens are weighted by counts with the latter two.
 
-    `weight` of a masked token: "time", 1/t as in (M3); "counts", n/k with k of n tokens masked, of
-    the same mean and of less variance (`MaskedChannel.corrupt_by_count`); or "one", plain
-    cross-entropy, which is no bound: it looks more at what many masks leave open. Codes that move
-    before all tokens are weighted by counts with the latter two.
+    The beginning of sampling is, in stage 1 and where latents lead, t_x = 1, the state from which a
+    one-step sampler draws everything. There the loss is sum_i -log p(x_i | z), (M4) for a single
+    step. A latent lowers it by sum_i I(x_i; z): what many tokens share counts once for each of
+    them. The plain integral falls by I(x; z), whether z tells what all share or copies a few
+    tokens. Elsewhere it is the neighbourhood of t_x = 1, where the first few tokens decide what all
+    share, and a mistake spoils the rest.
 
     ValueError for another `weight`.
     """
@@ -100,9 +104,16 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
 
     One full pass at (t_x, t_z = max(0, t_x - gap)) gives the token rate, and the latent rate where
     both channels move. The stretch t_z > 1 - gap, where all tokens are masked, takes a latent-only
-    pass. `t_off` [k]: latent times of the last k sequences, which are off any path: for them both
-    rates are taken at that point alone. Tokens are unbiased for uniform t_x and any `weight` but
-    "one".
+    pass. Tokens are unbiased for uniform t_x and any `weight` but "one".
+
+    - `model`, `x0` [B, L]: clean ids on its device;
+    - `z0`: their latents, [B, m, d] or codes [B, m]; None without latents, whose rate is None then;
+    - `gap` [B]: of the path of each sequence, t_x - t_z while both move; None without latents;
+    - `t_x` [B]: token times, in (0, 1]; but for `weight` "time", shares of the tokens to mask;
+    - `g`: what all noise is drawn from;
+    - `t_off` [k]: latent times of the last k sequences, which are off any path: for them both rates
+      are taken at that point alone. None for no such sequences;
+    - `weight`: as for `training_loss`.
     """
     x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
     if z0 is None:

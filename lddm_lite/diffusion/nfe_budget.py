@@ -32,8 +32,16 @@ def split(
     - leads in between: calls that move both are counted once, and the latent steps may differ from
       those asked for where nothing else gives `nfe`.
 
-    `latent_share`, `latent_steps` have no meaning for the first two. ValueError for an `nfe` below
-    1, both of them given, a share outside [0, 1], and latent steps that leave the tokens none.
+    Its arguments:
+
+    - `model`: its path, kind of latents and slots decide;
+    - `nfe`: the total of network calls;
+    - `latent_share`: in [0, 1]; None, as is the next, for the default;
+    - `latent_steps`: from 1 to `nfe` - 1; without meaning, as the share, in the first two cases;
+    - `path`: None for the model's own.
+
+    ValueError for an `nfe` below 1, both share and steps given, a share outside [0, 1], and latent
+    steps that leave the tokens none.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> split(LatentDiffusion.preset("co-seq", tasks.Binsaw(length=16)), 64)

@@ -128,13 +128,16 @@ def sample(
     Tokens that are not the mask in `start` are given: they stay as they are. A step is one network
     call (NFE), in which only those sequences take part that change.
 
+    - `model`, `start` [n, L]: ids on its device, the mask id V where tokens are to be drawn.
+    - `knots`: the noise times between steps, falling (`model.knots`).
     - `path`: the one that the knots were taken from; its lead is noted in the Trace.
     - `seed`: all draws come from it, a stream a sequence: what becomes of one depends neither on how
       many others there are, nor on `batch`.
     - `draws`: how tokens, codes and latents are drawn. ValueError for a latent temperature other
       than 1 without discrete latents.
     - `batch`: sequences in one network call.
-    - `progress(done, total)` is called after each step; what it raises ends the run.
+    - `progress`: called as progress(done, total) after each step; what it raises ends the run. None
+      for no calls.
     - `latents`: z at t_z = 0 for each sequence, taken as they are; `knots` then move tokens alone.
     - `alike`: all sequences draw the same numbers, and so differ by what they are given alone.
     """

@@ -36,7 +36,7 @@ def along_path(
     too, and needs fewer draws. All points share the sequences, so their errors are not independent.
     `plots.bound_rates` draws the rows.
 
-    - `x`: sequences [B, L];
+    - `model`, `x` [B, L]: whose bound, and on which sequences;
     - `path`: a `Path`; None for the model's own;
     - `points`: times, 0 and 1 among them;
     - `draws`: noise draws per sequence and point, which are averaged;

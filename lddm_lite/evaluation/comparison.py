@@ -54,19 +54,26 @@ def compare(
     save=None,
     schedule: str = "even",
 ) -> dict:
-    """Sample `n` sequences from each of `models` {name: model} at each total `nfe`, and score them.
-    JSON-able.
+    """Sample sequences from each model at each total of network calls, and score them. JSON-able.
 
-    `data`: a task, or held-out text (`TextData`, `TokenStore`) in the models' own tokens. `nfe`:
-    totals, by default powers of two up to 128, for tasks up to their length. `judge`: a
-    `judge.Judge`, or None for no Gen PPL. `latent_share`, `latent_steps`: how the calls are divided
-    (`nfe_budget.split`); totals that `latent_steps` leaves no token step are `skipped`. `order`,
-    `temperature`, `top_p`: of `model.sample`. `health=False`: without a look at the latents;
-    `exact=False`: without the exact predictor of a task. `bounds`: `divergences` from a task also where
-    only a bound on one is at hand; a row then takes about twice as long. `save(report)` is called
-    after each row. `schedule`: "best" gives each model the best schedule of all calls that it has
-    (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact predictor in
-    its best steps stands beside the one in even steps.
+    - `models`: {name: model}, all of the tokens and the length of the data.
+    - `data`: a task, or held-out text (`TextData`, `TokenStore`) in the models' own tokens.
+    - `nfe`: a total or several; None for powers of two up to 128, for tasks up to their length.
+    - `n`: samples a row, at least 2.
+    - `judge`: a `judge.Judge`, or None for no Gen PPL; not asked about tasks.
+    - `latent_share`, `latent_steps`: how the calls are divided (`nfe_budget.split`); totals that
+      `latent_steps` leaves no token step are `skipped`.
+    - `order`, `temperature`, `top_p`: of `model.sample`.
+    - `seed`: of samples, and of all that is measured.
+    - `health`: False goes without a look at the latents.
+    - `exact`: False goes without the exact predictor of a task.
+    - `bounds`: `divergences` from a task also where only a bound on one is at hand; a row then
+      takes about twice as long.
+    - `progress`: show a bar.
+    - `save`: called as save(report) after each row and each model; None for no calls.
+    - `schedule`: "even", or "best", which gives each model the best schedule of all calls that it
+      has (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact
+      predictor in its best steps stands beside the one in even steps.
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,

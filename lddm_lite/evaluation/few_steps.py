@@ -59,6 +59,7 @@ def frontier(
     {system, lead, token_steps, latent_steps, nfe, **scores, seconds} per number, for `as_text` and
     `plots.frontier`.
 
+    - `model`: of the task's tokens and length;
     - `task`: a task; beside its scores stand the `divergences` of the sampler's law from it. Or
       (held-out) text; then the bound of the sampler with these very steps (M12)
       comes along, on n of its sentences: `bound` ± `bound_se` in nats per token, given the length;
@@ -104,8 +105,12 @@ def timed_sample(
     seed: int,
     **options,
 ):
-    """Samples with their time: (row, Trace, seconds) of n samples at one number of token steps, all
-    arguments as in `model.sample`; the row has system, lead, token_steps, latent_steps and nfe.
+    """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
+    latent_steps and nfe.
+
+    - `model`, `n`: whose samples, and how many;
+    - `token_steps`, `latent_steps`, `seed`, `options`: as for `model.sample`;
+    - `path`: never None, for the row names its lead.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> timed_sample(LatentDiffusion.exact(tasks.Binsaw(length=8)), 4, 2, None, Path(), 0)[0]["nfe"]
@@ -132,6 +137,9 @@ def exact_limit(
     """Exact limit of masked diffusion in these steps, under this schedule and order: the rows of
     `frontier` for the Bayes-optimal predictor without latents (METHOD 8).
 
+    - `task`: whose predictor it is, and what judges.
+    - `token_steps`: numbers of steps, those above the length of the sequences dropped.
+    - `n`, `seed`, `progress`: as for `frontier`.
     - `schedule`: "even", steps of equal length; or "best", those with the smallest bound in finite
       steps (`best_schedule`), which is a limit for all samplers that reveal counts fixed beforehand,
       at random places.

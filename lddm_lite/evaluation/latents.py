@@ -109,8 +109,12 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
     score by, but only of what the network knows: one that has not learned what tokens share finds
     little left in any case (beside `shared` that shows), and below 0 it was not trained at such noise.
 
-    A model without latents has `none` alone, and `left_none` is what its tokens share. ValueError for
-    mask rates outside (0, 1].
+    A model without latents has `none` alone, and `left_none` is what its tokens share.
+
+    - `model`, `data`: of the same tokens and length;
+    - `n`: at least 2;
+    - `mask_rates`: each in (0, 1], else ValueError;
+    - `seed`: of the sequences, what is masked, and all draws.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -351,8 +355,17 @@ def latent_health(
       sequence. Their lengths are those of the real sequences, but `own`'s are drawn.
 
     Returns {**diagnosis, "real": report, "token_steps": {steps: {"nll": {...}, "samples": {...}}}}, or
-    {} for a model without latents. `decode`: ids -> text, by default that of `data`. ValueError for
-    steps below 1, and data that cannot be decoded.
+    {} for a model without latents.
+
+    - `model`, `data`: of the same tokens and length;
+    - `token_steps`: numbers of them, each at least 1;
+    - `n`: sequences, real ones and of each kind of samples, at least 2;
+    - `judge`: as for `generation_report`; None for no Gen PPL;
+    - `seed`: of the sequences and all draws;
+    - `decode`: ids -> text; None for that of `data`;
+    - `progress`: show the judge's bars.
+
+    ValueError for steps below 1, and data that cannot be decoded.
 
     >>> from lddm_lite import LatentDiffusion, text
     >>> data = text.from_lines(["the bank opened .", "rain fell .", "the river rose ."], length=6)

@@ -91,10 +91,15 @@ def divergences(
        about what it costs to sample one. With 0, and of a sampler that sharpens its draws
        (temperature, top_p, eta, order `confidence`), which has no bound, nothing is at hand.
 
+    - `model`, `task`: of the same tokens and length.
     - `token_steps`, `latent_steps`, `path`, `options`: as for `model.sample`.
+    - `n`: sequences, at least 2: of p* and of q in case 2, the most in case 3.
     - `samples`: the model's [n, L] if they are there already, drawn in this very way from another
       seed than the z of 2. None draws them.
-    - `seed`: of all that is drawn; `batch`: sequences in one network call.
+    - `drawn`: latents in case 2, at least 20.
+    - `bound`: sequences in case 3; 0 for no bound.
+    - `seed`: of all that is drawn.
+    - `batch`: sequences in one network call.
 
     ValueError for a task of other tokens than the model's, and arguments that `model.sample` would
     not take.

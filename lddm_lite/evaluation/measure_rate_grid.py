@@ -36,6 +36,7 @@ BATCH = 2048
 def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, progress: bool = False) -> RateGrid:
     """Estimate both rates of `model` at points x points noise times (see `RateGrid`).
 
+    - `model`: with latents, without padding;
     - `x`: at least 16 sequences [B, L];
     - `points`: times each way, at least 4;
     - `draws`: noise draws per sequence;

@@ -41,9 +41,14 @@ def step_pairs(text: str) -> list[tuple[int, int]]:
 
 
 def measure(model: Model, task: Task, pairs: list[tuple[int, int]], n: int = 4096, seed: int = 0) -> list[dict]:
-    """`n` samples for each pair of token and latent steps, scored: rows as those of `frontier`, and
-    for bits `swd1` beside `swd1_fresh`, the distance W1 over 1,000 directions, of samples and of as
-    many true sequences.
+    """Scores of samples in given numbers of token and latent steps: rows as those of `frontier`,
+    and for bits `swd1` beside `swd1_fresh`, the distance W1 over 1,000 directions, of samples and
+    of as many true sequences.
+
+    - `model`, `task`: of the same tokens and length; the model walks its own path;
+    - `pairs`: (token_steps, latent_steps) of each row;
+    - `n`: samples a row;
+    - `seed`: of the samples and the scores.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)

@@ -88,10 +88,13 @@ def step_costs(model: Model, x, points: int = 17, levels: int = 17, seed: int = 
     """Measure what steps of `model` cost that begin on a grid of points (t_x, t_z), on sequences x
     [B, L]: the table in which `StepCosts.best` finds the best schedule.
 
+    - `model`, `x` [B, L]: whose steps, and on which sequences.
     - `points`: of t_x at which it is measured, dense where few tokens are visible. Between them
       costs are interpolated, up to all counts of tokens, or fewer where the table became large.
     - `levels`: of t_z, for Gaussian latents even in t_z; codes have a level for each visible slot,
       or so many if that is fewer.
+    - `seed`: of what is visible, latents and noise.
+    - `batch`: sequences in one network call.
 
     Visible positions, visible slots and Gaussian noise are nested, or the same, over the grid. With
     an exact model a loss is replaced by its mean under the prediction (as in `rate_grid`). About

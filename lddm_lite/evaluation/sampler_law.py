@@ -221,9 +221,13 @@ class TokenMixture:
 def token_mixture(
     model: Model, knots: list[Knot], draws: Draws = PLAIN, drawn: int = DRAWN, seed: int = 0
 ) -> TokenMixture | None:
-    """The law of the sampler of these knots and draws, if it draws all tokens in one step; else, or
-    with padding, None. Without latents it is one product; codes are all listed where their states
-    are at most 4,096, else, and with continuous latents, `drawn` of them are drawn from `seed`.
+    """The law of the sampler, if it draws all tokens in one step; else, or with padding, None.
+    Without latents it is one product; codes are all listed where their states are at most 4,096.
+
+    - `model`, `knots`: whose sampler, and the noise times between its steps;
+    - `draws`: how it draws tokens, codes and latents;
+    - `drawn`: latents drawn where they are not listed: more codes, and continuous ones;
+    - `seed`: of these.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> model = LatentDiffusion.exact(tasks.MixtureOfProducts(length=2, modes=1, noise=0.5))

@@ -53,6 +53,7 @@ def best_schedule(
 ) -> Schedule:
     """The schedule of exactly `nfe` calls that is best for `model`, for `order="even"`.
 
+    - `model`, `nfe`: for whom, and with how many calls in all, at least 1.
     - `data`: a task, or held-out text, which the costs of steps are measured on.
     - `costs`: of the model (`step_costs`), if they are known.
     - `moves`: None for "sequential" on a sequential model and "any" for others; see `candidates`.
@@ -163,8 +164,15 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
 
 
 def excess_of(model: Model, task: MixtureTask, n: int, nfe: int, path: Schedule | None, seed: int, **options) -> dict:
-    """Samples of one schedule, or of the model's usual steps (`nfe_budget.split`, ancestral order),
-    scored."""
+    """Scores of samples of one schedule, or of the model's usual steps: {nfe, n} and those of
+    `task`.
+
+    - `model`, `n`, `seed`, `options`: whose samples, how many, and how (`model.sample`);
+    - `task`: judges them;
+    - `nfe`: the total of the usual steps (`nfe_budget.split`, ancestral order); a schedule has its
+      own;
+    - `path`: the schedule, in the order `even`; None for the usual steps.
+    """
     if path is None:
         token_steps, latent_steps, usual = nfe_budget.split(model, nfe)
         trace = model.sample(n, token_steps, latent_steps, usual, seed=seed, **options)
@@ -180,8 +188,17 @@ def measure(
     seconds} of a model as it comes and at its best, at each of `totals`.
 
     Joint models are searched among schedules that move both channels in each call, and among all.
-    Of Gaussian latents, eta 0 (DDIM), too. At most `calls` network calls of one sequence a row, and
-    so fewer samples than `n` at many steps, but 64. `told(row)` is called after each.
+    Of Gaussian latents, eta 0 (DDIM), too.
+
+    - `model`, `task`: of the same tokens and length;
+    - `totals`: numbers of network calls, rising: above 16 the kinds of schedule are taken that were
+      best before;
+    - `calls`: the most network calls of one sequence that a row may take; at many steps it has
+      fewer samples, but 64 at least;
+    - `n`: samples a row otherwise;
+    - `seed`: of samples and costs;
+    - `tried`: samples of each schedule that is tried;
+    - `told`: called as told(row) after each row; None for no calls.
     """
     x = task.sample(COSTS if is_exact(model.denoiser) else COSTS // 4, seed + 1)
     costs = step_costs(model, x, seed=seed)

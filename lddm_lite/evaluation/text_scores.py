@@ -83,20 +83,25 @@ def scores_of(rows: list[list], texts: list[str], judge: Judge | None = None, pr
 def generation_report(
     texts, judge: Judge | None = None, reference=None, tokenise=str.split, progress: bool = True
 ) -> dict:
-    """Metrics of generated texts, JSON-able by `tables.as_json`:
+    """Metrics of generated texts, JSON-able by `tables.as_json`.
+
+    - `texts`: at least one; they may be empty.
+    - `judge`: a `judge.Judge`, or anything with `name` and `perplexity`; None for no Gen PPL.
+    - `reference`: real texts, of which the first are taken, as many as there are `texts`; None for
+      no comparison. ValueError where there are fewer.
+    - `tokenise`: text -> tokens; words by default.
+    - `progress`: show the judge's bar.
+
+    The report has
 
     - `texts`, `empty` ones among them (left to no judge), `tokens`, `length`: mean tokens per text
       ± s.e.;
     - `entropy`: of the token frequencies in all texts together, nats; `entropy_text`: mean of each
       text's own, nats;
     - `distinct_1`, `distinct_2` (`distinct_n`), `repetition` of pairs;
-    - with a `judge` (`judge.Judge`, or anything with `name` and `perplexity`): `gen_ppl` ± s.e.,
-      and its name;
-    - with `reference`, real texts: `reference`, the same of as many of them. Samples that have a
-      lower Gen PPL than others at a lower entropy than the reference's are duller, not better.
-
-    `tokenise`: text -> tokens; words by default. ValueError when there are no texts, or fewer in
-    `reference`.
+    - with a `judge`: `gen_ppl` ± s.e., and its name;
+    - with a `reference`: `reference`, the same of it. Samples that have a lower Gen PPL than others
+      at a lower entropy than the reference's are duller, not better.
 
     >>> report = generation_report(["the bank opened .", "the bank fell ."], None, ["rain fell .", "the sun rose ."])
     >>> round(report["entropy"], 3), round(report["reference"]["entropy"], 3)

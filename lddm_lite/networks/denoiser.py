@@ -73,10 +73,8 @@ class Denoiser(nn.Module):
             self.mask_vector = nn.Parameter(torch.randn(c.dim))
 
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
-        """x_t [B, L] ids or None (all masked and no token prediction asked: the token stream is
-        skipped); z_t [B, m, d] or None; t_z [B] or None; `where` [B, L] bool: positions whose
-        tokens to predict, None for none; `lengths` [B]: tokens that are not padding, needed only by
-        models with padding."""
+        """Predicted clean tokens and latents, as `protocols.Denoiser.forward`. Without `x_t` the
+        token stream is skipped."""
         h = y = cond = None
         if x_t is not None:
             h = self.embed(x_t) + self.positions[: x_t.shape[1]]

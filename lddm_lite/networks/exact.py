@@ -93,7 +93,8 @@ class ExactDenoiser(nn.Module):
         self.task, self.points, self.channel = task, latents, channel
 
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
-        """As `Denoiser.forward`; x_t=None means all masked."""
+        """Exact predictions of clean tokens and latents, as `protocols.Denoiser.forward`. Without
+        `x_t` all are masked, and may be asked for. `lengths` are not needed."""
         task = self.task
         n = len(x_t) if x_t is not None else len(z_t)
         log_w = task.log_prior.expand(n, -1) if x_t is None else task.log_joint(x_t)  # [B, G]

@@ -124,12 +124,17 @@ class TwoStreamTransformer(nn.Module):
         self.latent: Any = nn.ModuleList(StreamBlock(width, heads, timed, text) for _ in range(blocks) if latent)
 
     def forward(self, h, y, cond=None, tokens=True, latents: bool = True):
-        """h [B, L, W] or None, y [B, m, W] or None, cond [B, W] or None -> updated (h, y).
+        """Both streams through all blocks: updated (h, y).
+
+        - `h` [B, L, W]: the token stream, or None;
+        - `y` [B, m, W]: the latent stream, or None, but one of the two is there;
+        - `cond` [B, W]: the embedded time; None where blocks are not conditioned on it;
+        - `tokens`: True for all positions; a bool mask [B, L], which makes h [N, W], a row per
+          position in row-major order; or False, which makes h None;
+        - `latents`: False makes y None.
 
         What nobody reads is not computed: in the last block nothing but attention mixes positions,
-        so it is finished only where asked. `tokens`: True for all positions; a bool mask [B, L],
-        which makes h [N, W], a row per position in row-major order; or False, which makes h None.
-        `latents`: False makes y None."""
+        so it is finished only where asked."""
         turn = None
         if self.rotary and h is not None:
             slots = 0 if y is None else y.shape[1]

@@ -87,8 +87,12 @@ def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
 
 def points(ax, rows: list[dict], x: str, y: str, system: str, k: int, positive: bool = False, **line) -> None:
     """Columns x and y of rows as points with bars of two standard errors (column "y_se"), joined by
-    a line, in the look of a `system`, or of it in its best steps where its name ends so.
+    a line, in the look of a system.
 
+    - `ax`: Axes to draw into;
+    - `rows`: dictionaries, in the order of the line;
+    - `x`, `y`: names of the columns;
+    - `system`: whose look; with `BEST` at its end, that of the system in its best steps;
     - `k`: which look a system has that is none of the five;
     - `positive`: on a logarithmic axis, where a bar that reaches 0 would have no foot;
     - `line`: `label`, and what differs from the look.

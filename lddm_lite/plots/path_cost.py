@@ -15,7 +15,11 @@ __all__ = ["path_cost_figure", "path_cost_png"]
 
 
 def path_cost_png(grid: RateGrid, lead: float, token_steps: int, latent_steps: int, rate: str = "tokens") -> bytes:
-    """PNG of `path_cost_figure`."""
+    """PNG of a path's cost.
+
+    - `grid`, `lead`, `token_steps`, `latent_steps`: as for `path_cost_figure`;
+    - `rate`: "tokens" or "latents", whose is shown over the square.
+    """
     return png(path_cost_figure(grid, lead, token_steps, latent_steps, rate))
 
 

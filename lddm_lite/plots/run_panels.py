@@ -28,8 +28,14 @@ def bit_shape(length: int, width: float) -> tuple[int, int]:
 
 
 def bit_cells(ax, trace, i: int, step: int, columns: int, cell: float) -> None:
-    """Bits of sequence i as cells `cell` points wide, `columns` in a row; those that this step
-    revealed, or that were given, have an edge in the colour of that."""
+    """Bits of sequence i as cells; those that this step revealed, or that were given, have an edge
+    in the colour of that.
+
+    - `ax`: Axes of the panel;
+    - `trace`, `i`, `step`: the run, which sequence of it, after how many steps (0 is the start);
+    - `columns`: cells in a row;
+    - `cell`: their width in points, by which edges and gaps are scaled.
+    """
     row, when = trace.tokens_at(step)[i], trace.reveal_step[i]
     rows = -(-len(row) // columns)
     at = np.stack([np.arange(len(row)) % columns, np.arange(len(row)) // columns], 1)
@@ -48,9 +54,15 @@ def bit_cells(ax, trace, i: int, step: int, columns: int, cell: float) -> None:
 
 
 def text(ax, trace, i: int, step: int, words: list[Word], left: int, room: float, lines: int) -> None:
-    """Sequence i as running text (`words` from `set_words`): blocks in the colour of the step that
-    revealed them, grey where masked; those that this step revealed are outlined. Coordinates are
-    points."""
+    """Sequence i as running text: blocks in the colour of the step that revealed them, grey where
+    masked; those that this step revealed are outlined. Coordinates are points.
+
+    - `ax`: Axes of the panel;
+    - `trace`, `i`, `step`: the run, which sequence of it, after how many steps (0 is the start);
+    - `words`, `left`: from `set_words`: the blocks, and how many words found no room;
+    - `room`: width of a line in points;
+    - `lines`: how many there is room for.
+    """
     now, when = trace.tokens_at(step)[i], trace.reveal_step[i]
     first, last = reveal_range(trace)
     boxes, faces, edges = [], [], []
@@ -89,8 +101,12 @@ def reveal_key(ax, trace, short: bool) -> None:
 
 
 def raster(ax, trace, i: int, step: int, order=None) -> None:
-    """All bit sequences, a row each, sorted by `order`; a mark at the left edge shows where
-    sequence i is."""
+    """All bit sequences, a row each; a mark at the left edge shows where sequence i is.
+
+    - `ax`: Axes of the panel;
+    - `trace`, `i`, `step`: the run, which sequence of it, after how many steps (0 is the start);
+    - `order` [n]: numbers by which the rows are sorted; None leaves them as they are.
+    """
     rows = trace.tokens_at(step)
     at = np.arange(len(rows)) if order is None else np.argsort(order, kind="stable")
     palette = np.array([to_rgb(c) for c in BIT_COLOURS])
@@ -102,11 +118,15 @@ def raster(ax, trace, i: int, step: int, order=None) -> None:
 
 
 def latent_plane(ax, paths, dots, colours, i: int, step: int, two: bool) -> None:
-    """The latent plane: data behind (`dots` [N, 2]), where all samples are, and the trail of sample
-    i.
+    """The latent plane: data behind, where all samples are, and the trail of sample i. The window
+    holds the data, the whole trail and 98 % of the others, at every step the same.
 
-    `paths` [S+1, n, 2]; the window holds the data, the whole trail and 98 % of the others, at every
-    step the same."""
+    - `ax`: Axes of the panel;
+    - `paths` [S+1, n, 2]: where each sample is after each step;
+    - `dots` [N, 2], `colours`: the data behind, and their colours (`hues`);
+    - `i`, `step`: which sample, after how many steps;
+    - `two`: the latents have no other coordinates than the plane's.
+    """
     usual = np.quantile(paths.reshape(-1, 2), [0.01, 0.99], axis=0)  # few points are far out
     both = np.concatenate([usual, paths[:, i], dots])
     low, high = both.min(0), both.max(0)
@@ -122,7 +142,12 @@ def latent_plane(ax, paths, dots, colours, i: int, step: int, two: bool) -> None
 
 def codes(ax, trace, i: int, step: int, slots_in_row: int) -> None:
     """Discrete latents of sequence i: a slot each, filled in as they are revealed. The mask code is
-    `meta["code_mask"]` of the trace, else its largest id, for all codes are masked at first."""
+    `meta["code_mask"]` of the trace, else its largest id, for all codes are masked at first.
+
+    - `ax`: Axes of the panel;
+    - `trace`, `i`, `step`: the run, which sequence of it, after how many steps (0 is the start);
+    - `slots_in_row`: how many slots stand beside each other.
+    """
     now, before = trace.latents[step, i], trace.latents[max(0, step - 1), i]
     mask = int(trace.meta.get("code_mask", trace.latents.max()))
     rows = -(-len(now) // slots_in_row)

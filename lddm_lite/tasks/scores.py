@@ -15,6 +15,11 @@ def sliced_wasserstein(
     """Sliced p-Wasserstein distance between two sample sets [n, D] of equal size, over random unit
     directions.
 
+    - `a`, `b` [n, D]: the sets; they are compared in float64;
+    - `directions`: how many; more have less chance in them, and cost as much more;
+    - `seed`: of the directions, so that two distances of one seed compare;
+    - `p`: 1 or 2.
+
     The library's own is p=2 over 128 directions; the papers score Binsaw by p=1 over 1,000. The
     second is never above the first, up to the choice of directions.
 

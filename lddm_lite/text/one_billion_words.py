@@ -57,7 +57,10 @@ class DamagedArchive(ValueError):
 
 
 def subset(sentences: int | None = 50_000, split="train", cache=None, url: str = URL, progress: bool = True) -> Path:
-    """See `text.lm1b`, which is this function.
+    """The file of a subset of the benchmark: `text.lm1b`, which is this function.
+
+    - `sentences`, `split`, `cache`, `progress`: as there;
+    - `url`: of the archive; each has files of its own in the cache.
 
     >>> subset(1_000)  # doctest: +SKIP
     PosixPath('/home/me/.cache/lddm-lite/lm1b/7cfc577ace1b/train-1000.txt')

@@ -42,14 +42,19 @@ def fit(
     held_out: Data | None = None,
     **options,
 ) -> History:
-    """Train `model` on `data` (anything with `sample(n, generator)` -> tokens [n, L]) and return
-    the history.
+    """Train `model` on `data` and return the history.
 
-    `options` are fields of `TrainConfig`. With `out`, checkpoints go to that folder, and the
-    history as history.csv. Ctrl-C or a kernel stop ends after the current step and keeps a usable
-    model; `resume=True` (from `out`) or `resume=history` goes on exactly where it stopped, bit for
-    bit on CPU. `held_out`: data for `validate_every`, the bound of the averaged weights. Afterwards
-    the model holds the averaged (EMA) weights.
+    - `model`: trained in place; afterwards it holds the averaged (EMA) weights.
+    - `data`: anything with `sample(n, generator)` -> tokens [n, L].
+    - `config`: a `TrainConfig`; None for its defaults.
+    - `out`: a folder for checkpoints, and the history as history.csv; None writes nothing.
+    - `resume`: True (from `out`), or a history: go on exactly where that run stopped, bit for bit
+      on CPU.
+    - `progress`: show a bar.
+    - `held_out`: data for `validate_every`, the bound of the averaged weights.
+    - `options`: fields of `TrainConfig`, in place of those of `config`.
+
+    Ctrl-C or a kernel stop ends after the current step and keeps a usable model.
 
     In several processes (`accelerate launch`, `torchrun`) all call this alike: `batch` is that of
     all together, dealt out in `accumulate` pieces (1: one for each process), and the main process

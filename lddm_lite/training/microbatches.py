@@ -30,7 +30,7 @@ def backward(
     """Add the gradient of the mean loss of `x` [B, L] to the parameters; return the loss and its
     terms, 0-d tensors.
 
-    - `model`: with `loss`; x [B, L] are token ids of the whole batch, on every process the same.
+    - `model`, `x` [B, L]: token ids of the whole batch, on every process the same.
     - `g`: noise. One micro-batch draws from `g` itself, several from generators that `g` seeds.
     - `stage`, `few_step`, `options`: as for `loss.training_loss`.
     - `micro_batches`: the batch falls into so many equal parts; their gradients, terms and encoder

@@ -31,8 +31,13 @@ def collect(
     names,
     samples: int,
 ) -> tuple[dict, dict, dict]:
-    """Payload of the scrubber: (head, arrays) for `payload.pack`, and options for `plots.frame`, of
-    its arguments, which see; ValueError names the one at fault."""
+    """Payload of the scrubber: (head, arrays) for `payload.pack`, and options for `plots.frame`.
+
+    - `traces`: a list, of as many sequences each (`side_by_side`);
+    - `model`, `task`, `data`, `hue`, `order`, `cloud`, `names`, `samples`: as for `Scrubber`.
+
+    ValueError names the argument at fault.
+    """
     models, clouds = _each("model", model, len(traces)), _each("cloud", cloud, len(traces))
     names = [None] * len(traces) if names is None else _each("names", list(names), len(traces))
     if task is not None and data is None and any(m is not None for m in models):

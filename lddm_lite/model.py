@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, randomness
+from ._common import arguments, checkpoint, old_names, protocols, randomness, shipped
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact
+from .networks import build, custom_parts, exact, model_files
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -309,10 +309,12 @@ class LatentDiffusion(nn.Module):
         return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
 
     # -- files -----------------------------------------------------------------------------------------------------
-    def save(self, folder, **meta) -> File:
+    def save(self, folder, overwrite: bool = False, **meta) -> File:
         """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`:
         more JSON to keep. Of parts of your own the weights are written and the classes' names, not
-        their code: `load` wants them again."""
+        their code: `load` wants them again. ValueError for a folder that holds something, unless
+        `overwrite`: then its checkpoint, if it has one, is replaced, and all else stays."""
+        folder = checkpoint.check_free(folder, overwrite)
         about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
         own = custom_parts.own(self)
         about |= {"parts": own} if own else {}
@@ -321,26 +323,31 @@ class LatentDiffusion(nn.Module):
     @classmethod
     def load(cls, folder, **own) -> LatentDiffusion:
         """The model saved in `folder`, ready to sample. `own`: the parts of its own that it was
-        made with, as given to `preset`. CheckpointError says what is wrong with a broken one, and
-        which parts are missing."""
-        tensors, meta = checkpoint.read(folder)
-        config = custom_parts.wanted(folder, meta, own)
+        made with, as given to `preset`. `encoder` may be a name: of the frozen encoder that the
+        file names, which no file's word alone loads unless it is a known package. CheckpointError
+        says what is wrong with a broken one, and which parts are missing."""
+        named = own.pop("encoder") if isinstance(own.get("encoder"), str) else None
+        found: dict[str, Config] = {}
+
+        def fits(meta: dict, form: checkpoint.Form) -> None:
+            found["config"] = custom_parts.wanted(folder, meta, own)
+            if named is not None and found["config"].encoder == "learned":
+                raise checkpoint.CheckpointError(f"{folder} has no frozen encoder; load it without encoder={named!r}")
+            model_files.fits(found["config"], form, own)
+
+        tensors, meta = checkpoint.read(folder, fits=fits)
         try:
-            model = cls.from_config(config, meta["labels"], meta["data"], **own)
+            model = cls.from_config(found["config"], meta["labels"], meta["data"], **own)
         except (TypeError, ValueError) as e:
             what = "the parts given do not fit it" if own else "config.json does not describe a model"
             raise checkpoint.CheckpointError(f"{folder}: {what}: {e}") from None
+        if found["config"].encoder != "learned" and "encoder" not in own:
+            model.encoder.encoder.told(named)
         custom_parts.fill(model, tensors, meta, folder)
         return model.eval()
 
 
 def load(name, **own) -> LatentDiffusion:
-    """A saved model: a folder, or the name of a checkpoint that ships in data/checkpoints. `own`:
-    see `LatentDiffusion.load`. CheckpointError lists the names when there is none."""
-    shipped = File(__file__).resolve().parent.parent / "data" / "checkpoints"
-    if not File(name).exists() and (shipped / str(name)).is_dir():
-        return LatentDiffusion.load(shipped / str(name), **own)
-    if not File(name).exists():
-        names = sorted(p.name for p in shipped.glob("*") if (p / "config.json").is_file())
-        raise checkpoint.CheckpointError(f"no checkpoint {str(name)!r}; shipped ones: {', '.join(names) or 'none'}")
-    return LatentDiffusion.load(name, **own)
+    """A saved model: a folder, or the name of a checkpoint that ships (`shipped`). `own`: see
+    `LatentDiffusion.load`. CheckpointError lists the names when there is none."""
+    return LatentDiffusion.load(shipped.place(name), **own)

@@ -9,7 +9,50 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["integer", "number", "texts", "tokens"]
+__all__ = ["SEEDS", "integer", "number", "seed", "shown", "texts", "tokens", "truth"]
+
+SEEDS = 2**63 - 1  # the largest
+
+
+def shown(value) -> str:
+    """`value` as a message repeats it: short, whatever it is.
+
+    >>> shown("a" * 1000)[-5:], shown(10**6000)
+    ("aaa…'", 'an integer of more than 4,000 digits')
+    """
+    try:
+        if isinstance(value, str) and len(value) > SHOWN:
+            return repr(value[:SHOWN] + "…")
+        if isinstance(value, int) and value.bit_length() > 14_000:
+            return "an integer of more than 4,000 digits"
+        out = repr(value)
+    except Exception:  # of other people's classes, and of lists of huge numbers
+        out = f"a {type(value).__name__}"
+    return out if len(out) <= 2 * SHOWN else out[: 2 * SHOWN] + "…"
+
+
+SHOWN = 80  # characters of a text
+
+
+def truth(name: str, value) -> bool:
+    """Return `value`, which must be True or False, or raise ValueError naming `name`.
+
+    >>> truth("compile", "no")
+    Traceback (most recent call last):
+    ValueError: compile must be True or False, got 'no'
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool_", "bool"):  # numpy's
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def seed(name: str, value) -> int:
+    """Return `value`, an integer of any type in [0, 2^63), or raise ValueError naming `name`.
+
+    >>> seed("seed", 3)
+    3
+    """
+    return integer(name, value, 0, SEEDS)
 
 
 def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -20,7 +63,9 @@ def integer(name: str, value, minimum: int | None = None, maximum: int | None = 
     """
     ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {value!r}")
+        raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {shown(value)}")
+    if not -SEEDS <= value <= SEEDS:
+        raise ValueError(f"{name} must be an integer of 64 bits, got {shown(value)}")
     return int(value)
 
 
@@ -34,8 +79,11 @@ def number(name: str, value, minimum=None, maximum=None, above=None, below=None)
     ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
     bounds = ((minimum, operator.ge), (maximum, operator.le), (above, operator.gt), (below, operator.lt))
     if not ok or not all(bound is None or fits(value, bound) for bound, fits in bounds):
-        raise ValueError(f"{name} must be a number{_range(minimum, maximum, above, below)}, got {value!r}")
-    return float(value)
+        raise ValueError(f"{name} must be a number{_range(minimum, maximum, above, below)}, got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that fits 64 bits, got {shown(value)}") from None
 
 
 def _range(minimum, maximum, above=None, below=None) -> str:
@@ -63,7 +111,7 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
     """
     import torch
 
-    x = torch.as_tensor(x)
+    x = tensor(name, x)
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
         raise ValueError(f"{name} must hold integer token ids, got dtype {x.dtype}")
     if x.dim() != 2:
@@ -80,6 +128,26 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
     return x.long()
 
 
+def tensor(name: str, x) -> torch.Tensor:
+    """`x`, a tensor, an array or (nested) lists of numbers, as a tensor. ValueError for what is none:
+    None, texts, lists of uneven length, integers above 64 bits.
+
+    >>> tensor("x", [[1, 2]]).shape
+    torch.Size([1, 2])
+    """
+    import torch
+
+    if isinstance(x, torch.Tensor):
+        return x
+    try:
+        if isinstance(x, str | bytes | dict | set) or x is None:
+            raise TypeError(f"{type(x).__name__} is none")
+        return torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError, IndexError) as e:
+        why = str(e).split("\n")[0][:120]
+        raise ValueError(f"{name} must be a tensor, an array or even lists of numbers, got {shown(x)} ({why})") from None
+
+
 def texts(name: str, values, blank: bool = False) -> list[str]:
     """Return `values` as a list of texts, at least one; none of them empty, unless `blank`.
     ValueError naming `name`, and which one is wrong.
@@ -89,11 +157,16 @@ def texts(name: str, values, blank: bool = False) -> list[str]:
     """
     if isinstance(values, str):
         raise ValueError(f"{name} must be a list of texts, got one text")
-    out = list(values)
+    try:
+        out = list(values)
+    except TypeError:
+        raise ValueError(f"{name} must be a list of texts, got {shown(values)}") from None
     if not out:
         raise ValueError(f"{name} must hold at least one text, got none")
     for i, text in enumerate(out):
         if not isinstance(text, str) or not (blank or text.strip()):
             kind = "a text" if blank else "a text that is not empty"
-            raise ValueError(f"{name}[{i}] must be {kind}, got {text!r}")
+            raise ValueError(f"{name}[{i}] must be {kind}, got {shown(text)}")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise ValueError(f"{name}[{i}] holds half a character (a lone surrogate): {shown(text)}")
     return out

@@ -74,7 +74,7 @@ WRITERS = {
 
 
 def saved(folder):
-    ld.LatentDiffusion.preset("mdlm", ld.tasks.Binsaw(length=8), width=16).save(folder)
+    ld.LatentDiffusion.preset("mdlm", ld.tasks.Binsaw(length=8), width=16).save(folder, overwrite=True)
 
 
 @pytest.mark.parametrize("name", WRITERS)

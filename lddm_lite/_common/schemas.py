@@ -1,0 +1,246 @@
+"""Domains: what a value from outside may be, in one line each. A schema of a file, or the domain of
+an argument, is a function (name, value) -> value that raises a ValueError naming what is wrong.
+
+A new kind of file is one more `record`; a field of it one more line: {"steps": whole(1)}. Names of
+fields inside come out as in `history.rows[3].step`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import arguments, limits
+from .arguments import shown
+from .words import either
+
+__all__ = [
+    "Domain", "anything", "array", "boolean", "choice", "constant", "items", "mapping", "maybe", "number",
+    "one_of", "record", "text", "whole",
+]  # fmt: skip
+
+Domain = Callable[[str, Any], Any]
+
+
+def whole(minimum: int | None = None, maximum: int | None = None, limit: str | None = None) -> Domain:
+    """An integer in a range, and within a limit of `limits`.
+
+    >>> whole(1)("steps", 3)
+    3
+    """
+
+    def check(name: str, value):
+        value = arguments.integer(name, value, minimum, maximum)
+        return value if limit is None else limits.within(limit, value, name)
+
+    return check
+
+
+def number(minimum=None, maximum=None, above=None, below=None, finite: bool = True) -> Domain:
+    """A number in a range; `finite=False`: NaN and infinities too.
+
+    >>> number(0, 1)("lead", 0.5)
+    0.5
+    """
+
+    def check(name: str, value):
+        if not finite and isinstance(value, float):
+            return value
+        value = arguments.number(name, value, minimum, maximum, above, below)
+        if finite and value in (float("inf"), float("-inf")):
+            raise ValueError(f"{name} must be finite, got {value}")
+        return value
+
+    return check
+
+
+def text(pattern: str | None = None, most: int | None = None) -> Domain:
+    """A text, which a pattern fits whole, of at most so many characters.
+
+    >>> text("[a-z]+")("name", "rain")
+    'rain'
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a text, got {shown(value)}")
+        if most is not None and len(value) > most:
+            raise ValueError(f"{name} must be a text of at most {most:,} characters, got {len(value):,}")
+        if pattern is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"{name} must be of the form {pattern}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def boolean(name: str, value) -> bool:
+    """True or False.
+
+    >>> boolean("finished", True)
+    True
+    """
+    return arguments.truth(name, value)
+
+
+def anything(name: str, value):
+    """Whatever there is; how deep it may be is a matter of `documents`.
+
+    >>> anything("meta", [1])
+    [1]
+    """
+    return value
+
+
+def constant(wanted) -> Domain:
+    """One value alone.
+
+    >>> constant(1)("version", 1)
+    1
+    """
+
+    def check(name: str, value):
+        if type(value) is not type(wanted) or value != wanted:
+            raise ValueError(f"{name} must be {wanted!r}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def choice(*names: str) -> Domain:
+    """One of several texts.
+
+    >>> choice("pad", "pack")("mode", "pad")
+    'pad'
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"{name} must be {either(list(map(repr, names)))}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def maybe(of: Domain) -> Domain:
+    """None, too.
+
+    >>> maybe(whole())("pad_id", None)
+    """
+
+    def check(name: str, value):
+        return None if value is None else of(name, value)
+
+    return check
+
+
+def one_of(*domains: Domain) -> Domain:
+    """In one of these domains; of an error, the last one speaks.
+
+    >>> one_of(whole(), text())("x", "a")
+    'a'
+    """
+
+    def check(name: str, value):
+        for of in domains[:-1]:
+            try:
+                return of(name, value)
+            except ValueError:
+                continue
+        return domains[-1](name, value)
+
+    return check
+
+
+def items(of: Domain, least: int = 0, most: int | None = None) -> Domain:
+    """A list, each item in a domain.
+
+    >>> items(whole(1))("levels", [1, 2])
+    [1, 2]
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name} must be a list, got {shown(value)}")
+        if len(value) < least or (most is not None and len(value) > most):
+            many = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most:,}"
+            raise ValueError(f"{name} must be a list of {many}, got {len(value):,}")
+        return [of(f"{name}[{i}]", v) for i, v in enumerate(value)]
+
+    return check
+
+
+def mapping(of: Domain) -> Domain:
+    """An object of any keys, each value in a domain.
+
+    >>> mapping(whole())("counts", {"a": 1})
+    {'a': 1}
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name or 'it'} must be an object, got {shown(value)}")
+        return {k: of(f"{name}[{shown(k)}]", v) for k, v in value.items()}
+
+    return check
+
+
+def record(fields: dict[str, Domain], optional: dict[str, Domain] | None = None, others: Domain | None = None) -> Domain:
+    """An object with these fields; `optional` ones may be missing. `others`: the domain of further
+    ones, of which there are none without it.
+
+    >>> record({"n": whole(1)}, {"seed": whole(0)})("", {"n": 1})
+    {'n': 1}
+    """
+    known = {**fields, **(optional or {})}
+
+    def check(name: str, value):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name or 'it'} must be an object, got {shown(value)}")
+        for key in fields:
+            if key not in value:
+                raise ValueError(f"{_inner(name, key)} is missing")
+        if others is None and (odd := [k for k in value if k not in known]):
+            raise ValueError(f"{_inner(name, shown(odd[0]))} is unknown; known are {', '.join(sorted(known))}")
+        return {k: (known.get(k) or others or anything)(_inner(name, k), v) for k, v in value.items()}
+
+    return check
+
+
+def _inner(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def array(kinds: str, dims: Sequence[int]) -> Domain:
+    """An array that `Trace` and its like write: {"dtype", "shape", "base64"}; as numpy's.
+
+    - `kinds`: of its dtype, numpy's letters ("i", "f", "u");
+    - `dims`: how many axes it may have.
+
+    >>> array("i", [1])("x", {"dtype": "<i4", "shape": [1], "base64": "AQAAAA=="})
+    array([1], dtype=int32)
+    """
+    import base64
+    import math
+
+    import numpy as np
+
+    form = record({"dtype": text(f"[<|][{kinds}][1248]"), "shape": items(whole(0)), "base64": text()})
+
+    def check(name: str, value):
+        about = form(name, value)
+        shape, dtype = about["shape"], np.dtype(about["dtype"])
+        if len(shape) not in dims:
+            raise ValueError(f"{name}.shape must have {either(list(map(str, dims)))} axes, got {shown(shape)}")
+        try:
+            raw = base64.b64decode(about["base64"], validate=True)
+        except ValueError as e:
+            raise ValueError(f"{name}.base64 is damaged: {e}") from None
+        if len(raw) != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{name}.base64 holds {len(raw):,} bytes, which are not {shown(shape)} of {dtype.str}")
+        out = np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+        if out.dtype.kind == "f" and not np.isfinite(out).all():
+            raise ValueError(f"{name} holds nan or infinite values")
+        return out
+
+    return check

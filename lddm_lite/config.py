@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from ._common import limits
+from ._common import arguments
 from ._common.arguments import integer, number, shown
 from ._common.options import check_fields, option
 
@@ -74,11 +74,11 @@ class Config:
     def __post_init__(self):
         check_fields(self)
         for name in ("length", "vocab", "codes", "width", "slots", "dim"):
-            limits.within(name, getattr(self, name))
-        limits.within("blocks", self.blocks)
-        limits.within("blocks", self.encoder_blocks, "encoder_blocks")
+            arguments.within(name, getattr(self, name))
+        arguments.within("blocks", self.blocks)
+        arguments.within("blocks", self.encoder_blocks, "encoder_blocks")
         if self.system != "exact":
-            limits.within("parameters", self.parameters(), "the number of weights that these sizes make")
+            arguments.within("parameters", self.parameters(), "the number of weights that these sizes make")
         if not self.log_snr_min < self.log_snr_max or max(abs(self.log_snr_min), abs(self.log_snr_max)) > 60:
             raise ValueError(
                 f"log_snr_min must be below log_snr_max, both in [-60, 60]; got {self.log_snr_min}, {self.log_snr_max}"

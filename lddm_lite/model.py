@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, randomness, shipped
+from ._common import arguments, checkpoint, old_names, protocols, randomness
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact, model_files
+from .networks import build, custom_parts, exact, model_files, shipped
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -251,7 +251,8 @@ class LatentDiffusion(nn.Module):
         if n is None:
             if "latents" not in options:
                 raise ValueError("n, the number of sequences, must be given where latents are not")
-            n = len(options["latents"])
+            given = arguments.tensor("latents", options["latents"])
+            n = len(given) if given.dim() else 0
         start = prompts.blank(self, n, seed)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
@@ -296,7 +297,9 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
             x = prompts.gaps(self, x)
-        x = self.check_tokens("x", x, mask_ok=True).repeat_interleave(arguments.integer("n", n, minimum=1), 0)
+        x, n = self.check_tokens("x", x, mask_ok=True), arguments.integer("n", n, minimum=1)
+        arguments.within("tokens", n * x.numel(), "n * the tokens of x")
+        x = x.repeat_interleave(n, 0)
         return self._run(x, token_steps, latent_steps, path, seed, options)
 
     def _run(self, start, token_steps, latent_steps, path, seed, options) -> Trace:

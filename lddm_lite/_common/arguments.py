@@ -1,15 +1,22 @@
-"""Argument checks that name the argument, what was given and what is allowed."""
+"""Argument checks that name the argument, what was given and what is allowed; and limits on sizes that
+memory or time follows from, which `LDDM_LIMIT_VOCAB=5000000` in the environment lifts, and so for each
+name of `LIMITS`."""
 
 from __future__ import annotations
 
 import numbers
 import operator
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
-__all__ = ["SEEDS", "integer", "number", "seed", "shown", "texts", "tokens", "truth"]
+__all__ = [
+    "LIMITS", "SEEDS", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts", "tokens",
+    "truth", "within",
+]  # fmt: skip
 
 SEEDS = 2**63 - 1  # the largest
 
@@ -53,6 +60,57 @@ def seed(name: str, value) -> int:
     3
     """
     return integer(name, value, 0, SEEDS)
+
+
+LIMITS = {
+    "length": 32_768,  # tokens of a sequence
+    "vocab": 1_000_000,  # different tokens
+    "codes": 1_000_000,  # different codes
+    "width": 16_384,
+    "blocks": 256,
+    "slots": 4_096,
+    "dim": 4_096,
+    "parameters": 5_000_000_000,  # of a model that is about to be built
+    "steps": 65_536,  # of a sampler, in each channel
+    "tokens": 1 << 28,  # of all sequences of one call: each takes about 80 bytes in a Trace
+    "components": 1 << 27,  # probabilities of an exact task: 8 bytes each
+    "threads": 1_024,
+    "json": 64_000_000,  # bytes of a JSON file
+    "line": 10_000_000,  # bytes of a line of text
+    "header": 16_000_000,  # bytes of the header of a safetensors file
+    "file": 1 << 31,  # bytes of a file that is read at once
+}
+
+
+def limit(name: str) -> int:
+    """The limit of that name: the environment's, or the usual one.
+
+    >>> limit("blocks")
+    256
+    """
+    given = os.environ.get(variable(name), "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else LIMITS[name]
+
+
+def variable(name: str) -> str:
+    """The variable of the environment that lifts a limit."""
+    return f"LDDM_LIMIT_{name.upper()}"
+
+
+def within(name: str, value: int, what: str | None = None) -> int:
+    """Return `value`, or raise ValueError where it is above the limit `name`; `what` it is, for the
+    message.
+
+    >>> within("blocks", 12)
+    12
+    """
+    most = limit(name)
+    if value > most:
+        raise ValueError(
+            f"{what or name} must be at most {most:,}, got {shown(value)}; "
+            f"to lift this limit, set {variable(name)} in the environment"
+        )
+    return value
 
 
 def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -141,11 +199,33 @@ def tensor(name: str, x) -> torch.Tensor:
         return x
     try:
         if isinstance(x, str | bytes | dict | set) or x is None:
-            raise TypeError(f"{type(x).__name__} is none")
+            raise TypeError(f"{type(x).__name__} is no such thing")
         return torch.as_tensor(x)
     except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError, IndexError) as e:
         why = str(e).split("\n")[0][:120]
-        raise ValueError(f"{name} must be a tensor, an array or even lists of numbers, got {shown(x)} ({why})") from None
+        wish = "a tensor, an array or even lists of numbers"
+        raise ValueError(f"{name} must be {wish}, got {shown(x)} ({why})") from None
+
+
+def numbers_of(name: str, x) -> np.ndarray:
+    """`x`, an array, a tensor or (nested) lists of numbers, as a numpy array of numbers. ValueError
+    for what is none.
+
+    >>> numbers_of("x", [[1, 2]]).shape
+    (1, 2)
+    """
+    import numpy as np
+
+    if hasattr(x, "detach"):
+        x = x.detach().cpu().numpy()
+    try:
+        out = np.asarray(x)
+        if out.dtype.kind not in "iufb":
+            raise ValueError(f"they are of the kind {out.dtype}")
+        return out
+    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as e:
+        why = str(e).split("\n")[0][:120]
+        raise ValueError(f"{name} must be an array or even lists of numbers, got {shown(x)} ({why})") from None
 
 
 def texts(name: str, values, blank: bool = False) -> list[str]:

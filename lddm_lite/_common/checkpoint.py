@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import os
@@ -17,12 +18,14 @@ from pathlib import Path
 
 import torch
 
-from . import arguments, documents, limits, schemas
+from . import arguments, documents, schemas
 from .arguments import shown
 from .files import locked, made_folder, replacing, user_path
 from .files import write as write_file
 
-__all__ = ["CheckpointError", "FORMAT", "Form", "check_free", "compare", "form_of", "is_checkpoint", "read", "remove", "write"]
+__all__ = [
+    "CheckpointError", "FORMAT", "Form", "check_free", "compare", "form_of", "is_checkpoint", "read", "remove", "write",
+]  # fmt: skip
 
 FORMAT, VERSION = "lddm-lite checkpoint", 1
 LOCKS = (".lock", ".running")  # files that say that somebody is at work
@@ -178,7 +181,8 @@ def _read_meta(folder: Path, schema: schemas.Domain | None) -> dict:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{config} does not describe an lddm-lite checkpoint")
     if meta.get("version") != VERSION or isinstance(meta["version"], bool):
-        raise CheckpointError(f"{config} has version {shown(meta.get('version'))}; this library reads version {VERSION}")
+        version = shown(meta.get("version"))
+        raise CheckpointError(f"{config} has version {version}; this library reads version {VERSION}")
     try:
         meta = HEADER("", meta)
         return meta if schema is None else {**meta, **schema("", {k: v for k, v in meta.items() if k not in _OWN})}
@@ -222,13 +226,24 @@ def _read_weights(path: Path, meta: dict, fits: Callable[[dict, Form], None] | N
     return data
 
 
+def check_header(data: bytes) -> Form:
+    """Names, shapes and dtypes in the content of a safetensors file. ValueError where its header is
+    damaged, or does not fit the rest.
+
+    >>> from safetensors.torch import save
+    >>> check_header(save({"w": torch.zeros(2)}))
+    {'w': ((2,), torch.float32)}
+    """
+    return _header(io.BytesIO(data[8:]), len(data), data[:8])
+
+
 def _header(f, size: int, start: bytes) -> Form:
     """Names, shapes and dtypes in a safetensors file of `size` bytes, that its data have place for
     them among these. ValueError for anything else."""
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > size - 8:
         raise ValueError("its header is cut off")
-    limits.within("header", length, "its header in bytes")
+    arguments.within("header", length, "its header in bytes")
     raw = documents.parse(f.read(length), "its header")
     if not isinstance(raw, dict):
         raise ValueError("its header is no object")

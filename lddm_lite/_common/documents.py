@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import limits
+from . import arguments
 from .arguments import shown
 
 __all__ = ["DEEPEST", "parse", "read_bytes", "read_document"]
@@ -30,8 +31,8 @@ def parse(text: str | bytes, name: str = "the JSON", constants: bool = False) ->
     Traceback (most recent call last):
     ValueError: a.json is damaged: the key 'a' stands twice in one object
     """
-    if len(text) > limits.limit("json"):
-        limits.within("json", len(text), f"{name}: its size in bytes")
+    if len(text) > arguments.limit("json"):
+        arguments.within("json", len(text), f"{name}: its size in bytes")
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
@@ -56,8 +57,7 @@ def _of_json(e: ValueError) -> bool:
 def _once(pairs: list[tuple[str, Any]]) -> dict:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(k for k, _ in pairs if k in seen or seen.add(k))
+        twice = Counter(k for k, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"the key {shown(twice)} stands twice in one object")
     return found
 
@@ -105,7 +105,7 @@ def _characters(text: str) -> None:
 
 def read_bytes(path, limit: str = "json", what: str = "") -> bytes:
     """The content of a regular file; OSError where there is none, or a pipe or a device in its
-    place (which might never end); ValueError above the `limit` (see `limits`).
+    place (which might never end); ValueError above the `limit` (see `arguments.LIMITS`).
 
     >>> _ = Path("a").write_bytes(b"rain")
     >>> read_bytes("a")
@@ -114,7 +114,7 @@ def read_bytes(path, limit: str = "json", what: str = "") -> bytes:
     path = Path(path)
     with open(regular(path), "rb") as f:
         size = os.fstat(f.fileno()).st_size
-        limits.within(limit, size, f"{what or path}: its size in bytes")
+        arguments.within(limit, size, f"{what or path}: its size in bytes")
         return f.read(size + 1)
 
 

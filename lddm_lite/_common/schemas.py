@@ -7,24 +7,27 @@ fields inside come out as in `history.rows[3].step`.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from . import arguments, limits
+from . import arguments
 from .arguments import shown
 from .words import either
 
 __all__ = [
-    "Domain", "anything", "array", "boolean", "choice", "constant", "items", "mapping", "maybe", "number",
-    "one_of", "record", "text", "whole",
+    "Domain", "anything", "array", "boolean", "checked", "choice", "constant", "data", "function", "has", "is_a",
+    "items", "mapping", "maybe", "model", "number", "one_of", "pair", "record", "seed", "task", "tensor", "text",
+    "whole",
 ]  # fmt: skip
 
 Domain = Callable[[str, Any], Any]
 
 
 def whole(minimum: int | None = None, maximum: int | None = None, limit: str | None = None) -> Domain:
-    """An integer in a range, and within a limit of `limits`.
+    """An integer in a range, and within a limit of `arguments.LIMITS`.
 
     >>> whole(1)("steps", 3)
     3
@@ -32,7 +35,7 @@ def whole(minimum: int | None = None, maximum: int | None = None, limit: str | N
 
     def check(name: str, value):
         value = arguments.integer(name, value, minimum, maximum)
-        return value if limit is None else limits.within(limit, value, name)
+        return value if limit is None else arguments.within(limit, value, name)
 
     return check
 
@@ -185,7 +188,9 @@ def mapping(of: Domain) -> Domain:
     return check
 
 
-def record(fields: dict[str, Domain], optional: dict[str, Domain] | None = None, others: Domain | None = None) -> Domain:
+def record(
+    fields: dict[str, Domain], optional: dict[str, Domain] | None = None, others: Domain | None = None
+) -> Domain:
     """An object with these fields; `optional` ones may be missing. `others`: the domain of further
     ones, of which there are none without it.
 
@@ -211,8 +216,125 @@ def _inner(name: str, key: str) -> str:
     return f"{name}.{key}" if name else key
 
 
+def is_a(*classes: type) -> Domain:
+    """An instance of one of these classes.
+
+    >>> is_a(dict)("options", {})
+    {}
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, classes):
+            raise ValueError(f"{name} must be a {either([c.__name__ for c in classes])}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def has(what: str, *names: str) -> Domain:
+    """An object with these attributes, which is `what`.
+
+    >>> has("a text", "strip")("x", "a")
+    'a'
+    """
+
+    def check(name: str, value):
+        missing = [k for k in names if not hasattr(value, k)]
+        if missing or isinstance(value, type):
+            lacks = f", which has no {missing[0]}" if missing else ""
+            raise ValueError(f"{name} must be {what}, got {shown(value)}{lacks}")
+        return value
+
+    return check
+
+
+model = has("a model", "config", "predict", "check_tokens", "latent_channel")
+data = has("a task or a text", "sample", "length", "vocab", "labels")
+task = has("a task, of known law", "sample", "length", "vocab", "labels", "score", "entropy")
+
+
+def function(name: str, value):
+    """A function.
+
+    >>> function("save", print) is print
+    True
+    """
+    if not callable(value):
+        raise ValueError(f"{name} must be a function, got {shown(value)}")
+    return value
+
+
+def seed(name: str, value):
+    """A seed: an integer in [0, 2^63), or a generator.
+
+    >>> seed("seed", 3)
+    3
+    """
+    if type(value).__name__ == "Generator" and hasattr(value, "manual_seed"):
+        return value
+    return arguments.seed(name, value)
+
+
+def tensor(name: str, value):
+    """A tensor, or what makes one.
+
+    >>> tensor("x", [1])
+    tensor([1])
+    """
+    return arguments.tensor(name, value)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: arguments with these names are in these domains, and are passed on as the domain
+    returns them; a ValueError else.
+
+    >>> @checked(n=whole(1))
+    ... def twice(n: int) -> int:
+    ...     return 2 * n
+    >>> twice(-1)
+    Traceback (most recent call last):
+    ValueError: n must be an integer >= 1, got -1
+    """
+
+    def wrap(f: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(f)
+        odd = set(domains) - set(signature.parameters)
+        assert not odd, f"{f.__name__} has no {odd}"
+
+        @functools.wraps(f)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            for name, value in bound.arguments.items():
+                if name in domains:
+                    bound.arguments[name] = domains[name](name, value)
+            return f(*bound.args, **bound.kwargs)
+
+        return call
+
+    return wrap
+
+
+def pair(first: Domain, second: Domain) -> Domain:
+    """A list of two, each in a domain of its own.
+
+    >>> pair(whole(), text())("event", [3, "frozen"])
+    [3, 'frozen']
+    """
+
+    def check(name: str, value):
+        a, b = items(anything, 2, 2)(name, value)
+        return [first(f"{name}[0]", a), second(f"{name}[1]", b)]
+
+    return check
+
+
 def array(kinds: str, dims: Sequence[int]) -> Domain:
-    """An array that `Trace` and its like write: {"dtype", "shape", "base64"}; as numpy's.
+    """An array, as `Trace` and its like write it, {"dtype", "shape", "base64"}, or as lists of
+    numbers; as numpy's, finite.
 
     - `kinds`: of its dtype, numpy's letters ("i", "f", "u");
     - `dims`: how many axes it may have.
@@ -227,18 +349,26 @@ def array(kinds: str, dims: Sequence[int]) -> Domain:
 
     form = record({"dtype": text(f"[<|][{kinds}][1248]"), "shape": items(whole(0)), "base64": text()})
 
-    def check(name: str, value):
+    def packed(name: str, value: dict):
         about = form(name, value)
         shape, dtype = about["shape"], np.dtype(about["dtype"])
-        if len(shape) not in dims:
-            raise ValueError(f"{name}.shape must have {either(list(map(str, dims)))} axes, got {shown(shape)}")
         try:
             raw = base64.b64decode(about["base64"], validate=True)
         except ValueError as e:
             raise ValueError(f"{name}.base64 is damaged: {e}") from None
         if len(raw) != math.prod(shape) * dtype.itemsize:
             raise ValueError(f"{name}.base64 holds {len(raw):,} bytes, which are not {shown(shape)} of {dtype.str}")
-        out = np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+        return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+
+    def check(name: str, value):
+        if isinstance(value, dict):
+            out = packed(name, value)
+        else:
+            out = arguments.numbers_of(name, value)
+        if out.dtype.kind not in kinds and not (out.dtype.kind in "iu" and "f" in kinds):
+            raise ValueError(f"{name} must hold {'numbers' if 'f' in kinds else 'integers'}, got {out.dtype}")
+        if out.ndim not in dims:
+            raise ValueError(f"{name} must have {either(list(map(str, dims)))} axes, got shape {list(out.shape)}")
         if out.dtype.kind == "f" and not np.isfinite(out).all():
             raise ValueError(f"{name} holds nan or infinite values")
         return out

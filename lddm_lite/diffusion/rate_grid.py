@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from .._common import schemas
 from .._common.arguments import integer
 from .._common.estimate import Estimate
 from .channels import GaussianChannel
@@ -203,13 +204,22 @@ class RateGrid:
 
     @classmethod
     def from_dict(cls, d: dict) -> RateGrid:
-        """The inverse of `to_dict`. ValueError when something is missing."""
-        missing = {"title", "tokens", "latents"} - set(d)
-        if missing:
-            raise ValueError(f"d is no rate grid: it lacks {sorted(missing)}")
-        arrays = {k: v and np.array(v) for k, v in d.items() if k in ("tokens", "latents", "tokens_se", "latents_se")}
-        pairs = {k: v and Estimate(*v) for k, v in d.items() if k in ("entropy", "encoder")}
-        return cls(**{**d, **arrays, **pairs, "log_snr": d.get("log_snr") and tuple(d["log_snr"])})
+        """The inverse of `to_dict`. ValueError when something is missing, or is none of it."""
+        try:
+            kept = _FORM("", d)
+        except ValueError as e:
+            raise ValueError(f"d is no rate grid: {e}") from None
+        pairs = {k: kept[k] and Estimate(*kept[k]) for k in ("entropy", "encoder") if k in kept}
+        return cls(**{**kept, **pairs, "log_snr": kept.get("log_snr") and tuple(kept["log_snr"])})
+
+
+_NUMBER, _TABLE = schemas.number(), schemas.array("f", [2])
+_FORM = schemas.record(
+    {"title": schemas.text(most=1000), "tokens": _TABLE, "latents": _TABLE},
+    {"tokens_se": schemas.maybe(_TABLE), "latents_se": schemas.maybe(_TABLE),
+     "log_snr": schemas.maybe(schemas.pair(_NUMBER, _NUMBER)), "prior": _NUMBER, "bound_se": _NUMBER,
+     "excess_se": _NUMBER, "entropy": schemas.maybe(schemas.pair(_NUMBER, _NUMBER)),
+     "encoder": schemas.maybe(schemas.pair(_NUMBER, _NUMBER)), "data": schemas.mapping(schemas.anything)})  # fmt: skip
 
 
 def _place(t, bend: int):

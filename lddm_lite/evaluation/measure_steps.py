@@ -80,7 +80,7 @@ def main(arguments=None) -> None:
     found = []
     for folder in map(Path, o.models):
         model, run = LatentDiffusion.load(folder), files.read_json(folder / "run.json") or {}
-        rows = measure(model, tasks.make(**model.data), o.steps, o.n, o.seed)
+        rows = measure(model, tasks.from_spec(model.data), o.steps, o.n, o.seed)
         last = (checkpoint.read(folder)[1].get("history", {}).get("rows") or [{}])[-1]
         state = {"trained": run.get("command"), "step": last.get("step"), "stage": last.get("stage")}
         found.append({"model": folder.name, **state, "rows": rows})

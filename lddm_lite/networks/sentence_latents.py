@@ -136,7 +136,7 @@ class SentenceLatents:
             if not self.trusted:
                 raise ValueError(
                     f"the file names the encoder {self.source!r}, which is no known package, and it is not loaded on "
-                    f"a file's word: load(folder, encoder={self.source!r}), or --encoder on the command line, gives yours"
+                    f"a file's word: load(folder, encoder={self.source!r}), on the command line --encoder, gives yours"
                 )
             self._embed = TextEncoder(self.source, self.max_tokens, self.device)
         mark, fitted = getattr(self._embed, "fingerprint", ""), self.statistics and self.statistics.fingerprint
@@ -158,7 +158,8 @@ class SentenceLatents:
         self.statistics = None
         mark = getattr(self.embed, "fingerprint", "")
         key = key_of(self._options(), mark, sentences) if mark else None
-        found = cached(key, lambda: self._fit(sentences, progress, mark).tensors())
+        form = statistics_form(self.slots, self.dim, getattr(self.embed, "width", None))
+        found = cached(key, lambda: self._fit(sentences, progress, mark).tensors(), form)
         self.statistics = Statistics.of(found)
         return self
 
@@ -197,7 +198,8 @@ class SentenceLatents:
                 out[rows] = statistics.latents(f).cpu()
             return {"latents": out}
 
-        return cached(key, compute)["latents"]
+        form: checkpoint.Form = {"latents": ((len(sentences), self.slots, self.dim), torch.float32)}
+        return cached(key, compute, form)["latents"]
 
     def _features(self, sentences: list[str], progress: bool, what: str):
         """Batches (row numbers [B], pooled vectors [B, m, H]), each of sentences of about one
@@ -260,13 +262,30 @@ def _fits(meta: dict, found: checkpoint.Form) -> None:
         kind = shown(meta.get("kind", "a model"))
         raise checkpoint.CheckpointError(f"the folder holds no frozen encoder but {kind}")
     about = _META("config.json", meta)["options"]
-    checkpoint.compare(found, statistics_form(about["slots"], about["dim"], found, ""))
+    check_statistics(about["slots"], about["dim"], found)
 
 
-def statistics_form(slots: int, dim: int, found: checkpoint.Form, prefix: str) -> checkpoint.Form:
-    """The tensors of `Statistics` for m slots of d numbers, of an encoder as wide as those `found`."""
-    mean, mark = (found.get(prefix + name, ((), None))[0] for name in ("mean", "fingerprint"))
-    width = mean[-1] if len(mean) == 2 else 0
+def statistics_form(slots: int, dim: int, width: int | None) -> checkpoint.Form | None:
+    """The tensors of `Statistics` for m slots of d numbers of an encoder so wide; None for an unknown
+    one.
+
+    >>> statistics_form(1, 2, 3)["axes"]
+    ((3, 2), torch.float32)
+    """
+    if width is None:
+        return None
     form = {"mean": (slots, width), "axes": (width, dim), "scale": (dim,)}
-    out: checkpoint.Form = {prefix + name: (shape, torch.float32) for name, shape in form.items()}
-    return out | {prefix + "fingerprint": (mark if mark in ((1,), (32,)) else (32,), torch.uint8)}
+    return {**{name: (shape, torch.float32) for name, shape in form.items()}, "fingerprint": ((32,), torch.uint8)}
+
+
+def check_statistics(slots: int, dim: int, found: checkpoint.Form, prefix: str = "") -> None:
+    """ValueError unless those `found` in a file, whose names begin with `prefix`, are `Statistics`
+    for m slots of d numbers.
+
+    >>> check_statistics(1, 2, statistics_form(1, 2, 3))
+    """
+    own = {name.removeprefix(prefix): v for name, v in found.items() if name.startswith(prefix)}
+    mean, mark = (own.get(name, ((), None))[0] for name in ("mean", "fingerprint"))
+    form = statistics_form(slots, dim, mean[-1] if len(mean) == 2 else 0) or {}
+    form["fingerprint"] = (mark if mark in ((1,), (32,)) else (32,)), torch.uint8
+    checkpoint.compare(own, form)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import functools
 import importlib.util
-import json
 import warnings
 from dataclasses import dataclass, fields
-from pathlib import Path as File
 from typing import Any
 
 import numpy as np
 
-from .._common import arguments, files, progress
+from .._common import arguments, checkpoint, documents, files, progress, schemas
 from .style import plain
 
 __all__ = ["LatentMap", "METHODS", "plane"]
@@ -198,8 +196,10 @@ def _read(path) -> dict[str, Any]:
     the base64 of float32."""
     from safetensors import safe_open
 
-    content = File(path).read_bytes()
+    path = files.user_path("path", path)
+    content = documents.read_bytes(path, "file")
     if not content.startswith(b"{"):  # safetensors begins with the length of its header, a multiple of 8
+        checkpoint.check_header(content)
         with safe_open(path, "np") as file:
             return {**(file.metadata() or {}), **{name: file.get_tensor(name) for name in file.keys()}}
 
@@ -208,7 +208,7 @@ def _read(path) -> dict[str, Any]:
             return v
         return np.frombuffer(base64.b64decode(v["base64"], validate=True), "<f4").reshape(v["shape"])
 
-    return {name: plain(v) for name, v in json.loads(content).items()}
+    return {name: plain(v) for name, v in schemas.mapping(schemas.anything)("it", documents.parse(content)).items()}
 
 
 def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:

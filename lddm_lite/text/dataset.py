@@ -161,7 +161,7 @@ def from_lines(lines, vocab: int = 4000, length: int = 64, lowercase: bool = Tru
     >>> data.decode(data.sample(1)[0])
     "it 's ready ."
     """
-    return _build(list(lines), 0, vocab, length, lowercase, None, "the list")
+    return _build(arguments.texts("lines", lines, blank=True), 0, vocab, length, lowercase, None, "the list")
 
 
 def from_spec(data: dict) -> TextCodec:
@@ -172,6 +172,8 @@ def from_spec(data: dict) -> TextCodec:
     >>> from_spec(data.spec()).encode("a [MASK]").tolist()[1:] == [data.vocab, 0, 0]
     True
     """
+    if not isinstance(data, dict):
+        raise ValueError(f"data must be what a model keeps of its text, got {arguments.shown(data)}")
     if not isinstance(data.get("text"), dict) or not {"tokenizer", "length"} <= set(data["text"]):
         raise ValueError(f"not a model of text: its data have no tokenizer, only {sorted(data)}")
     about = data["text"]
@@ -208,6 +210,8 @@ def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: 
 
 def _build(lines, blank, vocab, length, lowercase, codec, name) -> TextData:
     arguments.integer("length", length, minimum=1)
+    if codec is not None and not isinstance(codec, TextCodec):
+        raise ValueError(f"codec must be a TextCodec or None, got {arguments.shown(codec)}")
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
     codec = codec or TextCodec(train(lines, vocab, lowercase), length, lowercase)

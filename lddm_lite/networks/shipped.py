@@ -13,9 +13,9 @@ import zipfile
 from importlib import resources
 from pathlib import Path
 
-from .arguments import shown
-from .checkpoint import CheckpointError, is_checkpoint
-from .files import cache_folder, locked, user_path, write
+from .._common.arguments import shown
+from .._common.checkpoint import CheckpointError, is_checkpoint
+from .._common.files import cache_folder, locked, user_path, write
 
 __all__ = ["ADDRESS", "ELSEWHERE", "fetch", "folders", "place"]
 
@@ -75,7 +75,7 @@ def fetch(name: str, address: str | None = None, digest: str | None = None) -> P
     if not address or not digest:
         raise CheckpointError(
             f"{name!r} does not ship in the wheel, and there is no address yet to fetch it from "
-            "(_common/shipped.py): take it from data/checkpoints of a clone of the repository"
+            "(networks/shipped.py): take it from data/checkpoints of a clone of the repository"
         )
     if not address.startswith(("http://", "https://")):
         raise CheckpointError(f"the address of checkpoints must begin with http:// or https://, got {shown(address)}")
@@ -94,7 +94,8 @@ def fetch(name: str, address: str | None = None, digest: str | None = None) -> P
 
 def _download(url: str, digest: str) -> bytes:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"User-Agent": "lddm-lite"}), timeout=TIMEOUT) as r:
+        asked = urllib.request.Request(url, headers={"User-Agent": "lddm-lite"})
+        with urllib.request.urlopen(asked, timeout=TIMEOUT) as r:
             data = r.read(MOST + 1)
     except (OSError, ValueError) as e:
         raise CheckpointError(f"{url} could not be fetched: {getattr(e, 'reason', e)}") from None
@@ -111,7 +112,8 @@ def _unpack(archive: Path, folder: Path) -> None:
             for entry in z.infolist():
                 name = Path(entry.filename).name
                 if entry.is_dir() or entry.filename != name or name.startswith(".") or entry.file_size > MOST:
-                    raise CheckpointError(f"{archive.name} holds {shown(entry.filename)}, which is no part of a checkpoint")
+                    odd = shown(entry.filename)
+                    raise CheckpointError(f"{archive.name} holds {odd}, which is no part of a checkpoint")
                 write(aside / name, z.read(entry))
         if not is_checkpoint(aside):
             raise CheckpointError(f"{archive.name} holds no checkpoint")

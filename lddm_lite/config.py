@@ -73,6 +73,9 @@ class Config:
 
     def __post_init__(self):
         check_fields(self)
+        if self.system not in (*SYSTEMS, "exact"):
+            raise ValueError(f"system must be one of {', '.join([*SYSTEMS, 'exact'])}; got {shown(self.system)}")
+        arguments.word("encoder", self.encoder)
         for name in ("length", "vocab", "codes", "width", "slots", "dim"):
             arguments.within(name, getattr(self, name))
         arguments.within("blocks", self.blocks)

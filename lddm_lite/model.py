@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, randomness
+from ._common import arguments, checkpoint, old_names, protocols, randomness, schemas
+from ._common.arguments import shown
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
@@ -62,6 +63,9 @@ class LatentDiffusion(nn.Module):
 
     # -- making one -------------------------------------------------------------------------------------------
     @classmethod
+    @schemas.checked(
+        data=schemas.has("a task or a text", "length", "vocab", "labels", "spec"), seed=arguments.seed,
+    )  # fmt: skip
     def preset(
         cls,
         system: str,
@@ -88,8 +92,12 @@ class LatentDiffusion(nn.Module):
         return cls.from_config(config, data.labels, data.spec(), seed, **own)
 
     @classmethod
+    @schemas.checked(
+        config=schemas.is_a(Config), data=schemas.maybe(schemas.mapping(schemas.anything)), seed=arguments.seed,
+    )  # fmt: skip
     def from_config(cls, config: Config, labels, data: dict | None = None, seed: int = 0, **own) -> LatentDiffusion:
         """A fresh model from a `Config`, with parts of your `own` as in `preset`."""
+        labels = custom_parts.check_labels(labels, config)
         own = {name: part for name, part in own.items() if part is not None}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(arguments.integer("seed", seed, minimum=0))
@@ -102,6 +110,12 @@ class LatentDiffusion(nn.Module):
         return model
 
     @classmethod
+    @schemas.checked(
+        task=schemas.has("a task, of known law", "length", "vocab", "labels", "log_joint", "components"),
+        lead=schemas.number(0.0, 0.5),
+        channel=schemas.maybe(schemas.has("noise of latents", "corrupt", "rate")),
+        codes=schemas.maybe(schemas.whole(1, limit="codes")),
+    )  # fmt: skip
     def exact(
         cls,
         task: protocols.Task,
@@ -151,6 +165,7 @@ class LatentDiffusion(nn.Module):
         """The latent channel, under its old name; goes with the next release."""
         return old_names.attribute(self, "latents", "latent_channel")
 
+    @schemas.checked(x=schemas.ids)
     def valid(self, x: torch.Tensor) -> torch.Tensor:
         """Bool [B, L]: positions that are not padding."""
         pad = self.config.pad_id
@@ -160,11 +175,13 @@ class LatentDiffusion(nn.Module):
         """`x` as ids [B, L] on the model's device; ValueError saying what is wrong with it."""
         return arguments.tokens(name, x, self.config.length, self.config.vocab, mask_ok).to(self.device)
 
+    @schemas.checked(n=schemas.whole(0))
     def latent_shape(self, n: int) -> tuple[int, ...]:
         """Shape of n latents: [n, m, d] continuous, [n, m] discrete."""
         c = self.config
         return (n, c.slots, c.dim) if c.latent == "continuous" else (n, c.slots)
 
+    @schemas.checked(x=schemas.ids, g=schemas.maybe(schemas.source))
     def encode(self, x: torch.Tensor, g: randomness.Source | None = None):
         """z_0 of sequences [B, L]: [B, m, d] float, [B, m] codes, or None. Stochastic encoders draw
         from `g`."""
@@ -188,6 +205,7 @@ class LatentDiffusion(nn.Module):
         return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
 
     # -- what it is for ----------------------------------------------------------------------------------------------
+    @schemas.checked(g=schemas.seed, stage=schemas.whole(1, maximum=2), few_step=schemas.number(0.0, 1.0))
     def loss(self, x0, g: torch.Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options) -> loss.Loss:
         """Training loss of a batch [B, L] with its terms (see `loss.training_loss`)."""
         x0 = self.check_tokens("x0", x0)
@@ -198,6 +216,10 @@ class LatentDiffusion(nn.Module):
         with `each=True` one number a sequence [B] (see `bound.nelbo`)."""
         return bound.nelbo(self, x, path, **options)
 
+    @schemas.checked(
+        path=schemas.path, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")),
+    )  # fmt: skip
     def knots(
         self, path: Path | Curve | Schedule, token_steps: int | None = None, latent_steps: int | None = None
     ) -> list[Knot]:
@@ -217,7 +239,7 @@ class LatentDiffusion(nn.Module):
         if self.latent_channel is None:
             if latent_steps:
                 raise ValueError(
-                    f"latent_steps must be 0 for {self.name!r}, which has no latents; got {latent_steps!r}"
+                    f"latent_steps must be 0 for {self.name!r}, which has no latents; got {shown(latent_steps)}"
                 )
             latent_steps = 0
         elif latent_steps is None:
@@ -227,6 +249,12 @@ class LatentDiffusion(nn.Module):
             raise ValueError("latent_steps must be >= 1 for a model with latents, got 0")
         return path.knots(token_steps, latent_steps)
 
+    @schemas.checked(
+        n=schemas.maybe(schemas.whole(1, limit="samples")),
+        token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+        seed=schemas.seed,
+    )  # fmt: skip
     def sample(
         self,
         n: int | None = None,
@@ -256,6 +284,11 @@ class LatentDiffusion(nn.Module):
         start = prompts.blank(self, n, seed)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
+    @schemas.checked(
+        n=schemas.whole(1, limit="samples"), token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+        seed=schemas.seed,
+    )  # fmt: skip
     def generate_text(
         self,
         n: int = 1,
@@ -281,6 +314,11 @@ class LatentDiffusion(nn.Module):
             trace.meta["filler"] = self.labels[0]
         return trace
 
+    @schemas.checked(
+        n=schemas.whole(1, limit="samples"), token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+        seed=schemas.seed,
+    )  # fmt: skip
     def infill(
         self,
         x,

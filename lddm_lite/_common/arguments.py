@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIMITS", "SEEDS", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts", "tokens",
-    "truth", "within",
+    "truth", "within", "word",
 ]  # fmt: skip
 
 SEEDS = 2**63 - 1  # the largest
@@ -53,6 +53,17 @@ def truth(name: str, value) -> bool:
     return bool(value)
 
 
+def word(name: str, value) -> str:
+    """Return `value`, a text that is not empty, without control characters, or raise ValueError.
+
+    >>> word("encoder", "minilm")
+    'minilm'
+    """
+    if not isinstance(value, str) or not value or any(c < " " or "\ud800" <= c <= "\udfff" for c in value):
+        raise ValueError(f"{name} must be a text, not empty and without control characters, got {shown(value)}")
+    return value
+
+
 def seed(name: str, value) -> int:
     """Return `value`, an integer of any type in [0, 2^63), or raise ValueError naming `name`.
 
@@ -73,6 +84,7 @@ LIMITS = {
     "parameters": 5_000_000_000,  # of a model that is about to be built
     "steps": 65_536,  # of a sampler, in each channel
     "tokens": 1 << 28,  # of all sequences of one call: each takes about 80 bytes in a Trace
+    "samples": 10_000_000,  # sequences of one call
     "components": 1 << 27,  # probabilities of an exact task: 8 bytes each
     "threads": 1_024,
     "json": 64_000_000,  # bytes of a JSON file
@@ -216,6 +228,8 @@ def numbers_of(name: str, x) -> np.ndarray:
     """
     import numpy as np
 
+    if isinstance(x, str | bytes | dict | set):
+        raise ValueError(f"{name} must be an array or even lists of numbers, got {shown(x)}")
     if hasattr(x, "detach"):
         x = x.detach().cpu().numpy()
     try:

@@ -15,6 +15,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from .arguments import shown
 from .files import user_path
 
 __all__ = ["PACKAGES", "Package", "locate", "online"]
@@ -59,7 +60,7 @@ def locate(name: str) -> tuple[str, dict]:
     """
     if not isinstance(name, str) or not name:
         kinds = f"one of {', '.join(PACKAGES)}, a folder or a name on the hub"
-        raise ValueError(f"the model must be {kinds}, got {name!r}")
+        raise ValueError(f"the model must be {kinds}, got {shown(name)}")
     if name not in PACKAGES:
         place = user_path("the model", name)
         if place.is_dir():

@@ -18,9 +18,9 @@ from .arguments import shown
 from .words import either
 
 __all__ = [
-    "Domain", "anything", "array", "boolean", "checked", "choice", "constant", "data", "function", "has", "is_a",
-    "items", "mapping", "maybe", "model", "number", "one_of", "pair", "record", "seed", "task", "tensor", "text",
-    "whole",
+    "Domain", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "floats", "function",
+    "has", "ids", "is_a", "items", "line", "mapping", "maybe", "model", "number", "one_of", "pair", "path", "record",
+    "rows", "seed", "source", "task", "tensor", "text", "times", "unit", "whole",
 ]  # fmt: skip
 
 Domain = Callable[[str, Any], Any]
@@ -282,6 +282,123 @@ def tensor(name: str, value):
     tensor([1])
     """
     return arguments.tensor(name, value)
+
+
+def source(name: str, value):
+    """Where random numbers come from: a generator or streams.
+
+    >>> import torch
+    >>> source("g", torch.Generator()).initial_seed() > 0
+    True
+    """
+    if type(value).__name__ not in ("Generator", "Streams") or not hasattr(value, "device"):
+        raise ValueError(f"{name} must be a torch.Generator, got {shown(value)}")
+    return value
+
+
+def ids(name: str, value):
+    """Token ids [B, L], of whatever vocabulary.
+
+    >>> ids("x", [[0, 1]])
+    tensor([[0, 1]])
+    """
+    x = arguments.tensor(name, value)
+    if x.dim() != 2 or not x.numel() or x.is_floating_point() or x.is_complex() or x.dtype.itemsize == 1:
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(f"{name} must be integer ids of shape [batch, length], got {kind} {list(x.shape)}")
+    return x
+
+
+def floats(name: str, value):
+    """A tensor of real numbers, finite, one at least; of integers, floats are made.
+
+    >>> floats("u", [0, 1])
+    tensor([0., 1.])
+    """
+    x = arguments.tensor(name, value)
+    if x.is_complex() or not x.numel():
+        raise ValueError(f"{name} must hold real numbers, one at least, got {shown(value)}")
+    if x.dtype.itemsize == 1 and not x.is_floating_point():
+        raise ValueError(f"{name} must hold real numbers, got {x.dtype}")
+    x = x if x.is_floating_point() else x.float()
+    if not bool(x.isfinite().all()):
+        raise ValueError(f"{name} must hold finite numbers, got {shown(value)}")
+    return x
+
+
+def unit(name: str, value):
+    """As `floats`, in [0, 1].
+
+    >>> unit("u", [0.5])
+    tensor([0.5000])
+    """
+    x = floats(name, value)
+    if not -1e-6 <= float(x.min()) <= float(x.max()) <= 1 + 1e-6:
+        raise ValueError(f"{name} must be in [0, 1], got {shown(value)}")
+    return x
+
+
+def line(name: str, value):
+    """As `floats`, in a row: [n].
+
+    >>> line("costs", [1, 2])
+    tensor([1., 2.])
+    """
+    x = floats(name, value)
+    if x.dim() != 1:
+        raise ValueError(f"{name} must be a row of numbers [n], got shape {list(x.shape)}")
+    return x
+
+
+def rows(name: str, value):
+    """Log-probabilities [N, V], minus infinities among them.
+
+    >>> rows("log_probs", [[0.0]])
+    tensor([[0.]])
+    """
+    x = arguments.tensor(name, value)
+    if x.dim() != 2 or not x.is_floating_point() or not x.shape[1]:
+        raise ValueError(f"{name} must be log-probabilities [N, V], got {x.dtype} {list(x.shape)}")
+    return x
+
+
+def times(name: str, value):
+    """Noise times in [0, 1]: a number, or an array of them.
+
+    >>> times("t_x", 0.5)
+    array(0.5)
+    """
+    x = arguments.numbers_of(name, value)
+    if x.dtype.kind == "b" or not x.size or not bool(((x >= 0) & (x <= 1)).all()):
+        raise ValueError(f"{name} must hold times in [0, 1], got {shown(value)}")
+    return x
+
+
+def counts(name: str, value) -> tuple[int, ...]:
+    """Numbers of steps: one, or a list of them.
+
+    >>> counts("token_steps", 4), counts("token_steps", (1, 2))
+    ((4,), (1, 2))
+    """
+    one = whole(0, limit="steps")
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    found = tuple(one(name, v) for v in (value if isinstance(value, list | tuple | range) else [value]))
+    if not found:
+        raise ValueError(f"{name} must hold at least one number, got none")
+    return found
+
+
+def path(name: str, value):
+    """A path of noise times: a Path, a Curve or a Schedule.
+
+    >>> from lddm_lite import Path
+    >>> path("path", Path.joint())
+    Path(lead=0.0)
+    """
+    if isinstance(value, type) or not all(hasattr(value, k) for k in ("knots", "corners", "lead")):
+        raise ValueError(f"{name} must be a Path, a Curve or a Schedule, got {shown(value)}")
+    return value
 
 
 P = ParamSpec("P")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._common.arguments import shown
 from .._common.options import option
 from .._common.protocols import has_scores
 
@@ -119,7 +120,7 @@ def seed_list(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {text!r}")
+        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {shown(text)}")
     return seeds
 
 

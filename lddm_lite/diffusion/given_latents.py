@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
 from .._common.protocols import Model
 from .channels import GaussianChannel
 from .paths import Knot, Path
@@ -13,6 +13,9 @@ from .sampler import Draws, sample
 __all__ = ["check_latents", "decode", "without_latents"]
 
 
+@schemas.checked(
+    model=schemas.model, token_steps=schemas.whole(1, limit="steps"), seed=schemas.seed, argmax=schemas.boolean,
+)  # fmt: skip
 def decode(model: Model, z, token_steps: int = 1, seed: int = 0, argmax: bool = True, lengths=None) -> torch.Tensor:
     """Decode latents of clean data to token ids [K, L].
 
@@ -76,6 +79,8 @@ def check_latents(model: Model, name: str, z, n: int | None = None) -> torch.Ten
 def _pad(model: Model, lengths, x: torch.Tensor) -> None:
     """Pad x [n, L] beyond `lengths`, which are checked, in place."""
     if model.config.pad_id is None:
+        if lengths is not None:
+            raise ValueError("lengths must be None for a model without padding")
         return
     if lengths is None:
         raise ValueError("lengths [K] are needed: the model has padding, and they say where it begins")

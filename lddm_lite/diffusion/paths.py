@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .._common import schemas
 from .._common.arguments import integer, number, numbers_of, shown, within
 
 __all__ = ["Curve", "Knot", "Path", "Schedule"]
@@ -67,6 +68,7 @@ class Path:
         """
         return [Knot(1, 1), Knot(1, 1 - self.gap), Knot(self.gap, 0), Knot(0, 0)]
 
+    @schemas.checked(u=schemas.unit)
     def at(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(M10): times (t_x, t_z) at path parameters u in [0, 1].
 
@@ -76,10 +78,12 @@ class Path:
         scale = 1 - self.lead
         return (u / scale).clamp(0, 1), ((u - self.lead) / scale).clamp(0, 1)
 
+    @schemas.checked(t_x=schemas.unit)
     def latent_time(self, t_x: torch.Tensor) -> torch.Tensor:
         """t_z where the path has this t_x."""
         return (t_x - self.gap).clamp_min(0)
 
+    @schemas.checked(t_z=schemas.unit)
     def token_time(self, t_z: torch.Tensor) -> torch.Tensor:
         """t_x where the path has this t_z > 0.
 
@@ -227,7 +231,8 @@ class Schedule:
 
     def __init__(self, knots: Iterable[Knot | tuple[float, float]]):
         try:
-            given = [(k.t_x, k.t_z) if isinstance(k, Knot) else tuple(k) for k in knots]
+            listed = knots.tolist() if hasattr(knots, "tolist") else knots
+            given = [(k.t_x, k.t_z) if isinstance(k, Knot) else tuple(k) for k in listed]
             pairs = [(t_x, t_z) for t_x, t_z in given]
         except (TypeError, ValueError):
             raise ValueError(f"knots must be Knots or pairs (t_x, t_z), got {shown(knots)}") from None
@@ -247,7 +252,7 @@ class Schedule:
         latents); then token steps that begin with `counts` (0, ...) of `length` tokens visible.
         With `order="even"` a sampler reveals just so many."""
         length = integer("length", length, 1)
-        counts, times = (numbers_of(*v).reshape(-1).tolist() for v in (("counts", counts), ("latent_times", latent_times)))
+        counts, times = _listed("counts", counts), _listed("latent_times", latent_times)
         shares = [1 - integer("counts", k, 0, length - 1) / length for k in counts]
         start = times[:1] or [0.0]
         knots = [(1.0, t) for t in times] + [(x, 0.0) for x in shares]
@@ -276,12 +281,20 @@ class Schedule:
         own = sum(b.t_x < a.t_x for a, b in pairs), sum(b.t_z < a.t_z for a, b in pairs)
         for name, asked, there in zip(("token_steps", "latent_steps"), (token_steps, latent_steps), own, strict=True):
             if asked is not None and asked != there:
-                raise ValueError(f"{name} must be left out, or {there}, which the Schedule has; got {asked!r}")
+                raise ValueError(f"{name} must be left out, or {there}, which the Schedule has; got {shown(asked)}")
         return list(self._knots)
 
     def nfe(self, token_steps: int | None = None, latent_steps: int | None = None) -> int:
         """Network calls of a sampler."""
         return len(self.knots(token_steps, latent_steps)) - 1
+
+
+def _listed(name: str, values) -> list:
+    """The numbers of a row of them. ValueError for anything else."""
+    x = numbers_of(name, list(values) if isinstance(values, range | tuple) else values)
+    if x.ndim != 1 or x.dtype.kind == "b":
+        raise ValueError(f"{name} must be a row of numbers, got {shown(values)}")
+    return x.tolist()
 
 
 def _interpolated(t: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:

@@ -34,6 +34,9 @@ def nodes(n: int, bend: int) -> np.ndarray:
     return 1 - (1 - np.linspace(0, 1, n)) ** bend
 
 
+_NUMBER, _TABLE = schemas.number(), schemas.array("f", [2])
+
+
 @dataclass(frozen=True)
 class PathCost:
     """What a path costs, nats per sequence: the terms of the bound, as in `Nelbo`. With finitely
@@ -96,6 +99,16 @@ class RateGrid:
     data: dict = field(default_factory=dict)  # the task's spec
 
     def __post_init__(self):
+        for name in ("tokens", "latents", "tokens_se", "latents_se"):
+            if getattr(self, name) is not None or not name.endswith("_se"):
+                object.__setattr__(self, name, _TABLE(name, getattr(self, name)))
+        schemas.text(most=1000)("title", self.title)
+        for name in ("prior", "bound_se", "excess_se"):
+            object.__setattr__(self, name, _NUMBER(name, getattr(self, name)))
+        if not isinstance(self.entropy, Estimate | None) or not isinstance(self.encoder, Estimate):
+            raise ValueError("entropy must be an Estimate or None, and encoder an Estimate")
+        schemas.maybe(schemas.pair(_NUMBER, _NUMBER))("log_snr", self.log_snr)
+        schemas.mapping(schemas.anything)("data", self.data)
         shapes = {a.shape for a in (self.tokens, self.latents, self.tokens_se, self.latents_se) if a is not None}
         if len(shapes) > 1 or any(len(s) != 2 or min(s) < 4 for s in shapes):
             raise ValueError(f"tokens and latents must be of one shape [n_x, n_z], each >= 4; got {sorted(shapes)}")
@@ -137,9 +150,13 @@ class RateGrid:
             return channel.rate(one, None, zero, t).numpy()
         return channel.step_cost(one, None, zero, t, torch.from_numpy(np.asarray(s))).numpy()
 
+    @schemas.checked(t_x=schemas.times, t_z=schemas.times)
     def rho(self, t_x, t_z) -> tuple[np.ndarray, np.ndarray]:
         """(rho_x, rho_z) at times t_x, t_z in [0, 1], scalars or [n]: nats per unit of their own
         time, [n]."""
+        if np.ndim(t_x) > 1 or np.ndim(t_z) > 1 or len({np.size(t) for t in (t_x, t_z)} - {1}) > 1:
+            sizes = f"{np.shape(t_x)} and {np.shape(t_z)}"
+            raise ValueError(f"t_x and t_z must be numbers or rows of equally many, got {sizes}")
         t_x, t_z = np.broadcast_arrays(np.atleast_1d(t_x).astype(float), np.atleast_1d(t_z).astype(float))
         return self._read(self.tokens, t_x, t_z), self._latent(t_x, t_z) * self._price(t_z)
 
@@ -174,6 +191,10 @@ class RateGrid:
             "line_latents": lines[:, 1],
         }
 
+    @schemas.checked(
+        path=schemas.path, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+    )  # fmt: skip
     def bound(self, path: Path | Curve, token_steps: int | None = None, latent_steps: int | None = None) -> PathCost:
         """The bound along `path`: the line integral (M9), or with steps the sum of the step costs
         (M4, M7) of its knots. By (M11) the former is the same for every path, up to `bound_se`.
@@ -213,7 +234,6 @@ class RateGrid:
         return cls(**{**kept, **pairs, "log_snr": kept.get("log_snr") and tuple(kept["log_snr"])})
 
 
-_NUMBER, _TABLE = schemas.number(), schemas.array("f", [2])
 _FORM = schemas.record(
     {"title": schemas.text(most=1000), "tokens": _TABLE, "latents": _TABLE},
     {"tokens_se": schemas.maybe(_TABLE), "latents_se": schemas.maybe(_TABLE),

@@ -96,7 +96,7 @@ class Trace:
     def __post_init__(self):
         for name, dtype in _DTYPES.items():
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or name in ("tokens", "reveal_step", "confidence"):
                 setattr(self, name, _array(name, value, dtype))
         if self.latents is not None:
             z = arguments.numbers_of("latents", self.latents)
@@ -182,6 +182,7 @@ class Trace:
         row = self.tokens_at(self.steps if step is None else step)[i]
         return ["[MASK]" if v == self.mask_id else self.labels[v] for v in row if v != self.pad_id]
 
+    @schemas.checked(step=schemas.maybe(schemas.whole(0)))
     def text(self, i: int, step: int | None = None) -> str:
         """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined;
         without the filler at its end, where `meta` names one."""
@@ -192,6 +193,7 @@ class Trace:
             return "".join("_" if w == "[MASK]" else w for w in words)
         return joined(words)
 
+    @schemas.checked(step=schemas.maybe(schemas.whole(0)))
     def texts(self, step: int | None = None) -> list[str]:
         """All sequences as texts, after `step` steps (default: the end)."""
         return [self.text(i, step) for i in range(len(self))]

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from .._common import checkpoint, files
+from .._common.arguments import shown
 from .._common.protocols import Model, Task
 from .._common.provenance import provenance
 from ..tasks.scores import sliced_wasserstein
@@ -36,7 +37,7 @@ def step_pairs(text: str) -> list[tuple[int, int]]:
     except ValueError:
         pairs = [()]
     if any(len(pair) != 2 or pair[0] < 1 or pair[1] < 0 for pair in pairs):
-        raise ValueError(f"steps must be pairs token+latent like 1+1,2+6; got {text!r}")
+        raise ValueError(f"steps must be pairs token+latent like 1+1,2+6; got {shown(text)}")
     return pairs  # type: ignore[return-value]
 
 

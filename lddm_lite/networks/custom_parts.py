@@ -35,7 +35,21 @@ from .codebook import DiscreteEncoder
 from .denoiser import Denoiser
 from .encoders import ContinuousEncoder
 
-__all__ = ["check", "fill", "learned", "own", "wanted"]
+__all__ = ["check", "check_labels", "fill", "learned", "own", "wanted"]
+
+
+def check_labels(labels, config: Config) -> list:
+    """`labels` as a list. ValueError unless there is one for each token.
+
+    >>> check_labels(["0", "1"], Config.preset("mdlm", length=4, vocab=2))
+    ['0', '1']
+    """
+    if isinstance(labels, str | bytes | dict | set) or not hasattr(labels, "__iter__"):
+        raise ValueError(f"labels must be a list of texts, one for each token, got {shown(labels)}")
+    labels = list(labels)
+    if len(labels) != config.vocab or not all(isinstance(v, str) for v in labels):
+        raise ValueError(f"labels must be {config.vocab} texts, one for each token, got {shown(labels)}")
+    return labels
 
 
 def learned(encoder: protocols.Encoder | None) -> bool:

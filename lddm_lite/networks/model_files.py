@@ -15,16 +15,8 @@ from .build import make_encoder, usual_channel
 from .denoiser import Denoiser
 from .sentence_latents import check_statistics
 
-__all__ = ["HISTORY", "META", "agree", "expected", "fits"]
+__all__ = ["META", "agree", "expected", "fits"]
 
-
-_STEP = schemas.whole(0)
-HISTORY = schemas.record(
-    {"rows": schemas.items(schemas.record({"step": _STEP}, {"stage": schemas.whole(1, 2)},
-                                          others=schemas.number(finite=False))),
-     "events": schemas.items(schemas.pair(_STEP, schemas.text()))},
-    {"interrupted": schemas.boolean,
-     "previews": schemas.items(schemas.pair(_STEP, schemas.items(schemas.text())))})  # fmt: skip
 
 _SHARES = schemas.items(schemas.number(0.0), least=2)
 DATA = schemas.record(
@@ -36,7 +28,7 @@ DATA = schemas.record(
 
 META = schemas.record(
     {"config": schemas.mapping(schemas.anything), "labels": schemas.items(schemas.text()), "data": DATA},
-    {"parts": schemas.mapping(schemas.text()), "history": HISTORY, "command": schemas.text(),
+    {"parts": schemas.mapping(schemas.text()), "history": schemas.mapping(schemas.anything), "command": schemas.text(),
      "training": schemas.mapping(schemas.anything)},
     others=schemas.anything)  # fmt: skip
 

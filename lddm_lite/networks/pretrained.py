@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from .._common import schemas
 from .._common.hub import PACKAGES, locate, online
 
 __all__ = ["TextEncoder", "fingerprint", "load"]
@@ -92,6 +93,7 @@ class TextEncoder:
     >>> states, lengths = TextEncoder("minilm")(["The bank is open ."])  # doctest: +SKIP
     """
 
+    @schemas.checked(max_tokens=schemas.whole(2))
     def __init__(self, name: str, max_tokens: int = 256, device=None):
         self.tokenizer, self.model = load(name, "AutoModel", device)
         self.max_tokens = min(max_tokens, getattr(self.model.config, "max_position_embeddings", None) or max_tokens)

@@ -116,7 +116,7 @@ class SentenceLatents:
     def __init__(self, source="minilm", slots: int = 1, dim: int = 32, pooling: str = "auto",
                  max_tokens: int = 256, device=None):
         if pooling not in ("auto", "mean", "last"):
-            raise ValueError(f"pooling must be auto, mean or last, got {pooling!r}")
+            raise ValueError(f"pooling must be auto, mean or last, got {shown(pooling)}")
         self.source, self.pooling, self.device = source, pooling, device
         self.slots = arguments.integer("slots", slots, minimum=1)
         self.dim = arguments.integer("dim", dim, minimum=2)
@@ -125,7 +125,7 @@ class SentenceLatents:
         self.trusted = True  # False: a file named the source, and nobody else
         self._embed = None if isinstance(source, str) else source
         if self._embed is not None and not callable(source):
-            raise ValueError(f"source must be a name, a folder or a function, got {source!r}")
+            raise ValueError(f"source must be a name, a folder or a function, got {shown(source)}")
 
     @property
     def embed(self):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._common import arguments, checkpoint, documents, files, progress, schemas
+from .._common.arguments import shown
 from .style import plain
 
 __all__ = ["LatentMap", "METHODS", "plane"]
@@ -57,7 +58,7 @@ class LatentMap:
                     raise ValueError(f"{name} must be {dims}-dimensional and finite, got shape {value.shape}")
         needs = {"plane": (), "pca": ("mean", "axes"), "umap": ("points",)}
         if self.kind not in needs:
-            raise ValueError(f"method must begin with one of {', '.join(needs)}; got {self.method!r}")
+            raise ValueError(f"method must begin with one of {', '.join(needs)}; got {shown(self.method)}")
         missing = [name for name in needs[self.kind] if getattr(self, name) is None]
         if missing:
             raise ValueError(f"a {self.kind} map needs {' and '.join(missing)}")
@@ -81,6 +82,7 @@ class LatentMap:
         return f"LatentMap({len(self)} points, {self.method}, seed {self.seed})"
 
     @classmethod
+    @schemas.checked(progress=schemas.boolean, seed=arguments.seed)
     def fit(cls, latents, method: str = "auto", seed: int = 0, codebook=None, progress: bool = False) -> LatentMap:
         """Embed latents.
 
@@ -99,7 +101,7 @@ class LatentMap:
         'pca: 1 different latents are too few for UMAP'
         """
         if method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+            raise ValueError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
         arguments.integer("seed", seed, minimum=0)
         book = None if codebook is None else _numbers("codebook", codebook, "[K, d]", 2)
         flat = _flat("latents", latents, book)

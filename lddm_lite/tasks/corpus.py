@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
 from .mixture import MixtureTask
 
 __all__ = ["Corpus"]
@@ -22,6 +22,7 @@ class Corpus:
     (100, torch.Size([3, 16]), True)
     """
 
+    @schemas.checked(seed=schemas.seed)
     def __init__(self, task: MixtureTask, n: int, seed: int | torch.Generator = 0):
         if not all(hasattr(task, name) for name in ("sample", "length", "vocab", "labels", "spec")):
             raise ValueError(f"task must be a task, got {arguments.shown(task)}")
@@ -34,6 +35,7 @@ class Corpus:
     def __repr__(self) -> str:
         return f"{len(self):,} sequences of {self.task!r}"
 
+    @schemas.checked(seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
         arguments.within("tokens", arguments.integer("n", n, minimum=1) * self.length, "n * length")

@@ -14,7 +14,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
 from .._common.estimate import Estimate
 from .._common.randomness import draw_categorical
 
@@ -53,7 +53,8 @@ class MixtureTask:
         self.mask_id = self.vocab
         mode_of = torch.arange(self.components) if mode_of is None else arguments.tensor("mode_of", mode_of)
         if mode_of.shape != log_prior.shape or mode_of.is_floating_point() or int(mode_of.min()) < 0:
-            raise ValueError(f"mode_of must hold {self.components} numbers of modes, got shape {tuple(mode_of.shape)}")
+            got = tuple(mode_of.shape)
+            raise ValueError(f"mode_of must hold {self.components} numbers of modes, got shape {got}")
         self.mode_of = mode_of.long()
         self.modes = int(self.mode_of.max()) + 1
         labels = [str(v) for v in range(self.vocab)] if labels is None else labels
@@ -67,6 +68,7 @@ class MixtureTask:
         self._entropy: Estimate | None = None
 
     # -- the law -----------------------------------------------------------------------------------------
+    @schemas.checked(seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` fresh sequences [n, L], int64, exactly from p*. `seed`: an integer or a
         torch.Generator.
@@ -174,7 +176,7 @@ class MixtureTask:
         """
         from .scores import sliced_wasserstein
 
-        x, seed = arguments.tokens("samples", x, self.length, self.vocab).cpu(), arguments.seed("seed", seed)
+        x, seed = arguments.tokens("x", x, self.length, self.vocab).cpu(), arguments.seed("seed", seed)
         ent, nll = self.entropy(), Estimate.of(-self.log_prob(x))
         fresh = self.sample(len(x), seed=(1_000_003 + seed) % 2**63)
         out = {
@@ -186,8 +188,9 @@ class MixtureTask:
             "coherent_fresh": float(self.coherent(fresh).double().mean()),
         }
         if self.vocab == 2:
-            out["swd"] = sliced_wasserstein(x, self.sample(len(x), seed=(2_000_003 + seed) % 2**63), seed=seed)
-            out["swd_fresh"] = sliced_wasserstein(fresh, self.sample(len(x), seed=(2_000_003 + seed) % 2**63), seed=seed)
+            others = self.sample(len(x), seed=(2_000_003 + seed) % 2**63)
+            out["swd"] = sliced_wasserstein(x, others, seed=seed)
+            out["swd_fresh"] = sliced_wasserstein(fresh, others, seed=seed)
         return out
 
     def spec(self) -> dict:

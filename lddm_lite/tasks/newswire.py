@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.randomness import draw_categorical
 from .mixture import _FLOOR, MixtureTask
@@ -274,5 +275,5 @@ def _names(topics, known) -> list[str]:
     """`topics` as known names in the grammar's order; None for all of them."""
     given = known if topics is None else topics if isinstance(topics, list | tuple) else [topics]
     if not given or any(t not in list(known) for t in given):
-        raise ValueError(f"topics must be a non-empty list out of {sorted(known)}, got {topics!r}")
+        raise ValueError(f"topics must be a non-empty list out of {sorted(known)}, got {shown(topics)}")
     return [t for t in known if t in given]

@@ -8,6 +8,7 @@ import math
 import torch
 
 from .._common import arguments
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .mixture import MixtureTask
 
@@ -36,7 +37,7 @@ class ParityBlocks(MixtureTask):
     def __init__(self, blocks: int = 4, size: int = 4, noise: float = 0.02):
         blocks, size = arguments.integer("blocks", blocks, 1), arguments.integer("size", size, 2)
         if not 0 <= arguments.number("noise", noise) < 0.5:
-            raise ValueError(f"noise must be in [0, 0.5), got {noise!r}")
+            raise ValueError(f"noise must be in [0, 0.5), got {shown(noise)}")
         noise = float(noise)
         free = (size - 1) * blocks
         if free > 16:

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .mixture import MixtureTask
 
@@ -37,7 +38,7 @@ class TwinChains(MixtureTask):
         if length % 2:
             raise ValueError(f"length must be even, half for each chain; got {length}")
         if not 0 < arguments.number("flip", flip) <= 0.5:
-            raise ValueError(f"flip must be in (0, 0.5], got {flip!r}")
+            raise ValueError(f"flip must be in (0, 0.5], got {shown(flip)}")
         flip = float(flip)
         self._arguments = dict(length=length, flip=flip)
         x = torch.arange(2**length).unsqueeze(1) >> torch.arange(length - 1, -1, -1) & 1  # all sequences
@@ -50,5 +51,5 @@ class TwinChains(MixtureTask):
 
     def agreement(self, x: torch.Tensor) -> torch.Tensor:
         """Where the two chains of sequences [B, L] agree: codes [B, L / 2], 0 or 1."""
-        u, v = arguments.tokens("x", x, self.length, self.vocab, mask_ok=True).chunk(2, dim=1)
+        u, v = schemas.ids("x", x).chunk(2, dim=1)
         return (u == v).long()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .._common import documents, hub
+from .._common import documents, hub, schemas
 from .._common.files import user_path
 from .codec import MASK, PAD, UNK, TextCodec
 
@@ -15,6 +15,7 @@ INSTALL = hub.PACKAGES["minilm"].install
 HIDDEN = "[MASK of BERT]"  # a label no text can spell; our own mask is the id V
 
 
+@schemas.checked(length=schemas.whole(1, limit="length"))
 def bert(length: int = 128, source: str | Path | None = None) -> TextCodec:
     """The 30,522 word pieces of bert-base-uncased, in small letters and without accents, as BERT
     cuts them.

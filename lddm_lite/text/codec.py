@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from .._common import arguments, documents
+from .._common import arguments, documents, schemas
 from .._common.arguments import integer, shown, tokens
 from .._common.words import joined
 
@@ -15,6 +15,7 @@ __all__ = ["MASK", "PAD", "TextCodec", "UNK"]
 PAD, UNK, MASK = "[PAD]", "[UNK]", "[MASK]"  # ids 0 and 1; the mask is no piece, but the id V
 
 LETTER = r"[\p{L}\p{M}\p{N}]"  # of a word, as `wordpiece` takes it
+LINES = schemas.items(schemas.text())
 _CHUNK = 4096  # lines tokenised at once
 
 
@@ -104,6 +105,7 @@ class TextCodec:
         """
         return {"text": {"tokenizer": self.tokenizer, "length": self.length, "lowercase": self.lowercase}}
 
+    @schemas.checked(lines=LINES)
     def tokenise(self, lines: list[str]) -> list[list[int]]:
         """Token ids of each line, of any length; '[MASK]' is ordinary text here.
 

@@ -29,6 +29,7 @@ import zlib
 from pathlib import Path
 
 from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.files import cache_folder, locked, read_json, replacing, sha256, user_path, write_json
 from .._common.progress import bar as progress_bar
 
@@ -198,7 +199,7 @@ def _identity(path: str) -> str:
     except OSError as e:
         raise FileNotFoundError(e.errno, f"LDDM_LM1B names a file that cannot be read ({e.strerror})", path) from None
     if not os.path.isfile(path):
-        raise ValueError(f"LDDM_LM1B must name the archive, a .tar.gz file; got {path!r}")
+        raise ValueError(f"LDDM_LM1B must name the archive, a .tar.gz file; got {shown(path)}")
     return f"file {os.path.abspath(path)}, {about.st_size} bytes, {about.st_mtime_ns}"
 
 
@@ -244,7 +245,7 @@ class Remote:
 
     def __init__(self, url: str, path):
         if not re.match(r"https?://", str(url)):
-            raise ValueError(f"url must begin with http:// or https://, got {url!r}")
+            raise ValueError(f"url must begin with http:// or https://, got {shown(url)}")
         self.url = self.name = str(url)
         self.copy, self.received, self._ranges = GrowingCopy(path), 0, True
         self._at, self._rest = 0, memoryview(b"")  # where the next piece begins; what is left of this one

@@ -108,6 +108,7 @@ class TokenStore:
                 raise DamagedStore(f"{self.folder / 'tokens.bin'} was cut off while it was in use")
         return out
 
+    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, checkpoint, files, randomness
+from .._common import arguments, checkpoint, files, randomness, schemas
 from .._common.arguments import shown
 from .._common.protocols import Data, Model, is_frozen
 from ..evaluation.latents import z_response
@@ -35,6 +35,9 @@ LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
+@schemas.checked(
+    model=schemas.has("a model", "config", "loss", "parameters", "save"), progress=schemas.boolean,
+)  # fmt: skip
 def fit(
     model: Model,
     data: Data,
@@ -72,6 +75,7 @@ def fit(
             raise ValueError(f"unknown training option {name!r}; allowed are {', '.join(sorted(known))}")
     if config is not None and not isinstance(config, TrainConfig):
         raise ValueError(f"config must be a TrainConfig or None, got {shown(config)}")
+    arguments.truth("overwrite", overwrite)
     if not isinstance(resume, History):
         arguments.truth("resume", resume)
     config = replace(config or TrainConfig(), **options)
@@ -80,7 +84,7 @@ def fit(
     team = processes.join(model.device)
     with _alone(out if team.main else None):
         if out is not None and team.main:
-            _check_folder(out, resume, arguments.truth("overwrite", overwrite))
+            _check_folder(out, resume, overwrite)
         model.to(team.device)
         run = Trainer(model, data, config, out, held_out, team)
         if resume:

@@ -8,9 +8,8 @@ import torch
 
 from .._common import checkpoint, schemas
 from .._common.protocols import is_frozen
-from ..networks.model_files import HISTORY
 from .config import TrainConfig
-from .history import History
+from .history import HISTORY, History
 
 __all__ = ["TrainState", "restore", "snapshot"]
 

@@ -10,8 +10,10 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from .._common import arguments
 from .._common.protocols import has_scores
 from .._common.words import counted
+from . import terminal
 from .options import PROGRAM, build_parser, defaults
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     >>> main(["doctor"])  # doctest: +SKIP
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    with terminal.prepared(steady=argv[:1] == ["train"]):
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     try:
         parser = build_parser(COMMANDS, argv[:1])
         args = parser.parse_args(argv)
@@ -45,23 +52,38 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.drop(sys.stdout)
         return 0
     except Exception as e:
         if os.environ.get("LDDM_DEBUG") or not _is_user_error(e):
             raise
-        text = f"{e.filename}: {e.strerror}" if isinstance(e, OSError) and e.filename else str(e)
         if os.environ.get("RANK", "0") == "0":  # of several processes, the main one speaks
-            print(f"error: {text}", file=sys.stderr)
+            print(f"error: {_message(e)}", file=sys.stderr)
         return 2
 
 
+def _message(e: Exception) -> str:
+    if isinstance(e, OSError) and e.strerror:
+        if not e.filename:  # of our own files all have names
+            terminal.drop(sys.stdout)
+        return f"{e.filename or 'the output'}: {e.strerror}"
+    if _is_memory(e):
+        return f"not enough memory ({str(e).splitlines()[0]}); ask for fewer sequences at once, -n or --batch"
+    return str(e)
+
+
 def _is_user_error(e: Exception) -> bool:
-    if isinstance(e, ValueError | OSError):
+    if isinstance(e, ValueError | OSError) or _is_memory(e):
         return True
+    if isinstance(e, ImportError):  # of a package that carries a model: the message has the command
+        return not isinstance(e, ModuleNotFoundError)
     from ..training.config import TrainingError
 
     return isinstance(e, TrainingError)
+
+
+def _is_memory(e: Exception) -> bool:
+    return isinstance(e, MemoryError) or (isinstance(e, RuntimeError) and "alloc" in str(e) and "memory" in str(e))
 
 
 def _train(args, argv) -> int:
@@ -71,7 +93,7 @@ def _train(args, argv) -> int:
     if args.recipe is not None:
         if args.resume:
             raise ValueError("--recipe: not with --resume, which takes the options of the run in --out")
-        given = {**recipe(args.recipe), **given}
+        given = {**recipe(args.recipe, given), **given}
     if args.dry_run:
         if args.resume:
             raise ValueError("--dry-run: not with --resume; it is for new runs")
@@ -101,9 +123,9 @@ def _best(model: LatentDiffusion, args, nfe: int):
     from ..evaluation import few_steps, search_schedule
 
     few_steps.checked_schedule("best", latent_steps=args.latent_steps, lead=args.lead)
-    if "task" not in model.data:
+    if "text" in model.data:
         raise ValueError("--schedule best: only for models of a task; of a text, `evaluate --text FILE` measures it")
-    return search_schedule.best_schedule(model, tasks.make(**model.data), nfe, seed=args.seed + 1)
+    return search_schedule.best_schedule(model, tasks.from_spec(model.data), nfe, seed=args.seed + 1)
 
 
 def _infill(args, argv) -> int:
@@ -168,7 +190,7 @@ def _data(model: LatentDiffusion, args) -> tuple[Task | Text, int]:
     if "text" not in model.data:
         if args.text:
             raise ValueError(f"--text: {args.model} was trained on the task {model.data.get('task')!r}, not on text")
-        return tasks.make(**model.data), 2048 if args.n is None else args.n
+        return tasks.from_spec(model.data), 2048 if args.n is None else args.n
     if not args.text:
         raise ValueError(f"{args.model} is a model of text: give held-out sentences with --text FILE")
     return dataset.from_file(args.text, codec=dataset.from_spec(model.data)), 256 if args.n is None else args.n
@@ -206,6 +228,7 @@ def _doctor(args, argv) -> int:
 def _machine(args) -> str:
     """Sets the threads and returns the device. ValueError for a GPU that is not there."""
     if args.threads:
+        arguments.within("threads", args.threads, "--threads")
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # of the tokenizer
     import torch
 
@@ -225,7 +248,15 @@ def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
     from ..model import load
 
     path = None if args.lead is None else NoisePath(args.lead)
-    return load(args.model).to(device), path
+    return trusting(load(args.model), args.encoder).to(device), path
+
+
+def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
+    """The model, whose frozen encoder may be loaded although only its file names it, if you named
+    one, too."""
+    if encoder is not None and hasattr(model.encoder, "encoder"):
+        model.encoder.encoder.told(encoder)
+    return model
 
 
 def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:

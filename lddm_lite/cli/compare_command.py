@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._common.arguments import shown
 from .._common.options import option
 from .._common.protocols import has_scores
 
@@ -61,6 +62,8 @@ class Compare:
     seed: int = option(0, "the same seed gives the same result", minimum=0)
     seeds: str | None = option(
         None, "repeat with each of these, and show means and how far seeds differ: 0-4, or 0,3,5", metavar="N-N")
+    encoder: str | None = option(
+        None, "the frozen encoder that a model's file names, if it is no known package: you trust it", metavar="NAME")
     no_health: bool = option(False, "leave out what the latents are good for")
     no_exact: bool = option(False, "tasks: leave out the exact predictor without latents")
 
@@ -78,7 +81,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     from ..evaluation import comparison
     from ..evaluation.tables import comparison_table
 
-    models = _models(args.models, device)
+    models = _models(args.models, device, args.encoder)
     data = _data(models, args)
     judge = None if has_scores(data) else _judge(args.judge, device)
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
@@ -117,18 +120,19 @@ def seed_list(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {text!r}")
+        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {shown(text)}")
     return seeds
 
 
-def _models(names: list[str], device: str) -> dict[str, LatentDiffusion]:
+def _models(names: list[str], device: str, encoder: str | None = None) -> dict[str, LatentDiffusion]:
     """{short name: model}: the system where only one model has it, else the folder's name, else the
     whole path."""
     from ..model import load
+    from .commands import trusting
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")
-    models = [load(name).to(device) for name in names]
+    models = [trusting(load(name), encoder).to(device) for name in names]
     for labels in ([model.name for model in models], [Path(name).resolve().name for name in names]):
         if len(set(labels)) == len(labels):
             return dict(zip(labels, models, strict=True))
@@ -148,7 +152,7 @@ def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
     if "text" not in first.data:
         if args.text:
             raise ValueError(f"--text: the models were trained on the {next(iter(kinds.values()))}, not on text")
-        return tasks.make(**first.data)
+        return tasks.from_spec(first.data)
     if not args.text:
         raise ValueError("models of text are compared with real sentences: give some they have not seen, --text FILE")
     return dataset.from_file(args.text, codec=dataset.from_spec(first.data))

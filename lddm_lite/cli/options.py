@@ -127,6 +127,9 @@ class Use:
     lead: float | None = option(
         None, "path: 0 joint, 0.5 sequential, or between (default: the system's)", minimum=0.0, maximum=0.5)
     seed: int = option(0, "the same seed gives the same result", minimum=0)
+    encoder: str | None = option(
+        None, "the frozen encoder that the model's file names, where it is no known package: you trust it",
+        metavar="NAME")
 
 
 @dataclass

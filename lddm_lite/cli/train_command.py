@@ -7,6 +7,7 @@ and `run.json`, all options. Of several processes, the main one alone writes and
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shlex
@@ -14,7 +15,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._common.files import write_json
+from .._common import hub, schemas
+from .._common.arguments import shown
+from .._common.documents import read_document, regular
+from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
 from .options import PROGRAM, TEXT_ONLY, defaults, model_options, run_options
@@ -50,14 +54,12 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
 
     team = processes.join(device)
     try:
-        return _train(Path(out), given, words, team, resume, force, quiet or not team.main)
+        return _train(user_path("--out", out), given, words, team, resume, force, quiet or not team.main)
     finally:
         team.close()
 
 
 def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet) -> int:
-    from ..training.loop import fit
-
     run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force))
     options = run["options"]
     with team.main_first():  # what it downloads or builds, the others find in the cache
@@ -65,10 +67,33 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet)
     _check(model, config, data, held_out, out, team.size)
     going_on = team.first(lambda: _begin(out, run, model, resume))
     say = print if team.main else lambda *words, **options: None
+    with _unless_refused(out, team.main and not resume):
+        return _trained(out, run, model, config, data, held_out, team, going_on, say, quiet)
+
+
+@contextlib.contextmanager
+def _unless_refused(out: Path, new: bool):
+    """Within the block a new run begins; where it is refused before it has saved anything, nothing
+    of it stays."""
+    try:
+        yield
+    except Exception:
+        if new and not (out / "training" / "config.json").exists():
+            (out / "run.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                out.rmdir()
+        raise
+
+
+def _trained(out: Path, run: dict, model, config, data, held_out, team, going_on: bool, say, quiet: bool) -> int:
+    from ..training.loop import fit
+
+    options = run["options"]
     say(f"{model.name} on {data!r}\n{_parameters(model):,} parameters, {config.steps:,} steps of {config.batch} on "
         f"{team.device.type}{f', {team.size} processes' if team.size > 1 else ''}")
     try:
-        history = fit(model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out)
+        history = fit(
+            model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
         return _stopped(out, "", say)
     if history.interrupted:
@@ -78,7 +103,7 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet)
         print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
         scores = _final_scores(model, held_out, config.seed)
         about = {"history": history.to_dict(), "training": history.state.options}
-        model.save(out, **about, command=run["command"], scores=scores)
+        model.save(out, overwrite=True, **about, command=run["command"], scores=scores)
         _next(out, options)
 
     team.first(finish)  # the others wait: a process that ends while another still works has been seen to abort
@@ -138,13 +163,16 @@ def _parameters(model: LatentDiffusion) -> int:
 def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
     """Write run.json. Is there a state to go on from? A run stopped before it first saved starts
     again."""
-    state = out / "training" / "config.json"
-    going_on = resume and state.is_file()
+    from .._common.checkpoint import is_checkpoint, remove
+
+    going_on = resume and (out / "training" / "config.json").is_file()
     if going_on:
         _check_same(out, model)
     else:  # nothing of an old run may be taken for the new one's
-        for old in (state, out / "config.json", out / "history.csv"):
-            old.unlink(missing_ok=True)
+        if is_checkpoint(out):
+            (out / "history.csv").unlink(missing_ok=True)
+        for old in (out / "training", out):
+            remove(old)
     write_json(out / "run.json", run)
     return going_on
 
@@ -173,29 +201,31 @@ def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
         if not force:
             raise ValueError(f"{out} holds another run; go on with it by --resume, or overwrite it by --force")
     command = shlex.join(["python", "-m", "lddm_lite", *words])
-    return {"format": FORMAT, "command": command, "options": options}
+    text = None if options["text"] is None else user_path("--text", options["text"])
+    digest = {} if text is None else {"text_sha256": sha256(regular(text))}
+    return {"format": FORMAT, "command": command, "options": options, **digest}
 
 
 def _is_ours(out: Path) -> bool:
     from .._common.checkpoint import FORMAT as CHECKPOINT
 
     for name, form in (("run.json", FORMAT), ("config.json", CHECKPOINT)):
-        try:
-            if json.loads((out / name).read_text(encoding="utf-8"))["format"] == form:
-                return True
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        found = read_json(out / name)
+        if found is not None and found.get("format") == form:
+            return True
     return False
 
 
-def recipe(folder) -> dict:
+def recipe(folder, given: dict | None = None) -> dict:
     """The options of the run in `folder` that are not the usual ones: what a new run like it is
-    given. ValueError where there is no run.
+    given, beside those `given`. ValueError where there is no run, and as `_trust`.
 
     >>> recipe("runs/a")  # doctest: +SKIP
     {'task': 'binsaw', 'steps': 100}
     """
-    options = _read(Path(folder), "--recipe")["options"]
+    run = _read(user_path("--recipe", folder), "--recipe")
+    _trust(run, given or {}, "--recipe")
+    options = run["options"]
     return {k: v for k, v in options.items() if v != defaults()[k]}
 
 
@@ -203,20 +233,43 @@ def _read(folder: Path, asked: str) -> dict:
     """The description of the run in a folder; ValueError, beginning with the option that `asked`."""
     file = folder / "run.json"
     try:
-        run = json.loads(file.read_text(encoding="utf-8"))
+        run = read_document(file, _RUN)
+        if odd := set(run["options"]) - set(defaults()):
+            raise ValueError(f"options.{min(odd)} is unknown")
         run["options"] = {**defaults(), "weight": "time", **run["options"]}  # older runs had no other weight
         for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])
     except FileNotFoundError:
         raise ValueError(f"{asked}: no run in {folder}; run.json is missing") from None
-    except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"{asked}: {file} is damaged: {e!r}") from None
+    except ValueError as e:
+        raise ValueError(f"{asked}: {file} is damaged: {e}") from None
     return run
+
+
+_RUN = schemas.record(
+    {"format": schemas.constant(FORMAT), "command": schemas.text(), "options": schemas.mapping(schemas.anything)},
+    {"text_sha256": schemas.maybe(schemas.text("[0-9a-f]{64}"))}, others=schemas.anything)  # fmt: skip
+
+
+def _trust(run: dict, given: dict, asked: str) -> None:
+    """ValueError for what a run.json names and no file's word is enough for: an encoder that is no
+    known package, and a text that is not the one it was."""
+    options = run["options"]
+    if options["encoder"] not in ("learned", *hub.PACKAGES) and "encoder" not in given:
+        raise ValueError(
+            f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
+            f"you trust it, give --encoder {shlex.quote(options['encoder'])}"
+        )
+    if options["text"] is not None and "text" not in given and "task" not in given:
+        file = user_path("text", options["text"])
+        if not file.is_file() or sha256(file) != run.get("text_sha256"):
+            raise ValueError(f"{asked}: {file} is not, or not any more, the text of that run; give it by --text FILE")
 
 
 def _stored(out: Path, given: dict) -> dict:
     """The description of the run in `out`; ValueError where `given` options contradict it."""
     run = _read(out, "--resume")
+    _trust(run, given, "--resume")
     options = run["options"]
     differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if k != "text" and options[k] != v]
     if differ:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .._common.files import user_path
 
 if TYPE_CHECKING:
     from .._common.protocols import Data
@@ -29,7 +30,7 @@ def check(given: dict) -> dict:
             wrong.append("--no-lowercase")
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: not with --tokenizer bert, whose 30,522 pieces are in small letters")
-    file, limit = Path(given["text"]), given.get("limit")
+    file, limit = user_path("--text", given["text"]), given.get("limit")
     stream = given.get("stream")
     if stream and limit is not None:
         raise ValueError("--limit: not with --stream, which keeps all sentences; shorten the file instead")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common.arguments import integer, number
+from .._common.arguments import integer, number, within
 from .._common.randomness import Source, draw_categorical, rand, randn
 
 __all__ = ["GaussianChannel", "MaskedChannel", "SquareRootChannel"]
@@ -37,7 +37,7 @@ class MaskedChannel:
     vocab: int
 
     def __post_init__(self):
-        integer("vocab", self.vocab, minimum=1)
+        object.__setattr__(self, "vocab", within("codes", integer("vocab", self.vocab, minimum=1), "vocab"))
 
     @property
     def mask_id(self) -> int:
@@ -125,7 +125,9 @@ class GaussianChannel:
     log_snr_min: float = -6.0
 
     def __post_init__(self):
-        if not number("log_snr_min", self.log_snr_min) < number("log_snr_max", self.log_snr_max):
+        for name in ("log_snr_min", "log_snr_max"):
+            object.__setattr__(self, name, number(name, getattr(self, name), -60.0, 60.0))
+        if not self.log_snr_min < self.log_snr_max:
             raise ValueError(f"log_snr_min must be below log_snr_max, got {self.log_snr_min} and {self.log_snr_max}")
 
     def log_snr(self, t: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .._common import schemas
+from .._common.arguments import shown
 from .._common.protocols import Model
 from .._common.randomness import rand
 from .bound import LATENT_VECTORS, antithetic
@@ -24,6 +26,10 @@ class Loss:
     terms: dict[str, torch.Tensor]
 
 
+@schemas.checked(
+    model=schemas.model, x0=schemas.ids, g=schemas.source, stage=schemas.whole(1, maximum=2),
+    few_step=schemas.number(0.0, 1.0), weight=schemas.choice(*WEIGHTS),
+)  # fmt: skip
 def training_loss(
     model: Model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25, weight: str = "counts"
 ) -> Loss:
@@ -53,7 +59,7 @@ def training_loss(
     ValueError for another `weight`.
     """
     if weight not in WEIGHTS:
-        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}; got {weight!r}")
+        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}; got {shown(weight)}")
     c, b = model.config, len(x0)
     t_x = antithetic(b, g, x0)
     if c.latent == "none":

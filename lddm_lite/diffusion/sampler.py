@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.modes import evaluating
 from .._common.options import check_fields, option
 from .._common.protocols import MaskedNoise, Model
@@ -88,6 +89,7 @@ def _tempered(log_probs: torch.Tensor, temperature: float) -> torch.Tensor:
     return log_probs if temperature == 1 else (log_probs / temperature).log_softmax(-1)
 
 
+@schemas.checked(log_probs=schemas.rows)
 def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     """Log-probabilities [N, V] cut, row by row, to the fewest most probable tokens that have at
     least `top_p` together, and normalised; the others have -inf. The most probable token always
@@ -98,7 +100,7 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     tensor([[0.6250, 0.3750, 0.0000]])
     """
     if not 0 < arguments.number("top_p", top_p, 0.0, 1.0):
-        raise ValueError(f"top_p must be in (0, 1], got {top_p!r}")
+        raise ValueError(f"top_p must be in (0, 1], got {shown(top_p)}")
     if top_p == 1:
         return log_probs
     out = []
@@ -111,6 +113,11 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, start=schemas.ids, path=schemas.path,
+    draws=schemas.has("a Draws", "temperature", "order"), batch=schemas.whole(1),
+    progress=schemas.maybe(schemas.function), alike=schemas.boolean, seed=schemas.seed,
+)  # fmt: skip
 def sample(
     model: Model,
     start,
@@ -144,7 +151,7 @@ def sample(
     if draws.latent_temperature != 1 and model.config.latent != "discrete":
         raise ValueError(
             f"latent_temperature must be 1 for {model.name!r}, which has {model.config.latent} latents: only codes are "
-            f"drawn from a distribution; got {draws.latent_temperature!r}"
+            f"drawn from a distribution; got {shown(draws.latent_temperature)}"
         )
     arguments.integer("batch", batch, minimum=1)
     if isinstance(seed, torch.Generator):

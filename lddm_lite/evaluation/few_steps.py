@@ -11,7 +11,8 @@ import time
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores
 from ..diffusion.paths import Curve, Path, Schedule
@@ -26,6 +27,7 @@ BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
 DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
+@schemas.checked(data=schemas.data, seed=schemas.seed)
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     """Scores of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
     has none, `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as
@@ -43,6 +45,11 @@ def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     return {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
 
 
+@schemas.checked(
+    model=schemas.model, task=schemas.data, token_steps=schemas.counts,
+    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+    n=schemas.whole(2, limit="samples"), seed=schemas.seed, progress=schemas.boolean,
+)  # fmt: skip
 def frontier(
     model: Model,
     task: Data,
@@ -96,6 +103,12 @@ def frontier(
     return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
 
 
+@schemas.checked(
+    model=schemas.model, n=schemas.whole(1, limit="samples"),
+    token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), seed=schemas.seed,
+    path=schemas.maybe(schemas.path),
+)  # fmt: skip
 def timed_sample(
     model: Model,
     n: int,
@@ -125,6 +138,10 @@ def timed_sample(
     return row | {"nfe": trace.nfe}, trace, seconds
 
 
+@schemas.checked(
+    task=schemas.task, token_steps=schemas.counts, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+    progress=schemas.boolean, order=schemas.maybe(schemas.choice("ancestral", "even")),
+)  # fmt: skip
 def exact_limit(
     task: Task,
     token_steps=TOKEN_STEPS,
@@ -163,17 +180,18 @@ def checked_schedule(schedule: str, **given) -> None:
     """ValueError unless `schedule` is "even" or "best", and for "best" unless nothing that decides
     about the steps is `given`."""
     if schedule not in ("even", "best"):
-        raise ValueError(f"schedule must be even or best, got {schedule!r}")
+        raise ValueError(f"schedule must be even or best, got {shown(schedule)}")
     for name, value in given.items():
         if schedule == "best" and value is not None:
-            raise ValueError(f"{name} must be left out with schedule='best', which decides about it; got {value!r}")
+            got = shown(value)
+            raise ValueError(f"{name} must be left out with schedule='best', which decides about it; got {got}")
 
 
 def _counts(task: Data, token_steps) -> list[int]:
     counts = [arguments.integer("token_steps", k, minimum=1) for k in token_steps]
     counts = [k for k in counts if k <= task.length]
     if not counts:
-        raise ValueError(f"token_steps must hold a number of at most length={task.length}, got {token_steps!r}")
+        raise ValueError(f"token_steps must hold a number of at most length={task.length}, got {shown(token_steps)}")
     return counts
 
 

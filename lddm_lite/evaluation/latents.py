@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Data, Judge, Model, Task, has_scores, is_frozen
@@ -90,6 +91,9 @@ class Diagnosis:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+)  # fmt: skip
 def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5, 0.25), seed: int = 0) -> Diagnosis:
     """What the latents of `model` do for n sequences of `data`, a task or a text. METHOD 5.
 
@@ -125,7 +129,7 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
     arguments.integer("n", n, minimum=2)
     rates = sorted({arguments.number("mask_rates", r, 0.0, 1.0) for r in mask_rates}, reverse=True)
     if not rates or rates[-1] == 0:
-        raise ValueError(f"mask_rates must hold numbers in (0, 1], got {mask_rates!r}")
+        raise ValueError(f"mask_rates must hold numbers in (0, 1], got {shown(mask_rates)}")
     g = generator(seed, model.device)
     x = data.sample(n, generator(seed)).to(model.device)
     lengths = model.valid(x).sum(1)
@@ -289,6 +293,9 @@ def _log_likelihood(model: Model, z, z0) -> torch.Tensor:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+)  # fmt: skip
 def health(model: Model, data: Data, n: int = 1024, seed: int = 0) -> dict:
     """Of `diagnose` what there was before it: `z_response`, `spread`, `cosine`, `perplexity`, `codes`,
     and for tasks `one_step`, the excess of one token step given latents `own` (sampled), `encoder`
@@ -312,6 +319,7 @@ def health(model: Model, data: Data, n: int = 1024, seed: int = 0) -> dict:
 
 
 @torch.no_grad()
+@schemas.checked(model=schemas.model, x0=schemas.ids, seed=schemas.seed)
 def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
     """How much the tokens use the latents: the relative rise of the all-masked token loss when z is
     shuffled between sequences. 0 = ignored. x0 [B, L]; METHOD 5.
@@ -334,6 +342,10 @@ def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+    token_steps=schemas.counts, progress=schemas.boolean,
+)  # fmt: skip
 def latent_health(
     model: Model,
     data: Data,

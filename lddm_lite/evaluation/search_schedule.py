@@ -24,7 +24,8 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, files
+from .._common import arguments, files, schemas
+from .._common.arguments import shown
 from .._common.protocols import Data, Model, has_scores, is_exact
 from .._common.provenance import provenance
 from ..diffusion import nfe_budget
@@ -40,6 +41,10 @@ SEARCHED = 16  # calls up to which latent steps are searched; with more they sta
 FAMILIES = {"even": 1.0, "early": 0.5}  # latent times 1 - (c / steps)^power
 
 
+@schemas.checked(
+    model=schemas.model, data=schemas.data, nfe=schemas.whole(1, limit="steps"),
+    n=schemas.whole(1, limit="samples"), seed=schemas.seed, score=schemas.maybe(schemas.function),
+)  # fmt: skip
 def best_schedule(
     model: Model,
     data: Data,
@@ -133,7 +138,7 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
     ['even 1', 'even all', 'none']
     """
     if moves not in MOVES:
-        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {moves!r}")
+        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {shown(moves)}")
     if nfe == 1:
         return {"bound": costs.schedule(costs.best(1))}
     plans: dict[str, tuple[int, float]] = {"none": (0, 1.0)} if moves == "any" else {}

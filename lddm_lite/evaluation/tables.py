@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import fields, is_dataclass
 
+from .._common import schemas
 from .._common.estimate import Estimate
 from .._common.words import counted
 
@@ -39,10 +40,20 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "empty": ("empty", ""),
     "seconds": ("seconds", ".1f"),
 }
+ANY_ROWS = schemas.items(schemas.mapping(schemas.anything))
+ROWS = schemas.items(schemas.mapping(schemas.one_of(schemas.number(finite=False), schemas.anything)), least=1)
+REPORT = schemas.record(
+    {"kind": schemas.choice("task", "text"), "data": schemas.text(), "n": schemas.whole(0), "seed": schemas.whole(0),
+     "rows": schemas.items(schemas.mapping(schemas.anything))},
+    {"seeds": schemas.items(schemas.whole(0)), "options": schemas.mapping(schemas.anything),
+     "models": schemas.mapping(schemas.mapping(schemas.anything)),
+     "real": schemas.mapping(schemas.anything), "skipped": schemas.items(schemas.mapping(schemas.anything))},
+    others=schemas.anything)  # fmt: skip
 _LAWS = ("kl_forward", "kl_reverse", "entropy_gap")  # without an error where the law is enumerated
 _BESIDE = ("fresh", "data")  # `key_fresh`, `key_data`: what true samples or sentences show, in brackets
 
 
+@schemas.checked(report=REPORT)
 def comparison_table(report: dict) -> str:
     """A comparison as text: the rows by total NFE, then what stands beside them, then each model's
     bound and latents. `report`: as `compare` returns it, or as read from its JSON file.
@@ -158,6 +169,7 @@ def _cell(row: dict, key: str, form: str) -> str:
     return out + "".join(f" ({_number(v, form)})" for v in beside)
 
 
+@schemas.checked(rows=ROWS)
 def as_text(rows: list[dict]) -> str:
     """Rows of `frontier`, of a comparison or of reports as a table for a terminal: the columns that
     some row has, of those known here.
@@ -204,6 +216,7 @@ def _plain(v):
     return None if isinstance(v, float) and not math.isfinite(v) else v
 
 
+@schemas.checked(report=schemas.mapping(schemas.anything), names=schemas.items(schemas.text(), 2, 2))
 def generation_table(report: dict, names: tuple[str, str] = ("samples", "real")) -> str:
     """A `generation_report` as a table for a terminal, the reference below the samples.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from .._common.arguments import shown
 from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from .codebook import DiscreteEncoder
@@ -54,5 +55,5 @@ def made(name: str, part, config: Config):
         part = part(config)
     if not isinstance(part, kind):
         wish = "a GaussianChannel or MaskedChannel" if name == "channel" else "a torch.nn.Module"
-        raise ValueError(f"{name} must be {wish}, or a function that makes one of a Config; got {part!r}")
+        raise ValueError(f"{name} must be {wish}, or a function that makes one of a Config; got {shown(part)}")
     return part

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .._common import schemas
 from ..config import Config
 from ..diffusion.channels import GaussianChannel
 from ..diffusion.prediction import Prediction
@@ -39,6 +40,9 @@ class Denoiser(nn.Module):
     positions: torch.Tensor  # [L, W]
     never: torch.Tensor  # [V], added to the logits
 
+    @schemas.checked(
+        config=schemas.is_a(Config), channel=schemas.maybe(schemas.has("noise of latents", "corrupt", "rate")),
+    )  # fmt: skip
     def __init__(self, config: Config, channel: GaussianChannel | None = None):
         super().__init__()
         c = self.config = config

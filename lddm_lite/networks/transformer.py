@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .._common import schemas
+
 __all__ = ["TwoStreamTransformer", "sinusoid"]
 
 SMALL = 0.15  # scale of token embeddings and positions at the start, in networks for text
@@ -28,6 +30,10 @@ class StreamBlock(nn.Module):
     """Transformer block of one stream, with adaLN gates. They start at zero, so that a block starts
     as the identity; without `timed` and with `opened`, at one."""
 
+    @schemas.checked(
+        width=schemas.whole(1, limit="width"), heads=schemas.whole(1), timed=schemas.boolean,
+        opened=schemas.boolean,
+    )  # fmt: skip
     def __init__(self, width: int, heads: int, timed: bool, opened: bool = False):
         super().__init__()
         self.qkv = nn.Linear(width, 3 * width, bias=False)
@@ -117,6 +123,10 @@ class TwoStreamTransformer(nn.Module):
     - `text`: rotary positions, and gates that start open.
     """
 
+    @schemas.checked(
+        width=schemas.whole(1, limit="width"), blocks=schemas.whole(1, limit="blocks"), heads=schemas.whole(1),
+        latent=schemas.boolean, timed=schemas.boolean, text=schemas.boolean,
+    )  # fmt: skip
     def __init__(self, width: int, blocks: int, heads: int, latent: bool, timed: bool, text: bool = False):
         super().__init__()
         self.heads, self.rotary = heads, text

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .codec import TextCodec
 from .lines import read_lines
 from .wordpiece import train
@@ -36,6 +37,7 @@ class TextData:
         self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
 
     @classmethod
+    @schemas.checked(codec=schemas.is_a(TextCodec), blank=schemas.whole(0), name=schemas.text())
     def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> TextData:
         """Tokenised lines; those longer than `codec.length` are dropped. ValueError when none is
         left.
@@ -63,6 +65,7 @@ class TextData:
         counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
         return {**self.codec.spec(), "lengths": (counts.double() / len(self)).tolist()}
 
+    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` sentences drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
@@ -104,6 +107,7 @@ class TextData:
         )
 
 
+@schemas.checked(seed=schemas.seed)
 def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Train-validation split: numbers of n sentences, rising: those to train on, and a random
     `fraction`, at least one, that is held out. ValueError for fewer than two sentences, and a
@@ -114,7 +118,7 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.
     ([0, 1, 2, 3], 1)
     """
     if not 0 < arguments.number("fraction", fraction) < 1:
-        raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
+        raise ValueError(f"fraction must be in (0, 1), got {shown(fraction)}")
     if n < 2:
         raise ValueError(f"a split needs at least 2 sentences; there is {n}")
     order = torch.randperm(n, generator=randomness.generator(seed))
@@ -122,6 +126,10 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.
     return order[count:].sort().values, order[:count].sort().values
 
 
+@schemas.checked(
+    vocab=schemas.whole(16, limit="vocab"), length=schemas.whole(1, limit="length"), lowercase=schemas.boolean,
+    limit=schemas.maybe(schemas.whole(1)), seed=schemas.seed,
+)  # fmt: skip
 def from_file(
     path,
     vocab: int = 4000,
@@ -154,6 +162,9 @@ def from_file(
     return _build(lines, blank, vocab, length, lowercase, codec, str(path))
 
 
+@schemas.checked(
+    vocab=schemas.whole(16, limit="vocab"), length=schemas.whole(1, limit="length"), lowercase=schemas.boolean,
+)  # fmt: skip
 def from_lines(lines, vocab: int = 4000, length: int = 64, lowercase: bool = True) -> TextData:
     """As `from_file`, from a list of sentences.
 
@@ -161,7 +172,7 @@ def from_lines(lines, vocab: int = 4000, length: int = 64, lowercase: bool = Tru
     >>> data.decode(data.sample(1)[0])
     "it 's ready ."
     """
-    return _build(list(lines), 0, vocab, length, lowercase, None, "the list")
+    return _build(arguments.texts("lines", lines, blank=True), 0, vocab, length, lowercase, None, "the list")
 
 
 def from_spec(data: dict) -> TextCodec:
@@ -172,6 +183,8 @@ def from_spec(data: dict) -> TextCodec:
     >>> from_spec(data.spec()).encode("a [MASK]").tolist()[1:] == [data.vocab, 0, 0]
     True
     """
+    if not isinstance(data, dict):
+        raise ValueError(f"data must be what a model keeps of its text, got {arguments.shown(data)}")
     if not isinstance(data.get("text"), dict) or not {"tokenizer", "length"} <= set(data["text"]):
         raise ValueError(f"not a model of text: its data have no tokenizer, only {sorted(data)}")
     about = data["text"]
@@ -208,6 +221,8 @@ def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: 
 
 def _build(lines, blank, vocab, length, lowercase, codec, name) -> TextData:
     arguments.integer("length", length, minimum=1)
+    if codec is not None and not isinstance(codec, TextCodec):
+        raise ValueError(f"codec must be a TextCodec or None, got {arguments.shown(codec)}")
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
     codec = codec or TextCodec(train(lines, vocab, lowercase), length, lowercase)

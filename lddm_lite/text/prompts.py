@@ -50,7 +50,7 @@ def encode(model: Model, pattern: str) -> torch.Tensor:
 
     if kind(model) == "text":
         return dataset.from_spec(model.data).encode(pattern)
-    if kind(model) == "words" and hasattr(task := tasks.make(**model.data), "encode"):
+    if kind(model) == "words" and hasattr(task := tasks.from_spec(model.data), "encode"):
         return task.encode(pattern)
     ids = {**{label: i for i, label in enumerate(model.labels)}, "_": model.token_channel.mask_id}
     parts, length = pattern.replace(MASK, "_").split(), model.config.length
@@ -130,7 +130,7 @@ def example(model: Model) -> str:
     from .. import tasks
 
     if kind(model) == "symbols":
-        known = tasks.make(**model.data).sample(1, seed=0)[0].tolist() if "task" in model.data else [0]
+        known = tasks.from_spec(model.data).sample(1, seed=0)[0].tolist() if "task" in model.data else [0]
         return "".join(model.labels[i] for i in known[: max(1, len(known) // 4)]) + "____"
     tries = ["the tiber rose by two metres in [MASK] on [MASK] , [MASK] said .", "the [MASK] said [MASK] ."]
     for pattern in tries:
@@ -157,7 +157,7 @@ def codec_of(model: Model):
 
     if "text" in model.data:
         return dataset.from_spec(model.data)
-    if "task" in model.data and hasattr(task := tasks.make(**model.data), "encode") and hasattr(task, "decode"):
+    if "task" in model.data and hasattr(task := tasks.from_spec(model.data), "encode") and hasattr(task, "decode"):
         return task
     what = f"the task {model.data['task']!r}" if "task" in model.data else "data of its own"
     raise ValueError(f"{model.name!r} is a model of {what}, not of text: use `sample` or `infill`")
@@ -166,11 +166,14 @@ def codec_of(model: Model):
 def blank(model: Model, n: int, seed: int, at_least: int = 0) -> torch.Tensor:
     """n sequences of masks [n, L]. Models with padding: of lengths drawn from those of the training
     data, none below `at_least`; ValueError where no sentence was that long."""
-    arguments.integer("n", n, minimum=1)
+    n = arguments.integer("n", n, minimum=1)
+    arguments.within("tokens", n * model.config.length, "n * length")
     length, device = model.config.length, model.device
     start = torch.full((n, length), model.token_channel.mask_id, device=device)
     if model.config.pad_id is None:
         return start
+    if "lengths" not in model.data:
+        raise ValueError("the model has padding, and its data have no `lengths` to draw those of sequences from")
     share = torch.tensor(model.data["lengths"], dtype=torch.float64)
     if at_least:
         share[:at_least] = 0.0

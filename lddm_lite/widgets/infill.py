@@ -11,6 +11,7 @@ import time
 
 import ipywidgets as W
 
+from .._common.arguments import shown
 from .._common.words import counted
 from ..diffusion.paths import Path
 from ..diffusion.trace import Trace
@@ -207,7 +208,7 @@ def _named(models) -> dict:
     elif isinstance(models, list | tuple):
         models = {m if isinstance(m, str) else getattr(m, "name", str(m)): m for m in models}
     if not isinstance(models, dict) or not models:
-        raise ValueError(f"models must be a dictionary of names to models or checkpoint names, got {models!r}")
+        raise ValueError(f"models must be a dictionary of names to models or checkpoint names, got {shown(models)}")
     return {str(name): model for name, model in models.items()}
 
 

@@ -13,12 +13,15 @@ from importlib.abc import Traversable
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .._common import documents
 from .es_modules import inline
 
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
+MOST = 1 << 28  # bytes that a block unfolds to
 _START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
 
 
@@ -51,10 +54,16 @@ def small_ints(array: np.ndarray) -> np.ndarray:
 
 
 def unpack(block: bytes) -> dict:
-    """The inverse of `pack`: the arrays by name, and the head under 'head'."""
-    raw = zlib.decompress(block)
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return {**load(raw), "head": json.loads(header["__metadata__"]["head"])}
+    """The inverse of `pack`: the arrays by name, and the head under 'head'. ValueError for a damaged
+    block, and one of more than MOST bytes."""
+    try:
+        raw = zlib.decompressobj().decompress(block, MOST + 1)
+        if len(raw) > MOST:
+            raise ValueError(f"it unfolds to more than {MOST:,} bytes")
+        header = documents.parse(raw[8 : 8 + int.from_bytes(raw[:8], "little")], "its header")
+        return {**load(raw), "head": documents.parse(header["__metadata__"]["head"], "its head")}
+    except (zlib.error, SafetensorError, KeyError, TypeError, ValueError) as e:
+        raise ValueError(f"the block is damaged: {e}") from None
 
 
 @functools.cache

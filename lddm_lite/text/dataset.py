@@ -175,7 +175,7 @@ def from_spec(data: dict) -> TextCodec:
     if not isinstance(data.get("text"), dict) or not {"tokenizer", "length"} <= set(data["text"]):
         raise ValueError(f"not a model of text: its data have no tokenizer, only {sorted(data)}")
     about = data["text"]
-    return TextCodec(about["tokenizer"], about["length"], about.get("lowercase", True))
+    return TextCodec(about["tokenizer"], about["length"], about.get("lowercase", True), about.get("spaced", True))
 
 
 def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: str | None = None, progress=True):

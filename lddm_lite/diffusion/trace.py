@@ -75,6 +75,16 @@ class Trace:
         return len(self.knots) - 1
 
     @property
+    def calls(self) -> int:
+        """Network calls of the run whose answer is not the same in each run: all but the first of
+        one in which nothing is given, and no latent is a number drawn. The field's NFE counts that,
+        too."""
+        own = self.tokens != (-1 if self.pad_id is None else self.pad_id)
+        blank = bool((self.reveal_step[own] > 0).all())
+        masked = self.latents is None or (self.latent_kind == "discrete" and self.knots[0][1] == 1)
+        return self.nfe - int(blank and masked)
+
+    @property
     def steps(self) -> int:
         """The number of steps S."""
         return self.nfe

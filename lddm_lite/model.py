@@ -305,7 +305,10 @@ class LatentDiffusion(nn.Module):
         if run.get("latents") is not None:
             run["latents"] = given_latents.check_latents(self, "latents", run["latents"], len(start))
             knots = given_latents.without_latents(knots)
-        return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
+        trace = sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
+        if not prompts.spaced(self):
+            trace.meta["spaced"] = False
+        return trace
 
     # -- files -----------------------------------------------------------------------------------------------------
     def save(self, folder, **meta) -> File:

@@ -260,7 +260,7 @@ def _nothing_seen(model: Model, x, z, t_z, where, moves_z: bool, lengths):
     kinds, kind = at.unique(return_inverse=True)
     first = torch.stack([(kind == k).nonzero()[0, 0] for k in range(len(kinds))])
     one = [v if v is None else v[first.to(v.device)] for v in (x, z, t_z, lengths)]
-    masked = None if where is None else one[0] == model.token_channel.mask_id
+    masked: Any = None if where is None else one[0] == model.token_channel.mask_id
     out = model.predict(one[0], one[1], one[2], masked, moves_z, one[3])
     rows = None
     if masked is not None:

@@ -118,6 +118,8 @@ class Trace:
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
+        if not self.meta.get("spaced", True):  # symbols of several characters, as of molecules
+            return "".join(words)
         if all(len(w) <= 1 for w in self.labels):
             return "".join("_" if w == "[MASK]" else w for w in words)
         return joined(words)

@@ -16,9 +16,12 @@ from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores
 from ..diffusion.best_schedule import best_counts
 from ..diffusion.paths import Curve, Path, Schedule
+from ..networks.cost import forward_flops
+from ..text.molecules import Molecules
 from .measure_divergences import divergences
 from .measure_visible_costs import visible_costs
 from .metrics import unigram_entropy
+from .molecule_scores import molecule_scores
 from .search_schedule import best_schedule, costs_for
 
 __all__ = ["checked_schedule", "exact_limit", "frontier", "score_samples", "timed_sample"]
@@ -32,7 +35,7 @@ DRAWN = 1024  # latents at least, where the law of one token step is that of dra
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     """Scores of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
     has none, `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as
-    many true sentences.
+    many true sentences; for molecules besides how many are valid (`molecule_scores`).
 
     >>> from lddm_lite.tasks import Binsaw
     >>> task = Binsaw(length=8)
@@ -43,7 +46,8 @@ def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
         return data.score(torch.as_tensor(x), seed=seed + 1)
     pad, true = getattr(data, "pad_id", None), data.sample(len(x), seed)
     names = {"entropy": torch.as_tensor(x).long(), "entropy_data": true}
-    return {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+    found = {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+    return found | (molecule_scores([data.decode(row) for row in x]) if isinstance(data, Molecules) else {})
 
 
 def frontier(
@@ -104,7 +108,9 @@ def timed_sample(
     **options,
 ):
     """Samples with their time: (row, Trace, seconds) of n samples at one number of token steps, all
-    arguments as in `model.sample`; the row has system, lead, token_steps, latent_steps and nfe.
+    arguments as in `model.sample`; the row has system, lead, token_steps, latent_steps, nfe as the
+    field counts it, `calls` that are no constants (`Trace.calls`), and their operations for one
+    sequence in millions, `mflop`.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> timed_sample(LatentDiffusion.exact(tasks.Binsaw(length=8)), 4, 2, None, Path(), 0)[0]["nfe"]
@@ -116,7 +122,8 @@ def timed_sample(
     # a segment, one network call, may move both channels: each is counted apart
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
     row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
-    return row | {"nfe": trace.nfe}, trace, seconds
+    flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.calls :])
+    return row | {"nfe": trace.nfe, "calls": trace.calls, "mflop": flops / 1e6}, trace, seconds
 
 
 def exact_limit(

@@ -98,7 +98,7 @@ def drawing(string: str, width: int = 160, height: int = 120) -> str:
     pen.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(molecule))
     pen.FinishDrawing()
     svg = pen.GetDrawingText()
-    return svg[svg.index("<svg") :].strip()
+    return svg[svg.index("<svg") :].replace("#000000", "currentColor").strip()  # dark pages show it, too
 
 
 @functools.cache

@@ -9,6 +9,7 @@
 | `mixture_codes` | codes that are the classes of a mixture of products |
 | `exact` | Bayes-optimal denoisers of tasks |
 | `build`, `custom_parts` | which parts a configuration asks for, and parts of your own |
+| `cost` | operations of a network call |
 | `sentence_latents`, `frozen_text_encoder`, `pretrained`, `latent_cache` | latents by a frozen text encoder |
 """
 
@@ -25,6 +26,6 @@ from .sentence_latents import SentenceLatents
 from .transformer import StreamBlock, TwoStreamTransformer
 
 __all__ = [
-    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextEncoder", "MixtureCodes", "SentenceLatents",
-    "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
+    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextEncoder", "MixtureCodes",
+    "SentenceLatents", "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
 ]  # fmt: skip

@@ -82,7 +82,7 @@ class MixtureCodes(nn.Module):
         d = min(self.codebook.shape[1], *shares.shape)
         u, s, _ = torch.svd_lowrank(shares, q=d)
         self.codebook.zero_()[:, :d] = u * s
-        self.codebook /= self.codebook.pow(2).mean().sqrt()
+        self.codebook.div_(self.codebook.pow(2).mean().sqrt())
         self.fitted.fill_(True)
         return self
 

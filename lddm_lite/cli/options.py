@@ -16,7 +16,8 @@ from .._common.options import Option, option, options
 from ..config import SIZES, Config
 from .compare_command import DRAWS, Compare
 
-__all__ = ["CLASSES", "PROGRAM", "SOURCES", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command", "run_options"]
+__all__ = ["CLASSES", "PROGRAM", "SOURCES", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command"]
+__all__ += ["run_options"]
 
 PROGRAM = "python -m lddm_lite"
 ABOUT = f"""commands in the order in which they are used:

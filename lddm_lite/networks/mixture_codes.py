@@ -79,9 +79,9 @@ class MixtureCodes(nn.Module):
             self._set(sums.flatten(1), counts, overall)
         shares = self._table().exp()
         shares = shares - shares.mean(0)
-        d = min(self.codebook.shape[1], *shares.shape)
-        u, s, _ = torch.svd_lowrank(shares, q=d)
-        self.codebook.zero_()[:, :d] = u * s
+        axes = torch.linalg.eigh(shares.T @ shares).eigenvectors.flip(1)  # the widest first
+        d = min(self.codebook.shape[1], axes.shape[1])
+        self.codebook.zero_()[:, :d] = shares @ axes[:, :d]
         self.codebook.div_(self.codebook.pow(2).mean().sqrt())
         self.fitted.fill_(True)
         return self

@@ -204,14 +204,13 @@ class LatentDiffusion(nn.Module):
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
-        if protocols.is_exact(self.denoiser):
-            return self.denoiser(x_t, z_t, t_z, where, need_latents)
-        if self.config.latent == "discrete" and not z_t.is_floating_point():
+        if self.config.latent == "discrete" and not z_t.is_floating_point() and not protocols.is_exact(self.denoiser):
             table = torch.cat([self.encoder.codebook, self.denoiser.mask_vector.unsqueeze(0)])
             z_t = table[z_t]
         if lengths is None and self.config.pad_id is not None and x_t is not None:
             lengths = self.valid(x_t).sum(1)
-        return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+        said = self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+        return said if isinstance(said, Prediction) else Prediction(said.tokens, said.latents)
 
     # -- what it is for ----------------------------------------------------------------------------------------------
     @schemas.checked(g=schemas.seed, stage=schemas.whole(1, maximum=2), few_step=schemas.number(0.0, 1.0))
@@ -365,7 +364,10 @@ class LatentDiffusion(nn.Module):
         if run.get("latents") is not None:
             run["latents"] = given_latents.check_latents(self, "latents", run["latents"], len(start))
             knots = given_latents.without_latents(knots)
-        return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
+        trace = sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
+        if not prompts.spaced(self):
+            trace.meta["spaced"] = False
+        return trace
 
     # -- files -----------------------------------------------------------------------------------------------------
     def save(self, folder, overwrite: bool = False, **meta) -> File:

@@ -184,16 +184,10 @@ def _evaluate(args, argv) -> int:
 
 def _data(model: LatentDiffusion, args) -> tuple[Task | Text, int]:
     """(what the model is judged by, sequences per number of steps)."""
-    from .. import tasks
-    from ..text import dataset
+    from .train_data import judged_by
 
-    if "text" not in model.data:
-        if args.text:
-            raise ValueError(f"--text: {args.model} was trained on the task {model.data.get('task')!r}, not on text")
-        return tasks.from_spec(model.data), 2048 if args.n is None else args.n
-    if not args.text:
-        raise ValueError(f"{args.model} is a model of text: give held-out sentences with --text FILE")
-    return dataset.from_file(args.text, codec=dataset.from_spec(model.data)), 256 if args.n is None else args.n
+    data = judged_by(model, args.text)
+    return data, (2048 if has_scores(data) else 256) if args.n is None else args.n
 
 
 def _print_report(report: dict) -> None:
@@ -234,6 +228,9 @@ def _machine(args) -> str:
 
     if args.threads:
         torch.set_num_threads(args.threads)
+    from ..diffusion import prediction
+
+    prediction.limit(args.logits)
     there = torch.cuda.is_available()
     if args.device == "cuda" and not there:
         raise ValueError("--device cuda: torch sees no CUDA device here; leave the option out, or run doctor")

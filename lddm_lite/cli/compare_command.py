@@ -141,21 +141,16 @@ def _models(names: list[str], device: str, encoder: str | None = None) -> dict[s
 
 def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
     """What all models are scored on: the task of the first, or the text in its tokens."""
-    from .. import tasks
-    from ..text import dataset
+    from .train_data import judged_by
 
-    kinds = {name: "text" if "text" in m.data else f"task {m.data.get('task')!r}" for name, m in models.items()}
+    kinds = {
+        name: m.data.get("molecules") or ("text" if "text" in m.data else f"task {m.data.get('task')!r}")
+        for name, m in models.items()
+    }
     if len(set(kinds.values())) > 1:
         found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
         raise ValueError(f"models of different data cannot be compared: {found}")
-    first = next(iter(models.values()))
-    if "text" not in first.data:
-        if args.text:
-            raise ValueError(f"--text: the models were trained on the {next(iter(kinds.values()))}, not on text")
-        return tasks.from_spec(first.data)
-    if not args.text:
-        raise ValueError("models of text are compared with real sentences: give some they have not seen, --text FILE")
-    return dataset.from_file(args.text, codec=dataset.from_spec(first.data))
+    return judged_by(next(iter(models.values())), args.text)
 
 
 def _judge(name: str, device: str) -> Judge | None:

@@ -16,7 +16,8 @@ from .._common.options import Option, option, options
 from ..config import SIZES, Config
 from .compare_command import DRAWS, Compare
 
-__all__ = ["CLASSES", "PROGRAM", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command", "run_options"]
+__all__ = ["CLASSES", "PROGRAM", "SOURCES", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command"]
+__all__ += ["run_options"]
 
 PROGRAM = "python -m lddm_lite"
 ABOUT = f"""commands in the order in which they are used:
@@ -27,6 +28,7 @@ ABOUT = f"""commands in the order in which they are used:
   {PROGRAM} compare runs/a binsaw-mdlm --out runs/compared
 Each explains itself: {PROGRAM} train --help"""
 FOLLOWS = ("length", "vocab", "pad_id", "latent")  # fields of Config that the data or the system decide
+SOURCES = ("task", "text", "molecules")  # fields of Data, of which a run has one
 TEXT_ONLY = ("vocab", "lowercase", "holdout", "tokenizer", "stream")  # fields of Data
 
 
@@ -36,6 +38,8 @@ class Machine:
 
     threads: int | None = option(None, "CPU threads (default: torch's own choice)", minimum=1)
     device: str = option("auto", "what computes", choices=("auto", "cpu", "cuda"))
+    logits: int = option(
+        256, "megabytes of log-probabilities of tokens held at once; less where memory is short", minimum=1)
 
 
 @dataclass
@@ -92,6 +96,8 @@ class Data:
     task: str | None = option(
         None, "a task with exact answers", choices=("binsaw", "mixture", "newswire", "parity", "twins"))
     text: str | None = option(None, "any UTF-8 text, one sentence a line", metavar="FILE")
+    molecules: str | None = option(
+        None, "strings of molecules, after `make molecules`: qm9 or moses", choices=("qm9", "moses"))
     length: int | None = option(
         None, "tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)",
         minimum=1, flags=("--length", "--task-length"))
@@ -290,7 +296,7 @@ def build_parser(commands: Mapping[str, Callable], asked: Collection[str] | None
             group = p.add_argument_group(title)
             either = group.add_mutually_exclusive_group()
             for o in found:  # only what is given is in the namespace: --resume compares it
-                _add(either if o.name in ("task", "text") else group, o, default=argparse.SUPPRESS)
+                _add(either if o.name in SOURCES else group, o, default=argparse.SUPPRESS)
     return top
 
 

@@ -21,7 +21,7 @@ from .._common.documents import read_document, regular
 from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
-from .options import PROGRAM, TEXT_ONLY, defaults, model_options, run_options
+from .options import PROGRAM, SOURCES, TEXT_ONLY, defaults, model_options, run_options
 
 if TYPE_CHECKING:
     from .._common.protocols import Data
@@ -179,10 +179,12 @@ def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
 
 def _chosen(given: dict) -> dict:
     """All options of a new run: those given, what the size stands for, and the defaults."""
-    if ("task" in given) == ("text" in given):
-        raise ValueError("what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE")
+    if sum(k in given for k in SOURCES) != 1:
+        raise ValueError(
+            "what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE, or --molecules qm9"
+        )
     misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
-    if misplaced and "task" in given:
+    if misplaced and "text" not in given:
         raise ValueError(f"{', '.join(misplaced)}: for --text only")
     from . import train_data
 
@@ -299,7 +301,7 @@ def _final_scores(model: LatentDiffusion, data: Data | None, seed: int) -> dict:
         print(tables.as_text(rows))
         return {"frontier": rows}
     bound = model.nelbo(data.sample(512, seed), seed=seed)
-    print(f"held-out text: {bound}")
+    print(f"held out: {bound}")
     return {"held_out_nats_per_token": bound.nats_per_token}
 
 
@@ -312,6 +314,8 @@ def _stopped(out: Path, when: str, say) -> int:
 def _next(out: Path, options: dict) -> None:
     folder, text = shlex.quote(str(out)), options["text"] is not None
     pattern = '"the [MASK] said [MASK] ."' if text else "01__10"
+    if options["molecules"]:
+        pattern = '"C1CC1([MASK])[MASK]"'
     if options["task"] == "newswire":
         pattern = '"the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."'
     print(f"\nSaved in {out}. Next:")

@@ -1,4 +1,5 @@
-"""The data that a run's options ask for: a task, a text in memory, or a text on disk."""
+"""The data that a run's options ask for: a task, a text in memory or on disk, or molecules; and those
+that a model is judged by."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from typing import TYPE_CHECKING
 from .._common.files import user_path
 
 if TYPE_CHECKING:
-    from .._common.protocols import Data
+    from .._common.protocols import Data, Model, Task, Text
     from ..text import TextData, TokenStore
 
-__all__ = ["LARGE", "check", "load"]
+__all__ = ["LARGE", "check", "judged_by", "load"]
 
 LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
@@ -22,7 +23,7 @@ def check(given: dict) -> dict:
     >>> check({"text": "sentences.txt", "tokenizer": "bert"})
     {'stream': False}
     """
-    if "task" in given:
+    if "text" not in given:
         return {}
     if given.get("tokenizer") == "bert":
         wrong = [f"--{k}" for k in ("vocab",) if k in given]
@@ -49,6 +50,10 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     from .._common import arguments
     from ..text import dataset
 
+    if options.get("molecules"):
+        from ..text import molecules
+
+        return molecules.load(options["molecules"], options["length"], options["limit"])
     if options["text"] is None:
         given = {} if options["length"] is None else {"length": options["length"]}
         task = tasks.make(options["task"], **given)
@@ -71,3 +76,26 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     if options["holdout"] == 0 or len(data) == 1:
         return data, None
     return data.split(options["holdout"], options["seed"])
+
+
+def judged_by(model: Model, text: str | None) -> Task | Text:
+    """What a model is judged by: its task; the held-out molecules of its collection; or the sentences
+    of the file `text` in its tokens. ValueError where that file is missing, or means nothing.
+
+    >>> from lddm_lite import load
+    >>> judged_by(load("binsaw-mdlm"), None).name
+    'binsaw'
+    """
+    from .. import tasks
+    from ..text import dataset, molecules
+
+    kind = "molecules" if model.data.get("molecules") else f"the task {model.data.get('task')!r}"
+    if text and ("text" not in model.data or kind == "molecules"):
+        raise ValueError(f"--text: the model was trained on {kind}, not on text")
+    if "text" not in model.data:
+        return tasks.make(**model.data)
+    if kind == "molecules":
+        return molecules.held_out(model.data)
+    if not text:
+        raise ValueError("a model of text is judged by real sentences: give some it has not seen, --text FILE")
+    return dataset.from_file(text, codec=dataset.from_spec(model.data))

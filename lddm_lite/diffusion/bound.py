@@ -193,7 +193,7 @@ def _token_integral(model: Model, x0, z0, path, u, g, given: float | None) -> to
         t_z = path.latent_time(t_x) if given is None else torch.full_like(t_x, given)
         z_t = model.latent_channel.corrupt(z0, t_z, g) if given is None else z0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=False)
-    return model.token_channel.rate(x0, x_t, out.tokens, share)
+    return model.token_channel.rate(x0, x_t, out, share)
 
 
 def _latent_integral(model: Model, x0, z0, path, u, g) -> torch.Tensor:
@@ -259,7 +259,7 @@ def _finite(model: Model, x0, z0, knots, streams: Streams, order: str, given: bo
         at = torch.full((len(x0),), a.t_z, device=x0.device)
         out = model.predict(x_t, z_t, at, where, need_latents=moves_z, lengths=lengths)
         if moves_x:
-            tokens = tokens + model.token_channel.step_cost(x0, x_t, out.tokens, t_x, s_x).double()
+            tokens = tokens + model.token_channel.step_cost(x0, x_t, out, t_x, s_x).double()
         if moves_z:
             latents = latents + model.latent_channel.step_cost(z0, z_t, out.latents, t_z, s_z).double()
     return tokens, latents

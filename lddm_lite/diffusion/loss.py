@@ -100,7 +100,7 @@ def _encoder_loss(model: Model, x0, gap, t_x, g, weight: str) -> Loss:
         z_in = torch.where(masked.unsqueeze(-1), model.denoiser.mask_vector, vectors)
         extra = {"commit": commit.mean()}
     out = model.predict(x_t, z_in, t_z, x_t == model.token_channel.mask_id, need_latents=False)
-    terms = {"tokens": model.token_channel.rate(x0, x_t, out.tokens, share).mean(), **extra}
+    terms = {"tokens": model.token_channel.rate(x0, x_t, out, share).mean(), **extra}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
 
 
@@ -124,7 +124,7 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
     if z0 is None:
         out = model.predict(x_t, None, None, x_t == model.token_channel.mask_id)
-        return model.token_channel.rate(x0, x_t, out.tokens, share), None
+        return model.token_channel.rate(x0, x_t, out, share), None
     t_off = t_x[:0] if t_off is None else t_off
     on = len(x0) - len(t_off)
     t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
@@ -132,7 +132,7 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     alone = _latents_alone(model, z0[:on], gap[:on], model.valid(x0)[:on].sum(1), g, weight)
     moving = t_z > 0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=bool(moving.any()))
-    tokens = model.token_channel.rate(x0, x_t, out.tokens, share)
+    tokens = model.token_channel.rate(x0, x_t, out, share)
     latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
     if moving.any():
         # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
@@ -156,6 +156,8 @@ def _latents_alone(model: Model, z0, gap, lengths, g, weight: str) -> torch.Tens
     if not bool((gap > 0).any()):
         return rate
     draws = max(1, LATENT_VECTORS // z0.shape[1])  # per sequence
+    if model.config.latent == "discrete" and z0.shape[1] == 1:  # one code that is masked: nothing to draw
+        draws = 1
     z0, gap, lengths = (t.repeat_interleave(draws, 0) for t in (z0, gap, lengths))
     u = antithetic(len(z0), g, gap)
     s = share = 1 - gap * (1 - u)

@@ -155,6 +155,16 @@ class Trace:
         return len(self.knots) - 1
 
     @property
+    def calls(self) -> int:
+        """Network calls of the run whose answer is not the same in each run: all but the first of
+        one in which nothing is given, and no latent is a number drawn. The field's NFE counts that,
+        too."""
+        own = self.tokens != (-1 if self.pad_id is None else self.pad_id)
+        blank = bool((self.reveal_step[own] > 0).all())
+        masked = self.latents is None or (self.latent_kind == "discrete" and self.knots[0][1] == 1)
+        return self.nfe - int(blank and masked)
+
+    @property
     def steps(self) -> int:
         """The number of steps S."""
         return self.nfe
@@ -189,6 +199,8 @@ class Trace:
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
+        if not self.meta.get("spaced", True):  # symbols of several characters, as of molecules
+            return "".join(words)
         if all(len(w) <= 1 for w in self.labels):
             return "".join("_" if w == "[MASK]" else w for w in words)
         return joined(words)

@@ -23,9 +23,11 @@ from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import StepCosts
 from ..diffusion.bound import each_term
+from ..text.molecules import Molecules
 from . import few_steps, tables
 from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
+from .molecule_scores import molecule_scores
 from .search_schedule import best_schedule, costs_for
 from .text_scores import scores_of
 
@@ -85,7 +87,8 @@ def compare(
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
-    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`; where an mdlm is
+    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`, of molecules `valid`
+    and `unique` (`molecule_scores`); where an mdlm is
     among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
     over it; for tasks their scores and the `divergences` from them. `real`: the same of as many
     held-out sentences, or the entropy of the task. `models`: {name: {system, parameters, bound,
@@ -323,7 +326,10 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
 def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
     rows = [[v for v in row if v != data.pad_id] for row in x.tolist()]
-    found = tables.flat(scores_of(rows, [data.decode(row) for row in x], judge))
+    texts = [data.decode(row) for row in x]
+    found = tables.flat(scores_of(rows, texts, judge))
+    if isinstance(data, Molecules):
+        found |= molecule_scores(texts)
     return {k: v for k, v in found.items() if k not in ("texts", "tokens", "judge")}  # the same in all rows
 
 

@@ -16,8 +16,11 @@ from .._common.arguments import shown
 from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores
 from ..diffusion.paths import Curve, Path, Schedule
+from ..networks.cost import forward_flops
+from ..text.molecules import Molecules
 from .measure_divergences import divergences
 from .metrics import unigram_entropy
+from .molecule_scores import molecule_scores
 from .search_schedule import best_schedule, costs_for
 
 __all__ = ["checked_schedule", "exact_limit", "frontier", "score_samples", "timed_sample"]
@@ -31,7 +34,7 @@ DRAWN = 1024  # latents at least, where the law of one token step is that of dra
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     """Scores of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
     has none, `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as
-    many true sentences.
+    many true sentences; for molecules besides how many are valid (`molecule_scores`).
 
     >>> from lddm_lite.tasks import Binsaw
     >>> task = Binsaw(length=8)
@@ -42,7 +45,8 @@ def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
         return data.score(torch.as_tensor(x), seed=seed + 1)
     pad, true = getattr(data, "pad_id", None), data.sample(len(x), seed)
     names = {"entropy": torch.as_tensor(x).long(), "entropy_data": true}
-    return {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+    found = {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+    return found | (molecule_scores([data.decode(row) for row in x]) if isinstance(data, Molecules) else {})
 
 
 @schemas.checked(
@@ -119,7 +123,8 @@ def timed_sample(
     **options,
 ):
     """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
-    latent_steps and nfe.
+    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.calls`), and their
+    operations for one sequence in millions, `mflop`.
 
     - `model`, `n`: whose samples, and how many;
     - `token_steps`, `latent_steps`, `seed`, `options`: as for `model.sample`;
@@ -135,7 +140,8 @@ def timed_sample(
     # a segment, one network call, may move both channels: each is counted apart
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
     row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
-    return row | {"nfe": trace.nfe}, trace, seconds
+    flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.calls :])
+    return row | {"nfe": trace.nfe, "calls": trace.calls, "mflop": flops / 1e6}, trace, seconds
 
 
 @schemas.checked(

@@ -211,7 +211,7 @@ def _nats(model: Model, x, x_t, given: tuple) -> torch.Tensor:
     for rows, noised, z_t, t in _split(model, x, x_t, *given):
         said = model.predict(noised, z_t, t, noised == model.token_channel.mask_id, need_latents=False)
         one = torch.ones(len(rows), device=rows.device)
-        out.append(model.token_channel.rate(rows, noised, said.tokens, one).double().cpu())
+        out.append(model.token_channel.rate(rows, noised, said, one).double().cpu())
     return torch.cat(out)
 
 
@@ -336,8 +336,8 @@ def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
         x_t = model.token_channel.corrupt(x0, t1, g, keep=~model.valid(x0))
         z = model.latent_channel.corrupt(model.encode(x0, g), t0, g)
         where = x_t == model.token_channel.mask_id
-        said = (model.predict(x_t, v, t0, where, False).tokens for v in (z, z.roll(1, 0)))
-        own, other = (model.token_channel.rate(x0, x_t, log_probs, t1) for log_probs in said)
+        said = (model.predict(x_t, v, t0, where, False) for v in (z, z.roll(1, 0)))
+        own, other = (model.token_channel.rate(x0, x_t, v, t1) for v in said)
     return float((other.mean() - own.mean()) / own.mean())
 
 

@@ -148,8 +148,7 @@ def _costs(model: Model, rows, rank, t_x: float, z0, z, t_z, latents: bool):
     x_t = rows.masked_fill(masked, model.token_channel.mask_id)
     said = model.predict(x_t, z, t_z, masked, need_latents=latents)
     # right on average, an exact prediction's entropy is the mean of the cost, and varies less
-    log_probs = mean_log(said.tokens) if exact else said.tokens
-    tokens = model.token_channel.rate(rows, x_t, log_probs, hidden / n).double()
+    tokens = model.token_channel.rate(rows, x_t, mean_log(said.tokens) if exact else said, hidden / n).double()
     if not latents:
         return tokens, torch.zeros_like(tokens)
     if model.config.latent == "continuous":

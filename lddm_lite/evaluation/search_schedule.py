@@ -32,7 +32,9 @@ from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import MOVES, StepCosts
 from ..diffusion.paths import Path, Schedule
 from ..tasks import MixtureTask
+from ..text.molecules import Molecules
 from .measure_visible_costs import step_costs
+from .molecule_scores import molecule_scores
 
 __all__ = ["best_schedule", "candidates", "costs_for"]
 
@@ -63,8 +65,8 @@ def best_schedule(
     - `costs`: of the model (`step_costs`), if they are known.
     - `moves`: None for "sequential" on a sequential model and "any" for others; see `candidates`.
     - `score`: of samples [n, L]; the smallest is best. None for a task's |excess| (one below zero
-      has lost entropy). Text has none: there the bound decides, for Gaussian latents among
-      sequential schedules.
+      has lost entropy), and for the share of molecules that are not valid. Text has none: there the
+      bound decides, for Gaussian latents among sequential schedules.
     - `n`, `seed`: samples of each candidate; all randomness. Measure what was found with another
       seed.
     - `options`: of `model.sample`, such as `eta`.
@@ -82,6 +84,12 @@ def best_schedule(
     if model.latent_channel is None:
         return costs.schedule(costs.best(nfe))
     moves = moves or _own_moves(model)
+    if score is None and isinstance(data, Molecules):
+        molecules = data
+
+        def score(x):
+            return 1 - molecule_scores([molecules.decode(row) for row in x])["valid"]
+
     if score is None and not has_scores(data):
         loose = moves == "any" and model.config.latent == "continuous" and nfe > 1
         return costs.schedule(costs.best(nfe, "sequential" if loose else moves))

@@ -19,12 +19,17 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "token_steps": ("token steps", ""),
     "latent_steps": ("latent steps", ""),
     "nfe": ("NFE", ""),
+    "calls": ("calls", ""),  # that are no constants
+    "mflop": ("MFLOP", ",.0f"),
     "excess": ("excess nats", ".2f"),
     "kl_forward": ("KL(p*||q)", ".2f"),  # q is the law of the samples
     "kl_reverse": ("KL(q||p*)", ".2f"),
     "entropy_gap": ("H(q) - H(p*)", ".2f"),
     "mode_tv": ("mode TV", ".3f"),
     "coherent": ("coherent", ".1%"),
+    "valid": ("valid", ".1%"),
+    "unique": ("unique", ".1%"),
+    "novel": ("novel", ".1%"),
     "swd": ("SWD", ".3f"),
     "swd1": ("SWD, p=1", ".3f"),
     "bound": ("bound, nats/token", ".3f"),

@@ -10,6 +10,7 @@ from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from .codebook import DiscreteEncoder
 from .encoders import ContinuousEncoder
+from .mixture_codes import MixtureCodes
 
 __all__ = ["NAMES", "made", "make_encoder", "usual_channel"]
 
@@ -19,6 +20,8 @@ NAMES = ("denoiser", "encoder", "channel")
 def make_encoder(config: Config, labels) -> nn.Module | None:
     """The encoder a configuration asks for, a frozen one reading the `labels` as text; None without
     latents."""
+    if config.encoder == "mixture":
+        return MixtureCodes(config)
     if config.encoder != "learned":
         from .frozen_text_encoder import FrozenTextEncoder
         from .sentence_latents import SentenceLatents

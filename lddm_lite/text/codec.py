@@ -76,7 +76,8 @@ class TextCodec:
     (`text.from_spec`).
 
     Attributes: `length` L; `vocab` V, with [PAD] 0 and [UNK] 1; `labels`, the V pieces; `pad_id` 0;
-    `mask_id` V. Arguments: `tokenizer`, its JSON text; `length`; `lowercase`, for the record.
+    `mask_id` V. Arguments: `tokenizer`, its JSON text; `length`; `lowercase`, for the record;
+    `spaced`, False where the pieces make a text without spaces, as the symbols of a molecule do.
     ValueError for damaged JSON.
 
     >>> from lddm_lite.text.wordpiece import train
@@ -85,13 +86,14 @@ class TextCodec:
     'the [MASK] is open .'
     """
 
-    def __init__(self, tokenizer: str, length: int, lowercase: bool = True):
+    def __init__(self, tokenizer: str, length: int, lowercase: bool = True, spaced: bool = True):
         self._tokenizer = read_tokenizer(tokenizer)
         words = self._tokenizer.get_vocab()
         self.labels = sorted(words, key=words.__getitem__)
         if sorted(words.values()) != list(range(len(words))) or self.labels[:2] != [PAD, UNK]:
             raise ValueError(f"not a tokenizer of this library: ids must be 0..V-1, with {PAD} 0 and {UNK} 1")
         self.tokenizer, self.lowercase = tokenizer, arguments.truth("lowercase", lowercase)
+        self.spaced = arguments.truth("spaced", spaced)
         self.length = arguments.within("length", integer("length", length, minimum=1))
         self.vocab = self.mask_id = len(self.labels)
         self.pad_id = 0
@@ -103,7 +105,8 @@ class TextCodec:
         >>> sorted(TextCodec(train(["a b"]), length=4).spec()["text"])
         ['length', 'lowercase', 'tokenizer']
         """
-        return {"text": {"tokenizer": self.tokenizer, "length": self.length, "lowercase": self.lowercase}}
+        about = {"tokenizer": self.tokenizer, "length": self.length, "lowercase": self.lowercase}
+        return {"text": about if self.spaced else {**about, "spaced": False}}
 
     @schemas.checked(lines=LINES)
     def tokenise(self, lines: list[str]) -> list[list[int]]:
@@ -145,7 +148,8 @@ class TextCodec:
         """
         x = arguments.tensor("ids", ids).reshape(1, -1)
         known = tokens("ids", x, x.shape[1], self.vocab, mask_ok=True)[0].tolist()
-        return joined([*self.labels, MASK][i] for i in known if i != self.pad_id)
+        pieces = [[*self.labels, MASK][i] for i in known if i != self.pad_id]
+        return joined(pieces) if self.spaced else "".join(pieces)
 
     def pad(self, ids: list[list[int]]) -> torch.Tensor:
         """Rows of at most L ids as one tensor [N, L], int16 or int32, filled up with `pad_id`.

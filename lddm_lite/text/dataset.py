@@ -6,6 +6,8 @@ keeps a text of any size on disk.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 
 from .._common import arguments, randomness, schemas
@@ -38,7 +40,7 @@ class TextData:
 
     @classmethod
     @schemas.checked(codec=schemas.is_a(TextCodec), blank=schemas.whole(0), name=schemas.text())
-    def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> TextData:
+    def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> Self:
         """Tokenised lines; those longer than `codec.length` are dropped. ValueError when none is
         left.
 
@@ -188,7 +190,7 @@ def from_spec(data: dict) -> TextCodec:
     if not isinstance(data.get("text"), dict) or not {"tokenizer", "length"} <= set(data["text"]):
         raise ValueError(f"not a model of text: its data have no tokenizer, only {sorted(data)}")
     about = data["text"]
-    return TextCodec(about["tokenizer"], about["length"], about.get("lowercase", True))
+    return TextCodec(about["tokenizer"], about["length"], about.get("lowercase", True), about.get("spaced", True))
 
 
 def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: str | None = None, progress=True):

@@ -18,7 +18,8 @@ from .._common.randomness import Source, Streams, draw_categorical
 from .._common.words import plural
 from .codec import MASK
 
-__all__ = ["blank", "codec_of", "draw_lengths", "encode", "example", "gaps", "kind", "prompted", "read", "unknown"]
+__all__ = ["blank", "codec_of", "draw_lengths", "encode", "example", "gaps", "kind", "prompted", "read", "spaced"]
+__all__ += ["unknown"]
 
 SHOWN = 40  # characters of a word that messages repeat
 
@@ -34,6 +35,17 @@ def kind(model: Model) -> str:
     if "text" in model.data:
         return "text"
     return "words" if any(len(label) > 1 for label in model.labels) else "symbols"
+
+
+def spaced(model: Model) -> bool:
+    """Do spaces stand between the words of `model`? Not between the symbols of a molecule.
+
+    >>> from lddm_lite import LatentDiffusion, text
+    >>> spaced(LatentDiffusion.preset("mdlm", text.molecules.from_smiles(["CCO"], length=3)))
+    False
+    """
+    about = model.data.get("text")
+    return not isinstance(about, dict) or about.get("spaced", True)
 
 
 def encode(model: Model, pattern: str) -> torch.Tensor:
@@ -133,10 +145,12 @@ def example(model: Model) -> str:
         known = tasks.from_spec(model.data).sample(1, seed=0)[0].tolist() if "task" in model.data else [0]
         return "".join(model.labels[i] for i in known[: max(1, len(known) // 4)]) + "____"
     tries = ["the tiber rose by two metres in [MASK] on [MASK] , [MASK] said .", "the [MASK] said [MASK] ."]
+    if not spaced(model):  # a ring to grow something on
+        tries = ["C1CC1([MASK])[MASK]"]
     for pattern in tries:
         if len(pattern.split()) <= model.config.length and not unknown(model, pattern):
             return pattern
-    return " ".join([MASK] * min(4, model.config.length))
+    return " "[: spaced(model)].join([MASK] * min(4, model.config.length))
 
 
 def draw_lengths(share: torch.Tensor, n: int, g: Source) -> torch.Tensor:

@@ -89,8 +89,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
     # held_out is no part of it
     preflight.check_together(model, data, replace(config, validate_every=0, tensorboard=False))
     preflight.check_micro_batches(model, config, processes)
-    frozen = is_frozen(model.encoder)
-    if frozen:
+    if is_frozen(model.encoder) and model.config.latent == "continuous":
         shallow: Any = copy.copy(model)
         shallow._modules = {**shallow._modules, "encoder": _Table(model.config)}
         model = shallow

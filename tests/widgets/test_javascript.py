@@ -23,6 +23,7 @@ from lddm_lite.diffusion.paths import Knot, Path
 from lddm_lite.diffusion.rate_grid import RateGrid
 from lddm_lite.diffusion.trace import Trace
 from lddm_lite.plots import style
+from lddm_lite.text.smiles import faults
 from lddm_lite.widgets import payload
 from lddm_lite.widgets.path_explorer import PathExplorer, stored_grids
 from lddm_lite.widgets.scrubber import Scrubber
@@ -165,6 +166,16 @@ def latent_explorer_places():
     return {"shares": shares.tolist(), "walks": walks}
 
 
+def smiles():
+    """Random strings of symbols, some with a mask, and molecules, with their faults."""
+    rng = np.random.default_rng(0)
+    kinds = ["C", "[nH]", "Br", "(", ")", "1", "2", "%10", "=", "[MASK]", "."]
+    share = np.array([6, 1, 1, 2, 2, 2, 1, 0.2, 1, 0.1, 0.1])
+    cases = [rng.choice(kinds, size=n, p=share / share.sum()).tolist() for n in rng.integers(1, 9, 400)]
+    cases += [list("C1CC1(C)C=O"), list("N#CC(=O)N1CC1"), []]
+    return {"cases": [{"symbols": c, "faults": [list(f) for f in faults(c).items()]} for c in cases]}
+
+
 def _scale(last):
     return [plots.reveal_colour(step, 1, last) for step in range(1, last + 1)]
 
@@ -180,6 +191,7 @@ TRUTHS = {
     "numbers": dict,
     "scrubber_steps": scrubber_steps,
     "latent_explorer_places": latent_explorer_places,
+    "smiles": smiles,
 }
 
 

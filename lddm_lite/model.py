@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, randomness
+from ._common import arguments, checkpoint, old_names, protocols, quantised, randomness
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact
+from .networks import build, custom_parts, exact, web_export
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -309,14 +309,24 @@ class LatentDiffusion(nn.Module):
         return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
 
     # -- files -----------------------------------------------------------------------------------------------------
-    def save(self, folder, **meta) -> File:
-        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`:
-        more JSON to keep. Of parts of your own the weights are written and the classes' names, not
-        their code: `load` wants them again."""
+    def to_web(self, weights: str = "int8", encoder: bool | None = None) -> web_export.WebModel:
+        """This model for a page, where it samples without Python (see `web_export.export`).
+        `quantised.cost(model, x, weights)` tells what fewer bits lose.
+
+        >>> from lddm_lite.tasks import Binsaw
+        >>> LatentDiffusion.preset("co-seq", Binsaw(length=16)).to_web().head["encodes"]
+        True
+        """
+        return web_export.export(self, weights, encoder)
+
+    def save(self, folder, weights: str = "float32", **meta) -> File:
+        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `weights`:
+        how they are kept, one of `quantised.KINDS`. `meta`: more JSON to keep. Of parts of your own
+        the weights are written and the classes' names, not their code: `load` wants them again."""
         about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
         own = custom_parts.own(self)
         about |= {"parts": own} if own else {}
-        return checkpoint.write(folder, self.state_dict(), about)
+        return checkpoint.write(folder, quantised.quantise(self.state_dict(), weights), about)
 
     @classmethod
     def load(cls, folder, **own) -> LatentDiffusion:
@@ -330,7 +340,7 @@ class LatentDiffusion(nn.Module):
         except (TypeError, ValueError) as e:
             what = "the parts given do not fit it" if own else "config.json does not describe a model"
             raise checkpoint.CheckpointError(f"{folder}: {what}: {e}") from None
-        custom_parts.fill(model, tensors, meta, folder)
+        custom_parts.fill(model, quantised.restore(tensors), meta, folder)
         return model.eval()
 
 

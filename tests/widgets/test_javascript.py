@@ -27,6 +27,8 @@ from lddm_lite.widgets import payload
 from lddm_lite.widgets.path_explorer import PathExplorer, stored_grids
 from lddm_lite.widgets.scrubber import Scrubber
 
+from . import engine_truth as engine
+
 FOLDER = File(__file__).with_name("javascript")
 OLDEST = 18  # the first node that has a runner of tests and DecompressionStream
 
@@ -180,6 +182,10 @@ TRUTHS = {
     "numbers": dict,
     "scrubber_steps": scrubber_steps,
     "latent_explorer_places": latent_explorer_places,
+    "engine_binsaw": engine.engine_binsaw,
+    "engine_network": engine.engine_network,
+    "engine_random": engine.engine_random,
+    "engine_sampler": engine.engine_sampler,
 }
 
 
@@ -192,7 +198,8 @@ def test_every_file_of_tests_is_run():
 def test_under_node(name, tmp_path):
     command = [node(), "--test", FOLDER / f"{name}.test.mjs"]
     truth = tmp_path / "truth.json"
-    truth.write_text(json.dumps(TRUTHS[name](), allow_nan=False))
-    done = subprocess.run(command, env=os.environ | {"TRUTH": str(truth)}, capture_output=True, text=True, timeout=60)
+    says = TRUTHS[name](tmp_path) if name.startswith("engine") else TRUTHS[name]()
+    truth.write_text(json.dumps(says, allow_nan=False))
+    done = subprocess.run(command, env=os.environ | {"TRUTH": str(truth)}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r" tests (\d+)$", done.stdout, re.M)[1]) >= 3

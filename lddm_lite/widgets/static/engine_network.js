@@ -11,7 +11,6 @@ function erf(x) {
   return x < 0 ? -y : y;
 }
 const gelu = (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2));
-const geluTanh = (x) => x * (1 - 1 / (1 + Math.exp(1.5957691216057308 * (x + 0.044715 * x * x * x)))); // x/2 (1 + tanh y) = x (1 - 1/(1 + exp 2y))
 
 // A float32 array of one tensor as it travels: int8 by rows of one scale each, float16, or float32.
 export function numbers(arrays, name) {
@@ -83,8 +82,9 @@ export class Networks {
     if (c.pad_id !== null) data[this.denoiser.head.b + c.pad_id] = -1e9; // padding is never predicted
     this.places = Float32Array.from({ length: c.length * c.width }, (_, k) => this.wave(Math.floor(k / c.width), k % c.width) * (c.network === "text" ? 0.15 : 1));
     if (c.network === "text") {
-      const turn = arrays.turn.data;
-      this.turns = Array.from({ length: c.length }, (_, i) => Array.from(turn, (f) => [Math.cos(Math.fround(i * f)), Math.sin(Math.fround(i * f))]));
+      const f = arrays.turn.data, half = f.length, angle = (_, k) => Math.fround(Math.floor(k / half) * f[k % half]);
+      const angles = Float64Array.from({ length: c.length * half }, angle);
+      this.turns = { half, cos: angles.map(Math.cos), sin: angles.map(Math.sin) };
     }
   }
 
@@ -116,11 +116,46 @@ export class Networks {
     return Array.from({ length: 6 }, (_, j) => at + j * this.c.width);
   }
 
+  added(at, gate, rows) { // rows of T, times a gate, to those at `at`
+    const { d, T, wide, c: { width } } = this;
+    for (let r = 0; r < rows; r++) for (let j = 0; j < width; j++) d[at + r * wide + j] += d[gate + j] * d[T + r * wide + j];
+  }
+  bent(at, count) { // GELU, by tanh: x/2 (1 + tanh y) = x - x / (1 + exp 2y)
+    const { d } = this;
+    for (let i = at; i < at + count; i++) { const x = d[i]; d[i] = x - x / (1 + Math.exp(1.5957691216057308 * (x + 0.044715 * x * x * x))); }
+  }
+  turn(m, n, ld) { // rotary positions of queries and keys
+    const { d, QKV, turns: { cos, sin, half }, c: { heads, width } } = this;
+    for (let i = 0; i < n; i++) for (let h = 0; h < 2 * heads; h++) for (let k = 0; k < half; k++) {
+      const at = QKV + (m + i) * ld + (h >= heads ? width : 0) + (h % heads) * 2 * half + k, a = d[at], b = d[at + half], C = cos[i * half + k], S = sin[i * half + k];
+      d[at] = a * C - b * S; d[at + half] = a * S + b * C;
+    }
+  }
+  // head h: `rows` of the queries, or every one, attend to all, into rows of ATT
+  attend(h, all, rows, every, ld) {
+    const { d, c, QKV, ATT, S, Q, K, V, wide, zeros } = this, hd = c.width / c.heads, H = up8(hd), np = up8(all), by = 1 / Math.sqrt(hd), from = QKV + h * hd, count = rows.length;
+    for (let i = 0; i < all; i++) for (let k = 0, at = from + i * ld + c.width; k < hd; k++) d[K + k * np + i] = d[at + k];
+    if (!every) for (let r = 0; r < count; r++) for (let k = 0, at = from + rows[r] * ld; k < hd; k++) d[Q + r * H + k] = d[at + k];
+    this.product(every ? from : Q, K, S, zeros, count, np, hd, every ? ld : H, np, np);
+    for (let r = 0; r < count; r++) {
+      const at = S + r * np, end = at + all;
+      let most = -Infinity, sum = 0;
+      for (let i = at; i < end; i++) if (d[i] > most) most = d[i];
+      for (let i = at; i < end; i++) { const v = Math.exp((d[i] - most) * by); d[i] = v; sum += v; }
+      const scale = 1 / sum;
+      for (let i = at; i < end; i++) d[i] *= scale;
+    }
+    if (H === hd) return this.product(S, from + 2 * c.width, ATT + h * hd, zeros, count, hd, all, np, ld, wide);
+    for (let i = 0; i < all; i++) for (let k = 0, at = from + i * ld + 2 * c.width; k < hd; k++) d[V + i * H + k] = d[at + k];
+    this.product(S, V, Q, zeros, count, H, all, np, H, H);
+    for (let r = 0; r < count; r++) for (let k = 0; k < hd; k++) d[ATT + r * wide + h * hd + k] = d[Q + r * H + k];
+  }
+
   // The trunk over X: `m` latents, then `n` tokens. `ask`: rows that are wanted in the end. They
   // come to lie at the beginning of X, in their order.
   *trunk({ blocks, timed }, m, n, ask) {
-    const { d, c, X, T, QKV, ATT, S, Q, K, V, U, wide } = this, hd = c.width / c.heads, H = up8(hd), ld = up8(3 * c.width), ld4 = up8(4 * c.width);
-    const all = m + n, np = up8(all), by = 1 / Math.sqrt(hd), every = Array.from({ length: all }, (_, i) => i);
+    const { d, c, X, T, QKV, ATT, U, wide } = this, ld = up8(3 * c.width), ld4 = up8(4 * c.width);
+    const all = m + n, every = Array.from({ length: all }, (_, i) => i);
     const parts = [[n, m, 0], [m, 0, 1]].filter(([rows]) => rows); // [rows, first, stream]
     for (let b = 0; b < blocks.length; b++) {
       const rows = b + 1 < blocks.length ? every : ask, mods = [];
@@ -129,39 +164,20 @@ export class Networks {
         this.norm(X + first * wide, T, count, mod[0], mod[1]);
         this.linear(stream.qkv, T, QKV + first * ld, count, wide, ld);
       }
-      for (let h = 0; h < c.heads; h++) {
-        const turned = (i, part, k) => { // a coordinate of a query or a key
-          const at = QKV + i * ld + part * c.width + h * hd;
-          if (!this.turns || i < m) return d[at + k];
-          const half = hd / 2, [cos, sin] = this.turns[i - m][k % half];
-          return k < half ? d[at + k] * cos - d[at + k + half] * sin : d[at + k - half] * sin + d[at + k] * cos;
-        };
-        for (let i = 0; i < all; i++) for (let k = 0; k < hd; k++) { d[K + k * np + i] = turned(i, 1, k); d[V + i * H + k] = d[QKV + i * ld + 2 * c.width + h * hd + k]; }
-        rows.forEach((i, r) => { for (let k = 0; k < hd; k++) d[Q + r * H + k] = turned(i, 0, k); });
-        this.product(Q, K, S, this.zeros, rows.length, np, hd, H, np, np);
-        for (let r = 0; r < rows.length; r++) {
-          const at = S + r * np;
-          let most = -Infinity, sum = 0;
-          for (let i = 0; i < all; i++) if (d[at + i] > most) most = d[at + i];
-          for (let i = 0; i < all; i++) sum += d[at + i] = Math.exp((d[at + i] - most) * by);
-          for (let i = 0; i < all; i++) d[at + i] /= sum;
-        }
-        this.product(S, V, Q, this.zeros, rows.length, H, all, np, H, H);
-        for (let r = 0; r < rows.length; r++) for (let k = 0; k < hd; k++) d[ATT + r * wide + h * hd + k] = d[Q + r * H + k];
-      }
+      if (this.turns) this.turn(m, n, ld);
+      for (let h = 0; h < c.heads; h++) this.attend(h, all, rows, rows === every, ld);
       if (rows !== every) rows.forEach((i, r) => d.copyWithin(X + r * wide, X + i * wide, X + (i + 1) * wide)); // they rise, so nothing is overtaken
       const latents = rows.filter((i) => i < m).length;
       for (const [count, first, k] of [[rows.length - latents, latents, 0], [latents, 0, 1]]) {
         if (!count) continue;
         const stream = blocks[b][k], mod = mods[k], at = X + first * wide;
-        const added = (gate) => { for (let r = 0; r < count; r++) for (let j = 0; j < c.width; j++) d[at + r * wide + j] += d[gate + j] * d[T + r * wide + j]; };
         this.linear(stream.out, ATT + first * wide, T, count, wide, wide);
-        added(mod[2]);
+        this.added(at, mod[2], count);
         this.norm(at, T, count, mod[3], mod[4]);
         this.linear(stream.up, T, U, count, wide, ld4);
-        for (let i = U; i < U + count * ld4; i++) d[i] = geluTanh(d[i]);
+        this.bent(U, count * ld4);
         this.linear(stream.down, U, T, count, ld4, wide);
-        added(mod[5]);
+        this.added(at, mod[5], count);
       }
       yield;
     }

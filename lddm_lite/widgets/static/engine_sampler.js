@@ -55,11 +55,12 @@ export function* sampling(net, { start, knots, seed, rows = null, draws = {}, la
     const alone = empty && t[0] === 1 && !movesX; // only latents move, and no token is seen
     for (let i = 0; i < n; i++, done++) {
       const g = streams[i].at(k), row = x[i];
-      let where = movesX ? asked(row, mask, open[i], t[0], s[0], how.order, g) : [];
+      const where = movesX ? asked(row, mask, open[i], t[0], s[0], how.order, g) : [];
       if (where.length || movesZ) {
         const said = yield* told(net.predict(alone ? null : row, z && z[i], t[1], where, movesZ, lengths[i]), done, total);
         run.calls++;
-        if (where.length) where = reveal(run, i, k, where, said.tokens, g, open[i], s[0]);
+        if (where.length) reveal(run, i, k, where, said.tokens, g, open[i], s[0]);
+        else if (movesX) g.skip(how.order === "confidence" ? 2 * L : L); // what others draw, who reveal something
         if (movesZ) z[i] = codes ? codesAfter(z[i], said.latents, t[1], s[1], g) : numbersAfter(z[i], said.latents, t[1], s[1], g);
       }
     }

@@ -71,7 +71,7 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
     }
     for unused in ("usage", "sums", "centre.num_batches_tracked"):
         tensors.pop(f"encoder.{unused}", None)
-    arrays = {name: np.array(value) for name, value in quantise(tensors, weights).items()}
+    arrays = {name: value.numpy().copy() for name, value in quantise(tensors, weights).items()}
     half, turned = (c.width + 1) // 2, c.width // c.heads // 2
     for name, n in (("freq", half), ("turn", turned)):  # as `transformer.sinusoid` and `rotation` round them
         arrays[name] = torch.exp(-math.log(10_000.0) * torch.arange(n) / n).numpy() if n else np.zeros(0, "f4")

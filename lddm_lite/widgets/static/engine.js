@@ -21,7 +21,10 @@ const JOBS = {
       run.goals = [];
       for (const x of run.tokens) run.goals.push(yield* net.encode(x));
     }
-    if (head.data.task === "binsaw") run.score = binsawLaw(head.data).score(run.tokens);
+    if (head.data.task === "binsaw") {
+      const law = binsawLaw(head.data);
+      run.score = { ...law.score(run.tokens), freshTv: law.score(law.draw(run.tokens.length, 1)).modeTv };
+    }
     return run;
   },
   *predict({ net }, { x, z, t, where, latents, length }) {
@@ -33,13 +36,13 @@ const JOBS = {
 };
 
 // Opens a model under its key, once.
-export function open(key, head, arrays, plain = false) {
+export function keepModel(key, head, arrays, plain = false) {
   if (!models.has(key)) models.set(key, { head, net: new Networks(head, arrays, plain) });
 }
 
 // A job of an opened model, done in slices of so many ms. `news` hears what it yields; `stopped`
 // tells whether to leave off, and then the answer is null.
-export async function work(key, job, about, slice, news = () => {}, stopped = () => false) {
+export async function doJob(key, job, about, slice, news = () => {}, stopped = () => false) {
   const going = JOBS[job](models.get(key), about);
   for (;;) {
     const end = performance.now() + slice;
@@ -59,7 +62,7 @@ export function serve(scope) {
   scope.onmessage = async ({ data: { id, open: model, work: job, stop } }) => {
     if (stop) return stopped.add(stop);
     try {
-      const done = model ? open(...model) : await work(...job, 40, (news) => scope.postMessage({ id, news }), () => stopped.has(id));
+      const done = model ? keepModel(...model) : await doJob(...job, 40, (news) => scope.postMessage({ id, news }), () => stopped.has(id));
       scope.postMessage({ id, done });
     } catch (e) {
       scope.postMessage({ id, failed: String(e.message || e) });

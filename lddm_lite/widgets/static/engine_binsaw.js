@@ -1,4 +1,5 @@
 // The exact law of Binsaw (tasks/binsaw.py), by which samples are judged without a kernel.
+import { Stream } from "./engine_random.js";
 
 const kept = new Map();
 
@@ -19,7 +20,7 @@ function legendre(n) {
   });
 }
 
-// data: its arguments. -> {logProb(x), score(rows)}
+// data: its arguments. -> {logProb(x), draw(n, seed), score(rows)}
 export function binsawLaw(data) {
   const key = JSON.stringify(data);
   if (!kept.has(key)) kept.set(key, made(data));
@@ -61,8 +62,18 @@ function made({ length: L, saws, eps, mode_bins: bins }) {
     for (let g = 0; g < G; g++) { const a = 2 * Math.PI * shifts[g] * saws; sine += joint[g] * Math.sin(a); cosine += joint[g] * Math.cos(a); }
     return (Math.atan2(sine, cosine) / (2 * Math.PI) + 1) % 1;
   }
+  // n true sequences, a stream each
+  function draw(n, seed) {
+    return Array.from({ length: n }, (_, row) => {
+      const stream = new Stream(seed, row, "binsaw");
+      let u = stream.uniform53(0), g = 0;
+      while (g < G - 1 && (u -= weights[g]) >= 0) g++;
+      return Int32Array.from({ length: L }, (_, i) => (Math.log(stream.uniform53(1 + i)) < logOne[g * L + i] ? 1 : 0));
+    });
+  }
   return {
     logProb,
+    draw,
     // {nats, se: mean of -log p and its standard error; modeTv; shifts: of each row, in [0, 1)}
     score(rows) {
       const n = rows.length, mass = new Float64Array(bins), true_ = new Float64Array(bins), told = [], hidden = [];

@@ -7,18 +7,18 @@
 const PAGE = 65536; // bytes of memory that WebAssembly hands out at once
 
 // -- the bytes of a WebAssembly module -----------------------------------------------------------
-const leb = (v) => { // signed: fits unsigned places too, as long as no top bit is taken for a sign
+const signed = (v) => { // signed: fits unsigned places too, as long as no top bit is taken for a sign
   const out = [];
   for (;;) { const byte = v & 127; v >>= 7; if ((v === 0 && !(byte & 64)) || (v === -1 && byte & 64)) return [...out, byte]; out.push(byte | 128); }
 };
-const count = (v) => { const out = []; do { out.push((v & 127) | (v > 127 ? 128 : 0)); v >>>= 7; } while (v); return out; };
-const get = (x) => [0x20, ...count(x)], put = (x) => [0x21, ...count(x)];
-const constant = (v) => [0x41, ...leb(v)], ADD = [0x6a], SUB = [0x6b];
-const loadVector = (offset) => [0xfd, 0, 4, ...count(offset)], spread = [0xfd, 9, 2, 0], store = (offset) => [0xfd, 11, 4, ...count(offset)];
+const unsigned = (v) => { const out = []; do { out.push((v & 127) | (v > 127 ? 128 : 0)); v >>>= 7; } while (v); return out; };
+const get = (x) => [0x20, ...unsigned(x)], put = (x) => [0x21, ...unsigned(x)];
+const constant = (v) => [0x41, ...signed(v)], ADD = [0x6a], SUB = [0x6b];
+const loadVector = (offset) => [0xfd, 0, 4, ...unsigned(offset)], spread = [0xfd, 9, 2, 0], store = (offset) => [0xfd, 11, 4, ...unsigned(offset)];
 const VADD = [0xfd, 0xe4, 1], VMUL = [0xfd, 0xe6, 1];
-const add = (x, ...v) => [...get(x), ...v.flat(), ...ADD, ...put(x)];
+const advance = (x, ...v) => [...get(x), ...v.flat(), ...ADD, ...put(x)];
 const repeat = (body, until) => [0x03, 0x40, ...body, ...until, 0x0d, 0, 0x0b]; // until: leaves true to go on
-const section = (id, ...body) => { const flat = body.flat(Infinity); return [id, ...count(flat.length), ...flat]; };
+const section = (id, ...body) => { const flat = body.flat(Infinity); return [id, ...unsigned(flat.length), ...flat]; };
 
 function moduleBytes() {
   // parameters, in bytes but for the counts; then locals
@@ -30,8 +30,8 @@ function moduleBytes() {
       ...two.flatMap((v) => [...get(PB), ...loadVector(16 * v), ...put(vec(v))]),
       ...each.flatMap((r) => [
         ...two.flatMap((v) => [...get(pa(r)), ...spread, ...get(vec(v)), ...VMUL, ...get(acc(r, v)), ...VADD, ...put(acc(r, v))]),
-        ...add(pa(r), constant(4))]),
-      ...add(PB, get(LDB))];
+        ...advance(pa(r), constant(4))]),
+      ...advance(PB, get(LDB))];
     const columns = [
       ...each.flatMap((r) => [
         ...get(A), ...(r ? [...get(LDA), ...constant(r), 0x6c, ...ADD] : []), ...put(pa(r)),
@@ -41,9 +41,9 @@ function moduleBytes() {
       ...repeat(depth, [...get(pa(0)), ...get(END), 0x49]),
       ...each.flatMap((r) => two.flatMap((v) => [
         ...get(C), ...get(J), ...ADD, ...(r ? [...get(LDC), ...constant(r), 0x6c, ...ADD] : []), ...get(acc(r, v)), ...store(16 * v)])),
-      ...add(J, constant(32))];
+      ...advance(J, constant(32))];
     return [...constant(0), ...put(J), ...repeat(columns, [...get(J), ...get(COLS), 0x49]),
-      ...add(A, get(LDA), constant(rows), [0x6c]), ...add(C, get(LDC), constant(rows), [0x6c]),
+      ...advance(A, get(LDA), constant(rows), [0x6c]), ...advance(C, get(LDC), constant(rows), [0x6c]),
       ...get(ROWS), ...constant(rows), ...SUB, ...put(ROWS)];
   };
   const rowsLeft = (rows) => [...get(ROWS), ...constant(rows), 0x4e]; // >=
@@ -54,7 +54,7 @@ function moduleBytes() {
     ...section(2, [1, 1, 0x65, 1, 0x6d, 2, 0, 1]), // import "e" "m": memory
     ...section(3, [1, 0]),
     ...section(7, [1, 1, 0x66, 0, 0]), // export "f"
-    ...section(10, [1, count(body.length), body])]);
+    ...section(10, [1, unsigned(body.length), body])]);
 }
 
 // An arena of `size` numbers. -> {data, product(a, b, c, bias, rows, columns, depth, lda, ldb, ldc), fast}

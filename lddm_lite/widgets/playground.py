@@ -113,7 +113,7 @@ def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     """What the page says of a model, and the arrays behind its latent plane."""
     c = model.config
     task = make(**model.data) if "task" in model.data else None
-    steps = {"none": (8, 1), "continuous": (1 if c.lead == 0.5 else 8, 8), "discrete": (3, c.slots)}[c.latent]
+    steps = {"none": (8, 1), "continuous": (1, 7) if c.lead == 0.5 else (8, 8), "discrete": (3, c.slots)}[c.latent]
     if c.latent == "discrete" and c.lead == 0:
         steps = (4, 4)
     about: dict = {"name": name, "plane": None, "groups": None}

@@ -176,3 +176,35 @@ def engine_binsaw(folder) -> list[dict]:
                     "se": float(told.std() / 40**0.5), "shifts": (task.find_shift(x[:20]) / task.period % 1).tolist(),
                     "masked": masked.tolist(), "marginals": task.log_prob(masked).tolist()})  # fmt: skip
     return out
+
+
+def playground_plan(folder) -> dict:
+    """Knots of steps; runs of two-number latents, of codes and of neither, as a scrubber shows them."""
+    walks = []
+    for lead, x, z in ((0.5, 3, 2), (0.0, 4, 4), (0.2, 3, 5)):
+        plan = {"lead": lead, "token_steps": x, "latent_steps": z}
+        walks.append(
+            {"plan": plan, "config": {"latent": "discrete"}, "knots": [[k.t_x, k.t_z] for k in Path(lead).knots(x, z)]}
+        )
+        walks.append(
+            {"plan": plan, "config": {"latent": "none"}, "knots": [[k.t_x, k.t_z] for k in Path(lead).knots(x)]}
+        )
+    made = []
+    for system in ("mdlm", "co-seq", "di-joint"):
+        model = scrambled(LatentDiffusion.preset(system, tasks.Binsaw(length=12), width=16, dim=2, codes=5))
+        file = written(model, folder, f"run {system}", "float32")
+        t = model.sample(4, token_steps=3, seed=3)
+        run = {
+            "tokens": t.tokens.tolist(),
+            "when": t.reveal_step.tolist(),
+            "prob": t.confidence.tolist(),
+            "knots": t.knots,
+        }
+        made.append(
+            {
+                "file": file,
+                "name": system,
+                "run": run | {"latents": None if t.latents is None else t.latents.flatten().tolist()},
+            }
+        )
+    return {"walks": walks, "runs": made}

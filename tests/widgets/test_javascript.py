@@ -93,8 +93,7 @@ def _numbers(about, tokens, latents):
 
 
 def packed():
-    """A block with all types of number that travel, lengths that are filled up, and an empty array.
-    """
+    """A block with all types of number that travel, lengths that are filled up, and an empty array."""
     rng = np.random.default_rng(0)
     arrays = {
         "u1": rng.integers(0, 2**8, (3, 5)),
@@ -186,6 +185,7 @@ TRUTHS = {
     "engine_network": engine.engine_network,
     "engine_random": engine.engine_random,
     "engine_sampler": engine.engine_sampler,
+    "playground_plan": engine.playground_plan,
 }
 
 
@@ -198,7 +198,7 @@ def test_every_file_of_tests_is_run():
 def test_under_node(name, tmp_path):
     command = [node(), "--test", FOLDER / f"{name}.test.mjs"]
     truth = tmp_path / "truth.json"
-    says = TRUTHS[name](tmp_path) if name.startswith("engine") else TRUTHS[name]()
+    says = TRUTHS[name](tmp_path) if name.startswith(("engine", "playground")) else TRUTHS[name]()
     truth.write_text(json.dumps(says, allow_nan=False))
     done = subprocess.run(command, env=os.environ | {"TRUTH": str(truth)}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

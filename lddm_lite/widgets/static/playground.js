@@ -143,7 +143,7 @@ register("playground", (root, app, link) => {
     made.name = `${made.model.name}, ${made.run.nfe} ${made.run.nfe === 1 ? "call" : "calls"}`;
     runs = [...runs, made].slice(-2).filter((r) => r === made || (r.model.head.config.length === made.model.head.config.length && r.run.tokens.length === made.run.tokens.length));
     rows = [made, ...rows].slice(0, KEPT);
-    found.replaceChildren(...standing(rows, head));
+    found.replaceChildren(...standing(rows));
     const payload = scrubberPayload(runs.map((r) => ({ ...r, model: { ...r.model, name: r.name } })), runs.map((r) => r.name).join(" | "), head.groups);
     const state = new Map([["step", Math.max(...runs.map((r) => r.run.nfe))], ["sample", 0]]);
     if (scrubber) scrubber.close();
@@ -151,8 +151,8 @@ register("playground", (root, app, link) => {
     stage.replaceChildren(place);
     scrubber = drawScrubber(place, { ...payload, bytes: await pack(payload.head, payload.arrays) },
       { get: (name) => state.get(name), set: (name, value) => state.set(name, value), ask: () => Promise.resolve(null), live: () => false, source: link.source });
-    scrubber.theme(palette);
     scrubber.resize(width);
+    scrubber.theme(palette);
     root.dataset.runs = rows.length; root.dataset.where = machine.where();
   }
 

@@ -6,7 +6,7 @@ const nats = (v) => v.toFixed(2).replace("-", "−");
 const within = (v, se) => `${nats(v)} ± ${se < 100 ? se.toFixed(2) : "?"}`;
 
 // rows: runs, the latest first. -> elements; none for data whose law a page does not know
-export function standing(rows, head) {
+export function standing(rows) {
   if (!rows[0].run.score) return [];
   const known = rows[0].model, heads = ["run", "calls", "excess, nats", "mode TV", "exact, even steps", "exact, best steps"];
   const why = ["", "network calls a sequence", "how much less likely samples are than true data, under the true law: −log p* minus its entropy, ± one standard error",
@@ -19,7 +19,7 @@ export function standing(rows, head) {
     return el("tr", { class: k ? null : "pg-now" }, el("th", { scope: "row", text: `${name.split(", ")[0]} · ${about(plan)}` }), ...cells.map((text) => el("td", { text })));
   });
   const table = el("table", { class: "pg-table" }, el("thead", {}, el("tr", {}, ...heads.map((text, k) => el("th", { scope: "col", text, title: why[k] || null })))), el("tbody", {}, ...body));
-  const told = (known.measured || []).find((r) => r.nfe === rows[0].run.nfe) || (known.measured || [])[0];
+  const far = (r) => Math.abs(Math.log(r.nfe / rows[0].run.nfe)), told = [...(known.measured || [])].sort((a, b) => far(a) - far(b))[0];
   const note = told ? el("p", { class: "small soft" }, `Measured of ${known.name} with 2,048 samples, its steps at their best: in ${told.nfe} calls (${told.token_steps} + ${told.latent_steps}) excess ${within(told.excess, told.excess_se)}`,
     told.kl_forward === undefined ? "." : `, KL(p*‖q) ${within(told.kl_forward, told.kl_forward_se)}, KL(q‖p*) ${within(told.kl_reverse, told.kl_reverse_se)} nats.`) : null;
   return [el("div", { class: "pg-scroll", tabindex: 0, role: "region", "aria-label": "what was drawn" }, table), ...(note ? [note] : [])];

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, randomness, schemas
+from ._common import arguments, checkpoint, old_names, protocols, quantised, randomness, schemas
 from ._common.arguments import shown
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
@@ -18,7 +18,7 @@ from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact, model_files, shipped
+from .networks import build, custom_parts, exact, model_files, shipped, web_export
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -370,16 +370,27 @@ class LatentDiffusion(nn.Module):
         return trace
 
     # -- files -----------------------------------------------------------------------------------------------------
-    def save(self, folder, overwrite: bool = False, **meta) -> File:
-        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`:
-        more JSON to keep. Of parts of your own the weights are written and the classes' names, not
-        their code: `load` wants them again. ValueError for a folder that holds something, unless
-        `overwrite`: then its checkpoint, if it has one, is replaced, and all else stays."""
+    def to_web(self, weights: str = "int8", encoder: bool | None = None) -> web_export.WebModel:
+        """This model for a page, where it samples without Python (see `web_export.export`).
+        `quantised.cost(model, x, weights)` tells what fewer bits lose.
+
+        >>> from lddm_lite.tasks import Binsaw
+        >>> LatentDiffusion.preset("co-seq", Binsaw(length=16)).to_web().head["encodes"]
+        True
+        """
+        return web_export.export(self, weights, encoder)
+
+    def save(self, folder, overwrite: bool = False, weights: str = "float32", **meta) -> File:
+        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `weights`:
+        how they are kept, one of `quantised.KINDS`. `meta`: more JSON to keep. Of parts of your own
+        the weights are written and the classes' names, not their code: `load` wants them again.
+        ValueError for a folder that holds something, unless `overwrite`: then its checkpoint, if it
+        has one, is replaced, and all else stays."""
         folder = checkpoint.check_free(folder, overwrite)
         about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
         own = custom_parts.own(self)
         about |= {"parts": own} if own else {}
-        return checkpoint.write(folder, self.state_dict(), about)
+        return checkpoint.write(folder, quantised.quantise(self.state_dict(), weights), about)
 
     @classmethod
     def load(cls, folder, **own) -> LatentDiffusion:
@@ -394,7 +405,7 @@ class LatentDiffusion(nn.Module):
             found["config"] = custom_parts.wanted(folder, meta, own)
             if named is not None and found["config"].encoder == "learned":
                 raise checkpoint.CheckpointError(f"{folder} has no frozen encoder; load it without encoder={named!r}")
-            model_files.fits(found["config"], form, own)
+            model_files.fits(found["config"], quantised.restored_form(form), own)
 
         tensors, meta = checkpoint.read(folder, fits=fits)
         try:
@@ -404,7 +415,7 @@ class LatentDiffusion(nn.Module):
             raise checkpoint.CheckpointError(f"{folder}: {what}: {e}") from None
         if found["config"].encoder != "learned" and "encoder" not in own:
             model.encoder.encoder.told(named)
-        custom_parts.fill(model, tensors, meta, folder)
+        custom_parts.fill(model, quantised.restore(tensors), meta, folder)
         return model.eval()
 
 

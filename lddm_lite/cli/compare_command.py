@@ -128,7 +128,7 @@ def _models(names: list[str], device: str, encoder: str | None = None) -> dict[s
     """{short name: model}: the system where only one model has it, else the folder's name, else the
     whole path."""
     from ..model import load
-    from .commands import trusting
+    from .train_data import trusting
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")

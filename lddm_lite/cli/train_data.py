@@ -9,9 +9,10 @@ from .._common.files import user_path
 
 if TYPE_CHECKING:
     from .._common.protocols import Data, Model, Task, Text
+    from ..model import LatentDiffusion
     from ..text import TextData, TokenStore
 
-__all__ = ["LARGE", "check", "judged_by", "load"]
+__all__ = ["LARGE", "check", "judged_by", "load", "trusting"]
 
 LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
@@ -99,3 +100,16 @@ def judged_by(model: Model, text: str | None) -> Task | Text:
     if not text:
         raise ValueError("a model of text is judged by real sentences: give some it has not seen, --text FILE")
     return dataset.from_file(text, codec=dataset.from_spec(model.data))
+
+
+def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
+    """The model, whose frozen encoder may be loaded although only its file names it, if you named
+    one, too.
+
+    >>> from lddm_lite import load
+    >>> trusting(load("binsaw-mdlm"), None).name
+    'mdlm'
+    """
+    if encoder is not None and hasattr(model.encoder, "encoder"):
+        model.encoder.encoder.told(encoder)
+    return model

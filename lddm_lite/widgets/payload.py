@@ -136,7 +136,8 @@ def fragment(
         json.dumps(v).replace("<", "\\u003c") for v in (uid, kind, base64.b64encode(block).decode(), state, bus or uid)
     )
     models = "".join(
-        f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">{base64.b64encode(b).decode()}</script>'
+        f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">'
+        f"{base64.b64encode(b).decode()}</script>"
         for key, b in (weights or {}).items()
     )
     return (

@@ -144,7 +144,9 @@ def _cloud(model: LatentDiffusion, task: MixtureTask | None):
     if task is not None and model.config.encoder == "learned":
         x = task.sample(CLOUD, seed=17)
         return encoded(model, x).numpy(), x
-    return model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents[-1], None
+    drawn = model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents
+    assert drawn is not None  # only models with latents have a backdrop
+    return drawn[-1], None
 
 
 def _measured(name: str, model: LatentDiffusion) -> dict:
@@ -157,12 +159,14 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
             continue
         if "task" not in model.data or found.get("data") != repr(make(**model.data)):
             continue
-        keys = ("nfe", "token_steps", "latent_steps", "excess", "excess_se", "kl_forward", "kl_forward_se", "kl_reverse",
-                "kl_reverse_se")  # fmt: skip
+        keys = (
+            "nfe", "token_steps", "latent_steps", "excess", "excess_se", "kl_forward", "kl_forward_se", "kl_reverse",
+            "kl_reverse_se",
+        )  # fmt: skip
         rows: dict[str, list] = {}
         for row in found["rows"]:
             rows.setdefault(row["model"], []).append({k: row[k] for k in keys if row.get(k) is not None})
-        out = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
+        out: dict = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
         if _ships(name, model):
             out["measured"] = rows.get(model.config.system, [])
         return out

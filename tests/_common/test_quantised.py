@@ -4,11 +4,18 @@ import pytest
 import torch
 
 from lddm_lite import LatentDiffusion, load, tasks
-from lddm_lite._common.quantised import KINDS, cost, quantise, restore
+from lddm_lite._common.checkpoint import form_of
+from lddm_lite._common.quantised import KINDS, cost, quantise, restore, restored_form
 
 G = torch.Generator().manual_seed(0)
-TENSORS = {"w": torch.randn(50, 90, generator=G), "three": torch.randn(9, 30, 40, generator=G), "count": torch.tensor(3),
-           "b": torch.randn(5, generator=G), "book": torch.randn(9000, 4, generator=G), "zero": torch.zeros(64, 64)}  # fmt: skip
+TENSORS = {
+    "w": torch.randn(50, 90, generator=G),
+    "three": torch.randn(9, 30, 40, generator=G),
+    "count": torch.tensor(3),
+    "b": torch.randn(5, generator=G),
+    "book": torch.randn(9000, 4, generator=G),
+    "zero": torch.zeros(64, 64),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,3 +70,14 @@ def test_a_checkpoint_of_few_bits(tmp_path):
     assert size["small"] < 0.3 * size["full"]
     again, want = LatentDiffusion.load(tmp_path / "small"), restore(quantise(model.state_dict()))
     assert all(torch.equal(v, want[k]) for k, v in again.state_dict().items())
+
+
+def test_the_form_of_what_is_restored_is_known_before():
+    for kind in KINDS:
+        kept = quantise(TENSORS, kind)
+        assert restored_form(form_of(kept)) == form_of(restore(kept))
+
+
+def test_integers_without_fitting_scales_stay_what_they_are():
+    form = {"w": ((2, 3), torch.int8), "w.scale": ((3,), torch.float32)}
+    assert restored_form(form) == form

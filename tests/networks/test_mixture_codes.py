@@ -73,7 +73,8 @@ def test_it_trains_resumes_and_moves_its_vectors(tmp_path):
     fit(whole, corpus, steps=6, batch=8, progress=False)
     parts = LatentDiffusion.preset("di-seq", corpus, **options)
     stopping = tasks.Corpus(corpus.task, 64)
-    stopping.sample = lambda n, g, left=iter(range(2)): (next(left, None) is None and interrupt()) or corpus.sample(n, g)
+    left = iter(range(2))
+    stopping.sample = lambda n, g: (next(left, None) is None and interrupt()) or corpus.sample(n, g)
     assert fit(parts, stopping, steps=6, batch=8, progress=False, out=tmp_path).interrupted
     fit(parts, corpus, steps=6, batch=8, progress=False, out=tmp_path, resume=True)
     weights = parts.state_dict()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, randomness
+from ._common import arguments, checkpoint, data_contract, old_names, protocols, randomness
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
@@ -76,7 +76,7 @@ class LatentDiffusion(nn.Module):
 
         - `system`: mdlm, co-joint, co-seq, di-joint or di-seq.
         - `data`: any task or text: what has `length`, `vocab`, `labels`, `spec()` and maybe
-          `pad_id`. Nothing is drawn from it.
+          `pad_id` (see `protocols.Data`, which it is checked against).
         - `seed`: the same one gives the same weights.
         - `denoiser`, `encoder`, `channel` (of the latents): parts of your own, or what makes them
           of a `Config`; see `lddm_lite.networks.custom_parts` for what is asked of each. None for
@@ -85,12 +85,13 @@ class LatentDiffusion(nn.Module):
 
         ValueError for another system or option, and one that names a part that does not fit.
         """
+        data_contract.check(data)
         changes.setdefault("pad_id", getattr(data, "pad_id", None))
         if isinstance(encoder, str):
             changes["encoder"], encoder = encoder, None
         config = Config.preset(system, data.length, data.vocab, **changes)
         own = dict(denoiser=denoiser, encoder=encoder, channel=channel)
-        return cls.from_config(config, data.labels, data.spec(), seed, **own)
+        return cls.from_config(config, list(data.labels), data_contract.described(data), seed, **own)
 
     @classmethod
     def from_config(cls, config: Config, labels, data: dict | None = None, seed: int = 0, **own) -> LatentDiffusion:
@@ -253,15 +254,19 @@ class LatentDiffusion(nn.Module):
         - `seed`: the same one gives the same samples.
         - `options`: the fields of `sampler.Draws`; `batch`, sequences in one network call, and
           `progress`, as in `sampler.sample`; `latents`: z at t_z = 0, such as `latents` of a Trace
-          end with, taken as they are, from which only the tokens are drawn. ValueError for others.
+          end with, taken as they are, from which only the tokens are drawn; `length`, tokens of each
+          sequence, and `label`, the class of each, of data that have classes (`from_arrays`), which is
+          given as the first token. ValueError for others.
 
-        Models with padding draw lengths from their training data's.
+        Models with padding draw lengths from their training data's, unless `length` is given.
         """
         if n is None:
             if "latents" not in options:
                 raise ValueError("n, the number of sequences, must be given where latents are not")
             n = len(options["latents"])
-        start = prompts.blank(self, n, seed)
+        label = options.pop("label", None)
+        start = prompts.blank(self, n, seed, length=options.pop("length", None))
+        start = start if label is None else prompts.given_class(self, start, label)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
     def generate_text(
@@ -279,16 +284,17 @@ class LatentDiffusion(nn.Module):
 
         - `n`: how many, at least 1.
         - `token_steps`, `latent_steps`, `path`, `seed`, `options`: as for `sample`.
-        - `prompt`: the beginning, words and gaps; empty for none.
+        - `prompt`: the beginning, words and gaps; empty for none. `gap=`: what stands for a gap in
+          it, instead of [MASK].
 
-        Lengths are those of the training data, none below the prompt's. ValueError for models of
+        Lengths are those of the training data, none below the prompt's, or `length=`. ValueError for models of
         something else than text or the toy newswire, and a prompt that they cannot read.
 
         >>> from lddm_lite.tasks import ToyNewswire
         >>> LatentDiffusion.exact(ToyNewswire()).generate_text(token_steps=16, prompt="the tiber", order="even").text(0)
         'the tiber climbed by two metres in rome on thursday , damguard said .'
         """
-        start = prompts.prompted(self, n, prompt, seed)
+        start = prompts.prompted(self, n, prompt, seed, options.pop("length", None), options.pop("gap", None))
         trace = self._run(start, token_steps, latent_steps, path, seed, options)
         if self.config.pad_id is None:  # the newswire, whose first label fills a sentence up
             trace.meta["filler"] = self.labels[0]
@@ -308,12 +314,12 @@ class LatentDiffusion(nn.Module):
         one beside each other.
 
         - `x`: ids [B, L], id V where masked, or a text with gaps, or a list of such: "the [MASK]
-          rose ." (`prompts.encode`).
+          rose ." (`prompts.encode`). `gap=`: what stands for a gap, instead of [MASK].
         - `n`: how often each is filled, at least 1.
         - `token_steps`, `latent_steps`, `path`, `seed`, `options`: as for `sample`.
         """
         if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
-            x = prompts.gaps(self, x)
+            x = prompts.gaps(self, x, options.pop("gap", None))
         x = self.check_tokens("x", x, mask_ok=True).repeat_interleave(arguments.integer("n", n, minimum=1), 0)
         return self._run(x, token_steps, latent_steps, path, seed, options)
 
@@ -324,7 +330,9 @@ class LatentDiffusion(nn.Module):
         if run.get("latents") is not None:
             run["latents"] = given_latents.check_latents(self, "latents", run["latents"], len(start))
             knots = given_latents.without_latents(knots)
-        return sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
+        trace = sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
+        trace.meta |= prompts.shown(self)
+        return trace
 
     # -- files -----------------------------------------------------------------------------------------------------
     def save(self, folder, **meta) -> File:

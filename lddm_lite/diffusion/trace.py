@@ -103,14 +103,16 @@ class Trace:
         return ["[MASK]" if v == self.mask_id else self.labels[v] for v in row if v != self.pad_id]
 
     def text(self, i: int, step: int | None = None) -> str:
-        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined;
-        without the filler at its end, where `meta` names one."""
+        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined, as
+        `meta` says; without the filler at its end, where `meta` names one."""
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
         if all(len(w) <= 1 for w in self.labels):
-            return "".join("_" if w == "[MASK]" else w for w in words)
-        return joined(words)
+            gap = "[MASK]" if "_" in self.labels else "_"
+            return "".join(gap if w == "[MASK]" else w for w in words)
+        text = joined(words, self.meta.get("spaced", True))
+        return text.strip(" ") if self.meta.get("trimmed") else text
 
     def texts(self, step: int | None = None) -> list[str]:
         """All sequences as texts, after `step` steps (default: the end)."""

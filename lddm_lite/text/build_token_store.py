@@ -16,8 +16,9 @@ from .._common.files import cache_folder, locked, replacing, sha256, write_json
 from .._common.progress import bar as progress_bar
 from .codec import TextCodec
 from .lines import iter_lines
+from .losses import LOOK, returned
 from .token_store import FORMAT, VERSION, DamagedStore, TokenStore, load
-from .wordpiece import train
+from .tokenizer_kinds import make
 
 __all__ = ["SEP", "build", "with_separator"]
 
@@ -28,23 +29,25 @@ LINES, CHARACTERS = 4096, 1 << 20  # tokenised at once, whichever is reached fir
 def build(
     text,
     codec: TextCodec | None = None,
-    length: int = 64,
+    length: int | None = None,
     vocab: int = 4000,
-    lowercase: bool = True,
+    lowercase: bool | None = None,
     mode: str = "pad",
     long: str = "drop",
     learn: int = 100_000,
     cache=None,
     errors: str = "strict",
     progress: bool = True,
+    tokenizer: str = "auto",
 ) -> TokenStore:
     """Tokenise a text into rows of L ids, on disk, or take them from the cache.
 
     - `text`: a UTF-8 file, one sentence a line (`text.lm1b(...)`), or a list of sentences;
     - `codec`: the tokenizer (`bert_vocabulary.bert(128)`, or that of another store); its own length
       then holds. None trains one;
-    - `length`, `vocab`, `lowercase`, `learn`: L, and a tokenizer of at most `vocab` pieces, trained
-      on the first `learn` sentences: shuffle a file that is sorted;
+    - `length`, `vocab`, `lowercase`, `tokenizer`, `learn`: L, and which tokenizer, of at most `vocab`
+      pieces, as for `text.from_file`; it is trained on the first `learn` sentences: shuffle a file
+      that is sorted;
     - `mode`: 'pad', a sentence a row, filled up with `pad_id`; 'pack', all sentences in a row, each
       ended by [SEP], cut every L tokens; fewer than L at the very end are left out;
     - `long`: of 'pad', what is longer is dropped ('drop', as `text.from_file` does) or cropped
@@ -70,8 +73,8 @@ def build(
     if codec is None:  # the tokenizer follows from the text and these
         arguments.integer("vocab", vocab, minimum=16)
         arguments.integer("learn", learn, minimum=1)
-        length = arguments.integer("length", length, minimum=1)
-        key: dict = {"length": length, "vocab": vocab, "lowercase": bool(lowercase), "learn": learn}
+        length = None if length is None else arguments.integer("length", length, minimum=1)
+        key: dict = {"length": length, "vocab": vocab, "lowercase": lowercase, "learn": learn, "kind": tokenizer}
     else:
         key = {"length": codec.length, "tokenizer": _digest(codec.tokenizer)}
     source = _Source(text, errors)
@@ -87,7 +90,7 @@ def build(
             lines = list(itertools.islice((line for line in source.lines() if line), learn))
             if not lines:
                 raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
-            codec = TextCodec(train(lines, vocab, lowercase), length, lowercase)
+            codec, about["notes"] = make(tokenizer, lines, vocab, length, lowercase)
         codec = with_separator(codec) if mode == "pack" else codec
         about |= {"tokenizer": _digest(codec.tokenizer), "codec": codec.spec()["text"]}
         about |= _write(folder / "tokens.bin", source, codec, mode, long, progress)
@@ -106,8 +109,10 @@ def with_separator(codec: TextCodec) -> TextCodec:
     if SEP in codec.labels:
         return codec
     about = json.loads(codec.tokenizer)
+    if codec.foreign:
+        raise ValueError("mode='pack' needs a tokenizer of this library, which can be given the piece [SEP]")
     about["model"]["vocab"][SEP] = codec.vocab
-    return TextCodec(json.dumps(about, ensure_ascii=False), codec.length, codec.lowercase)
+    return TextCodec(json.dumps(about, ensure_ascii=False), codec.length, codec.lowercase, codec.spaced)
 
 
 def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, progress: bool) -> dict:
@@ -116,9 +121,15 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
     told = dict.fromkeys(("rows", "tokens", "unknown", "dropped", "cropped", "blank", "nul"), 0)
     lengths, rest = np.zeros(size + 1, dtype=np.int64), np.zeros(0, dtype)
     shortest: int | None = None
+    changed: float | None = None
     with replacing(file) as out, progress_bar(show=progress, desc="tokenising", unit=" lines") as bar:
         for lines in _chunks(source.lines()):
-            ids = [row for row in codec.tokenise(lines) if row]
+            ids = codec.tokenise(lines)
+            if changed is None:
+                look = [(a, row) for a, row in zip(lines[:LOOK], ids, strict=False) if row and 1 not in row]
+                back = [codec.same(codec.decode(row)) for _, row in look]
+                changed = 1 - returned([codec.same(a) for a, _ in look], back)
+            ids = [row for row in ids if row]
             told["blank"] += len(lines) - len(ids)  # control characters alone are no sentence either
             told["nul"] += sum("\0" in line for line in lines)
             if mode == "pack":
@@ -147,7 +158,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
             if shortest:
                 raise ValueError(f"{source.name}: the shortest sentence has {shortest} tokens, more than length={size}")
             raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
-    return {**told, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": sha256(file)}
+    return {**told, "changed": changed, "dtype": dtype.str, "lengths": lengths.tolist(), "sha256": sha256(file)}
 
 
 class _Source:
@@ -164,8 +175,8 @@ class _Source:
 
     def lines(self):
         if self._listed is not None:
-            return (line.strip() for line in self._listed)
-        return iter_lines(self._file, self._errors)
+            return (line if line.strip() else "" for line in self._listed)
+        return (line if line.strip() else "" for line in iter_lines(self._file, self._errors, strip=False))
 
     def _stat(self):
         about = os.stat(self._file)

@@ -21,7 +21,8 @@ import torch
 from .._common import arguments, randomness
 from .._common.files import read_json, sha256
 from .codec import TextCodec
-from .dataset import split_rows
+from .dataset import from_spec, split_rows
+from .losses import Losses
 
 __all__ = ["DamagedStore", "TokenStore", "load"]
 
@@ -154,6 +155,18 @@ class TokenStore:
         """
         return self.header["unknown"] / self.header["tokens"]
 
+    @property
+    def losses(self) -> Losses:
+        """What was unknown, dropped, cut or changed, as of a `TextData`."""
+        h = self.header
+        lines = h["rows"] + h["dropped"] if h["mode"] == "pad" else 0
+        return Losses(
+            lines, h["blank"], h["dropped"], h["cropped"], h["tokens"], h["unknown"], h.get("changed") or 0.0,
+            list(h.get("notes", [])), self.allow_losses,
+        )  # fmt: skip
+
+    allow_losses = False  # train on it whatever `losses` says
+
     def __len__(self) -> int:
         return self.header["rows"] if self._numbers is None else len(self._numbers)
 
@@ -191,7 +204,7 @@ def load(folder, verify: bool = True) -> TokenStore:
         raise DamagedStore(f"{folder} has version {header.get('version')!r}; this library reads version {VERSION}")
     try:
         about, file = header["codec"], folder / "tokens.bin"
-        codec = TextCodec(about["tokenizer"], about["length"], about["lowercase"])
+        codec = from_spec({"text": about})
         size = header["rows"] * codec.length * np.dtype(header["dtype"]).itemsize
         if header["rows"] < 1 or len(header["lengths"]) != codec.length + 1:
             raise ValueError("numbers that do not fit together")

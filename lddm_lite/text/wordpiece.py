@@ -21,7 +21,8 @@ __all__ = ["train"]
 _LETTER = r"[\p{L}\p{M}\p{N}]"
 _ABBREVIATION = r"(?:\p{L}\.){2,}"
 _CLITIC = rf"['’]\p{{L}}{{1,2}}(?!{_LETTER})"
-_WORD = rf"{_LETTER}+(?:[.,:'’&/-]{_LETTER}+)*"
+_FIRST = r"[\p{L}\p{N}]"  # a mark, such as the selector behind an emoji, belongs to what it follows
+_WORD = rf"{_FIRST}{_LETTER}*(?:[.,:'’&/-]{_FIRST}{_LETTER}*)*"
 _LONGEST = 200  # characters of a word; longer ones are [UNK]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .._common import randomness
+from .._common import data_contract, randomness
 from .._common.protocols import Data, Model, is_frozen
 from ..evaluation.latents import z_response
 from ..networks import custom_parts
@@ -185,7 +185,7 @@ class Trainer:
         if self.model.encoder is not None:
             self.model.encoder.train(self.stage == 1)
         few_step = c.few_step1 if self.stage == 1 else c.few_step2
-        x = self.data.sample(c.batch, self.g_data)
+        x = data_contract.draw(self.data, c.batch, self.g_data)
         self.optimiser.zero_grad(set_to_none=True)
         how = self.stage, few_step, c.accumulate, self.team
         terms = microbatches.backward(self.model, x, self.g_noise, *how, weight=c.weight)
@@ -215,7 +215,7 @@ class Trainer:
         last = max(first, math.ceil(LATEST_STAGE1 * self.config.steps))
         if self.step < first or ((self.step - first) % 20 and self.step < last):
             return False
-        share = z_response(self.model, self.data.sample(256, randomness.generator(self.config.seed + 7)))
+        share = z_response(self.model, data_contract.draw(self.data, 256, randomness.generator(self.config.seed + 7)))
         share = self.team.agree(share)
         if share > RESPONSE:
             self.history.events.append((self.step, f"encoder frozen; shuffling z costs {share:.1%} of the token loss"))
@@ -236,7 +236,7 @@ class Trainer:
                     p.copy_(e)
         g, batches = randomness.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
         settle = getattr(self.model.encoder, "settle", lambda batches: None)  # yours may have nothing to settle
-        settle([self.data.sample(256, g).to(self.model.device) for _ in range(batches)])
+        settle([data_contract.draw(self.data, 256, g).to(self.model.device) for _ in range(batches)])
         self.team.share([*self.model.encoder.parameters(), *self.model.encoder.buffers()])
         self.stage = 2
 

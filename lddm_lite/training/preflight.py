@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from .._common import data_contract
 from .._common.protocols import Data, Model, has_rows, read_rows
 from .config import TrainConfig
 from .precision import check_precision
@@ -24,7 +25,12 @@ def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data
     >>> task = tasks.Binsaw(length=8)
     >>> check_together(LatentDiffusion.preset("mdlm", task, width=16), task, TrainConfig())
     """
+    losses = getattr(data, "losses", None)
+    if losses is not None:  # of a text: what was destroyed on its way trains well, and to no end
+        losses.check("data")
     for name, part in (("data", data), ("held_out", held_out)):
+        if part is not None:
+            data_contract.check(part, name, whole=False)
         if part is not None and (part.length, part.vocab) != (model.config.length, model.config.vocab):
             raise ValueError(
                 f"{name} has length {part.length} and vocab {part.vocab}; "

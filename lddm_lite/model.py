@@ -17,7 +17,7 @@ from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact
+from .networks import build, custom_parts, exact, warm_start
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -146,6 +146,20 @@ class LatentDiffusion(nn.Module):
         denoiser.channel = model.latent_channel
         return model.eval()  # in train mode the encoder would no longer give the latents that the denoiser was told
 
+    def init_from(self, source) -> list[str]:
+        """Begin with the weights of another model, a folder, a shipped checkpoint's name or a model, as
+        far as names and shapes are the same. Returns a line for each tensor that was left as it is.
+        ValueError where less than half would be taken (see `networks.warm_start`).
+
+        >>> from lddm_lite.tasks import Binsaw
+        >>> one, two = (LatentDiffusion.preset("co-seq", Binsaw(length=8), seed=s) for s in (0, 1))
+        >>> two.init_from(one)
+        []
+        """
+        if isinstance(source, LatentDiffusion):
+            return warm_start.take(self, source.state_dict(), source.name)
+        return warm_start.take(self, checkpoint.read(place(source))[0], str(source))
+
     # -- parts ---------------------------------------------------------------------------------------------------
     @property
     def device(self) -> torch.device:
@@ -183,8 +197,10 @@ class LatentDiffusion(nn.Module):
             return None
         x = x.to(self.device)
         if protocols.is_stochastic(self.encoder):
-            return self.encoder(x, randomness.generator(0, self.device) if g is None else g)
-        return self.encoder(x)
+            z = self.encoder(x, randomness.generator(0, self.device) if g is None else g)
+        else:
+            z = self.encoder(x)
+        return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
@@ -195,6 +211,9 @@ class LatentDiffusion(nn.Module):
             z_t = table[z_t]
         if lengths is None and self.config.pad_id is not None and x_t is not None:
             lengths = self.valid(x_t).sum(1)
+        if z_t is not None:  # latents are float32 whatever the weights are
+            kind = next((p.dtype for p in self.denoiser.parameters()), z_t.dtype)
+            z_t = z_t.to(kind) if z_t.is_floating_point() else z_t
         return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
 
     # -- what it is for ----------------------------------------------------------------------------------------------
@@ -363,10 +382,20 @@ class LatentDiffusion(nn.Module):
 def load(name, **own) -> LatentDiffusion:
     """A saved model: a folder, or the name of a checkpoint that ships in data/checkpoints. `own`:
     see `LatentDiffusion.load`. CheckpointError lists the names when there is none."""
+    return LatentDiffusion.load(place(name), **own)
+
+
+def place(name) -> File:
+    """The folder of a saved model, which may be one that ships. CheckpointError lists the names when
+    there is none.
+
+    >>> place("binsaw-mdlm").name
+    'binsaw-mdlm'
+    """
     shipped = File(__file__).resolve().parent.parent / "data" / "checkpoints"
     if not File(name).exists() and (shipped / str(name)).is_dir():
-        return LatentDiffusion.load(shipped / str(name), **own)
+        return shipped / str(name)
     if not File(name).exists():
         names = sorted(p.name for p in shipped.glob("*") if (p / "config.json").is_file())
         raise checkpoint.CheckpointError(f"no checkpoint {str(name)!r}; shipped ones: {', '.join(names) or 'none'}")
-    return LatentDiffusion.load(name, **own)
+    return File(name)

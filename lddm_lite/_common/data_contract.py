@@ -112,7 +112,9 @@ def draw(data: Data, n: int, seed: int | torch.Generator, name: str = "data") ->
     except (ValueError, OSError, KeyboardInterrupt):
         raise
     except Exception as e:
-        raise ValueError(f"{what}: failed with {type(e).__name__}: {e} (seed is an integer or a torch.Generator)") from e
+        raise ValueError(
+            f"{what}: failed with {type(e).__name__}: {e} (seed is an integer or a torch.Generator)"
+        ) from e
     try:
         x = arguments.tokens(what, rows, int(data.length), int(data.vocab))
     except (TypeError, RuntimeError) as e:

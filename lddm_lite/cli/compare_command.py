@@ -49,6 +49,9 @@ class Compare:
         metavar="K,...")
     n: int = option(256, "samples per row", minimum=1, flags=("-n", "--n"))
     text: str | None = option(None, "models of text: real sentences they have not seen, one a line", metavar="FILE")
+    task: str | None = option(None, "models of your own data: FILE.py:NAME or MODULE:NAME, as in train", metavar="NAME")
+    ids: str | None = option(None, "models of your own data: held-out rows of ids", metavar="FILE.npy")
+    classes: str | None = option(None, "the class of each of these rows, where the models have classes", metavar="FILE.npy")
     judge: str = option(
         "smollm2", "of Gen PPL: smollm2 (a package, offline), gpt2-large (the field's choice, from the hub), auto "
         "(that, or smollm2 without a network), a folder, or none")
@@ -80,7 +83,8 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
 
     models = _models(args.models, device)
     data = _data(models, args)
-    judge = None if has_scores(data) else _judge(args.judge, device)
+    words = has_scores(data) or "text" not in next(iter(models.values())).data  # a judge reads text
+    judge = None if words else _judge(args.judge, device)
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
     partial = Path(args.out) / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}
@@ -137,21 +141,13 @@ def _models(names: list[str], device: str) -> dict[str, LatentDiffusion]:
 
 def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
     """What all models are scored on: the task of the first, or the text in its tokens."""
-    from .. import tasks
-    from ..text import dataset
+    from .train_data import judged_by
 
     kinds = {name: "text" if "text" in m.data else f"task {m.data.get('task')!r}" for name, m in models.items()}
     if len(set(kinds.values())) > 1:
         found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
         raise ValueError(f"models of different data cannot be compared: {found}")
-    first = next(iter(models.values()))
-    if "text" not in first.data:
-        if args.text:
-            raise ValueError(f"--text: the models were trained on the {next(iter(kinds.values()))}, not on text")
-        return tasks.make(**first.data)
-    if not args.text:
-        raise ValueError("models of text are compared with real sentences: give some they have not seen, --text FILE")
-    return dataset.from_file(args.text, codec=dataset.from_spec(first.data))
+    return judged_by(next(iter(models.values())), args)
 
 
 def _judge(name: str, device: str) -> Judge | None:

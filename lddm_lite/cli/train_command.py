@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from .._common.files import write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
-from .options import PROGRAM, TEXT_ONLY, defaults, model_options, run_options
+from . import own_data
+from .options import PROGRAM, SOURCES, TEXT_ONLY, defaults, model_options, run_options
 
 if TYPE_CHECKING:
     from .._common.protocols import Data
@@ -29,7 +30,9 @@ __all__ = ["forecast", "recipe", "train"]
 FORMAT = "lddm-lite run"
 
 
-def train(out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False) -> int:
+def train(
+    out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False, init_from=None
+) -> int:
     """Train, print what comes of it, and return the exit status: 0, or 130 when stopped.
 
     - `out`: the folder of the run: checkpoints, history and model.
@@ -39,6 +42,7 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
     - `resume`: go on with the run in `out`.
     - `force`: a new run may replace another one in `out`, though never other files.
     - `quiet`: no progress bars.
+    - `init_from`: another model, whose weights a new run begins with as far as they fit.
 
     Raises ValueError for options that do not fit together, for a folder that holds something else,
     and when resuming with other options or another text; TrainingError when the loss is not finite.
@@ -50,23 +54,33 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
 
     team = processes.join(device)
     try:
-        return _train(Path(out), given, words, team, resume, force, quiet or not team.main)
+        if resume and init_from is not None:
+            raise ValueError("--init-from: not with --resume, which goes on with the run's own weights")
+        return _train(Path(out), given, words, team, resume, force, quiet or not team.main, init_from)
     finally:
         team.close()
 
 
-def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet) -> int:
+def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet, init_from) -> int:
     from ..training.loop import fit
 
-    run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force))
+    run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force, init_from))
     options = run["options"]
     with team.main_first():  # what it downloads or builds, the others find in the cache
         model, config, data, held_out = _make(options, team.device, not quiet)
     _check(model, config, data, held_out, out, team.size)
+    source = run.get("init_from")
+    left = [] if source is None else model.init_from(source)  # what a stop before the first save begins with again
     going_on = team.first(lambda: _begin(out, run, model, resume))
     say = print if team.main else lambda *words, **options: None
     say(f"{model.name} on {data!r}\n{_parameters(model):,} parameters, {config.steps:,} steps of {config.batch} on "
         f"{team.device.type}{f', {team.size} processes' if team.size > 1 else ''}")
+    losses = getattr(data, "losses", None)
+    for line in str(losses).splitlines() if losses is not None else ():
+        say(f"note: {line}")
+    if source is not None and not going_on:
+        say(f"note: begins with the weights of {source}" + ("" if not left else f"; {len(left)} tensors do not fit:"))
+        say("\n".join(f"  {line}" for line in left[:20]), end="\n" if left else "")
     try:
         history = fit(model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
@@ -79,7 +93,9 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet)
         scores = _final_scores(model, held_out, config.seed)
         about = {"history": history.to_dict(), "training": history.state.options}
         model.save(out, **about, command=run["command"], scores=scores)
-        _next(out, options)
+        if held_out is None:
+            print("no final score: nothing is held out (--holdout)")
+        _next(out, options, model, data)
 
     team.first(finish)  # the others wait: a process that ends while another still works has been seen to abort
     return 0
@@ -151,11 +167,17 @@ def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
 
 def _chosen(given: dict) -> dict:
     """All options of a new run: those given, what the size stands for, and the defaults."""
-    if ("task" in given) == ("text" in given):
-        raise ValueError("what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE")
-    misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
-    if misplaced and "task" in given:
-        raise ValueError(f"{', '.join(misplaced)}: for --text only")
+    if sum(k in given for k in SOURCES) != 1:
+        raise ValueError(
+            "what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE; or data of your own: "
+            "--task FILE.py:NAME, or --ids FILE.npy"
+        )
+    for names, source in ((TEXT_ONLY, "text"), (own_data.IDS_ONLY, "ids")):
+        misplaced = [f"--{k.replace('_', '-')}" for k in names if k in given]
+        if misplaced and source not in given:
+            raise ValueError(f"{', '.join(misplaced)}: for --{source} only")
+    if "holdout" in given and "task" in given and not own_data.is_own(given["task"]):
+        raise ValueError("--holdout: for --text only, and for rows of your own")
     from . import train_data
 
     options = {**defaults(), **given}
@@ -164,7 +186,7 @@ def _chosen(given: dict) -> dict:
     return {**defaults(), **sized, **given, **train_data.check(given)}
 
 
-def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
+def _new(out: Path, given: dict, words: list[str], force: bool, init_from=None) -> dict:
     """The description of a new run, kept as run.json so that --resume needs nothing else."""
     options = _chosen(given)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -173,7 +195,8 @@ def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
         if not force:
             raise ValueError(f"{out} holds another run; go on with it by --resume, or overwrite it by --force")
     command = shlex.join(["python", "-m", "lddm_lite", *words])
-    return {"format": FORMAT, "command": command, "options": options}
+    run = {"format": FORMAT, "command": command, "options": options}
+    return run if init_from is None else {**run, "init_from": str(init_from)}
 
 
 def _is_ours(out: Path) -> bool:
@@ -188,15 +211,24 @@ def _is_ours(out: Path) -> bool:
     return False
 
 
-def recipe(folder) -> dict:
+def recipe(folder, given: dict | None = None) -> dict:
     """The options of the run in `folder` that are not the usual ones: what a new run like it is
-    given. ValueError where there is no run.
+    given. ValueError where there is no run, and where it names data of one's own that are not
+    `given` again.
 
     >>> recipe("runs/a")  # doctest: +SKIP
     {'task': 'binsaw', 'steps': 100}
     """
     options = _read(Path(folder), "--recipe")["options"]
+    _given_again(options, given or {}, "--recipe")
     return {k: v for k, v in options.items() if v != defaults()[k]}
+
+
+def _given_again(options: dict, given: dict, asked: str) -> None:
+    """ValueError where a run's own class is not named on this command line: a file names no code."""
+    name = own_data.has_own(options)
+    if name is not None and not any(k in given for k in SOURCES):
+        raise ValueError(f"{asked}: the run was trained on data of your own; give them again, --{name} {options[name]}")
 
 
 def _read(folder: Path, asked: str) -> dict:
@@ -204,7 +236,8 @@ def _read(folder: Path, asked: str) -> dict:
     file = folder / "run.json"
     try:
         run = json.loads(file.read_text(encoding="utf-8"))
-        run["options"] = {**defaults(), "weight": "time", **run["options"]}  # older runs had no other weight
+        before = {"weight": "time", "tokenizer": "own", "lowercase": True}  # of runs older than these options
+        run["options"] = {**defaults(), **before, **run["options"]}
         for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])
     except FileNotFoundError:
@@ -218,12 +251,16 @@ def _stored(out: Path, given: dict) -> dict:
     """The description of the run in `out`; ValueError where `given` options contradict it."""
     run = _read(out, "--resume")
     options = run["options"]
-    differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if k != "text" and options[k] != v]
+    _given_again(options, given, "--resume")
+    moved = ("text", "ids", *own_data.IDS_ONLY)  # files that may lie elsewhere now
+    if given.get("steps", 0) > options["steps"]:  # more than planned
+        options["steps"] = given["steps"]
+    differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if options[k] != v and (k not in moved or options[k] is None)]
     if differ:
         raise ValueError(
             f"--resume: {', '.join(differ)} not as in the run in {out}; leave out what differs, or start a new run"
         )
-    options |= {k: v for k, v in given.items() if k == "text"}  # the file may have moved
+    options |= {k: v for k, v in given.items() if k in moved}
     return run
 
 
@@ -246,7 +283,7 @@ def _final_scores(model: LatentDiffusion, data: Data | None, seed: int) -> dict:
         print(tables.as_text(rows))
         return {"frontier": rows}
     bound = model.nelbo(data.sample(512, seed), seed=seed)
-    print(f"held-out text: {bound}")
+    print(f"held out: {bound}")
     return {"held_out_nats_per_token": bound.nats_per_token}
 
 
@@ -256,12 +293,18 @@ def _stopped(out: Path, when: str, say) -> int:
     return 130
 
 
-def _next(out: Path, options: dict) -> None:
-    folder, text = shlex.quote(str(out)), options["text"] is not None
-    pattern = '"the [MASK] said [MASK] ."' if text else "01__10"
+def _next(out: Path, options: dict, model: LatentDiffusion, data: Data) -> None:
+    from ..text import prompts
+
+    folder = shlex.quote(str(out))
+    pattern = prompts.pattern_of(model, data.sample(1, seed=0)[0])
     if options["task"] == "newswire":
-        pattern = '"the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."'
+        pattern = "the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."
+    again = {"text": " --text HELD_OUT.txt", "ids": " --ids HELD_OUT.npy"}
+    given = next((words for name, words in again.items() if options[name] is not None), "")
+    if own_data.is_own(options["task"]):
+        given = f" --task {shlex.quote(options['task'])}"
     print(f"\nSaved in {out}. Next:")
     print(f"  {PROGRAM} sample {folder}")
-    print(f"  {PROGRAM} infill {folder} {pattern}")
-    print(f"  {PROGRAM} evaluate {folder}{' --text HELD_OUT.txt' if text else ''}")
+    print(f"  {PROGRAM} infill {folder} {shlex.quote(pattern)}")
+    print(f"  {PROGRAM} evaluate {folder}{given}")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .._common.protocols import Data
+    from .._common.protocols import Data, Model
     from ..text import TextData, TokenStore
 
-__all__ = ["LARGE", "check", "load"]
+__all__ = ["LARGE", "check", "judged_by", "load"]
 
 LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
@@ -21,7 +21,7 @@ def check(given: dict) -> dict:
     >>> check({"text": "sentences.txt", "tokenizer": "bert"})
     {'stream': False}
     """
-    if "task" in given:
+    if "text" not in given:
         return {}
     if given.get("tokenizer") == "bert":
         wrong = [f"--{k}" for k in ("vocab",) if k in given]
@@ -47,26 +47,84 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     from .. import tasks
     from .._common import arguments
     from ..text import dataset
+    from . import own_data
 
+    if options.get("ids") is not None:
+        if options["length"] is not None:
+            raise ValueError("--length: not with --ids, whose rows have one")
+        rows = own_data.arrays(options)
+        if options["limit"] is not None and options["limit"] < len(rows):  # type: ignore[arg-type]
+            rows = rows.split(options["limit"] / len(rows), options["seed"])[1]  # type: ignore[attr-defined, arg-type]
+        return _split(rows, options)
     if options["text"] is None:
+        if own_data.is_own(options["task"]):
+            own = own_data.load(options["task"], options["length"])
+            if options["limit"] is not None:
+                raise ValueError("--limit: not with data of your own, which may be as many as they like")
+            return _split(own, options) if hasattr(own, "split") else (own, own)
         given = {} if options["length"] is None else {"length": options["length"]}
         task = tasks.make(options["task"], **given)
         if options["limit"] is None:
             return task, task
         return tasks.Corpus(task, arguments.integer("limit", options["limit"], minimum=1), options["seed"]), task
-    length = 64 if options["length"] is None else options["length"]
-    codec = None
+    length, codec = options["length"], None
     if options["tokenizer"] == "bert":
         from ..text.bert_vocabulary import bert
 
-        codec = bert(length)
-    same = {"length": length, "codec": codec, **{k: options[k] for k in ("vocab", "lowercase")}}
+        codec = bert(64 if length is None else length)
+    how = {k: options[k] for k in ("vocab", "lowercase", "tokenizer", "allow_losses")}
+    same = {"length": length, "codec": codec, **how}
     if options["stream"]:
         from ..text import build_token_store
 
         data: TextData | TokenStore = build_token_store.build(options["text"], progress=progress, **same)
     else:
         data = dataset.from_file(options["text"], limit=options["limit"], seed=options["seed"], **same)
+    return _split(data, options)
+
+
+def _split(data, options: dict):
+    """(training data, held-out data or None)."""
     if options["holdout"] == 0 or len(data) == 1:
         return data, None
     return data.split(options["holdout"], options["seed"])
+
+
+def judged_by(model: Model, args) -> Data:
+    """What a model is judged by: its task; the sentences of the file --text in its tokens; or data of
+    one's own, --task FILE.py:NAME or --ids FILE.npy. ValueError where that is missing, or is of another
+    kind than the model.
+
+    >>> from types import SimpleNamespace
+    >>> from lddm_lite import load
+    >>> judged_by(load("binsaw-mdlm"), SimpleNamespace(text=None, task=None, ids=None, classes=None)).name
+    'binsaw'
+    """
+    from ..text import dataset, prompts
+    from . import own_data
+
+    given = [f"--{k}" for k in ("text", "task", "ids") if getattr(args, k)]
+    task = prompts.task_of(model)
+    what = "text" if "text" in model.data else "data of its own" if task is None else f"the task {task.name!r}"
+    allowed = {"text": ["--text", "--ids"], "data of its own": ["--task", "--ids"]}.get(what, ["--ids"])
+    for option in given:
+        if option not in allowed or len(given) > 1:
+            raise ValueError(f"{option}: the model was trained on {what}" + (", not on text" if option == "--text" else ""))
+    if args.ids:
+        return own_data.held_out_arrays(model, args.ids, args.classes)
+    if args.task:
+        data = own_data.load(args.task)
+        if (data.length, data.vocab) != (model.config.length, model.config.vocab):
+            data = own_data.load(args.task, model.config.length)
+        if (data.length, list(data.labels)) != (model.config.length, model.labels):
+            raise ValueError(f"--task {args.task} has other words, or another length, than the model")
+        return data
+    if task is not None:
+        return task
+    if what == "text":
+        if not args.text:
+            raise ValueError("a model of text is judged by real sentences: give held-out sentences, --text FILE")
+        return dataset.from_file(args.text, codec=dataset.from_spec(model.data))
+    raise ValueError(
+        "a model of data of its own is judged by those: give them again, --task FILE.py:NAME, or --ids HELD_OUT.npy"
+    )

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from .._common import arguments, randomness
+from .._common.data_contract import draw, read_text
 from .._common.estimate import Estimate
 from .._common.progress import bar as progress_bar
-from .._common.data_contract import draw, read_text
 from .._common.protocols import Data, Judge, Model, Task, Text, has_rows, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import StepCosts

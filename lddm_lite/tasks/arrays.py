@@ -35,7 +35,11 @@ class ArrayData:
             counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
             out["lengths"] = (counts.double() / len(self)).tolist()
         out |= {} if self.shape is None else {"shape": list(self.shape)}
-        return out if self.classes is None else {**out, "classes": {"first": self.vocab - len(self.classes), "names": self.classes}}
+        return (
+            out
+            if self.classes is None
+            else {**out, "classes": {"first": self.vocab - len(self.classes), "names": self.classes}}
+        )
 
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
@@ -100,7 +104,9 @@ def from_arrays(ids, labels=None, pad_id: int | None = None, shape=None, classes
     most = int(rows.max()) + 1
     labels = [str(i) for i in range(max(2, most))] if labels is None else _words("labels", labels)
     if not 0 <= int(rows.min()) <= most - 1 < len(labels):
-        raise ValueError(f"ids must lie in 0..{len(labels) - 1}, one for each of the {len(labels)} labels, got {int(rows.min())}..{most - 1}")
+        raise ValueError(
+            f"ids must lie in 0..{len(labels) - 1}, one for each of the {len(labels)} labels, got {int(rows.min())}..{most - 1}"
+        )
     if classes is not None:
         rows, labels, names = _labelled(rows, labels, classes, names)
     elif names is not None:
@@ -129,7 +135,9 @@ def _labelled(rows, labels, classes, names) -> tuple[torch.Tensor, list[str], li
     """Rows with their class in front, and the labels with those of the classes behind."""
     of = _integers("classes", classes)
     if of.shape != (len(rows),) or of.min() < 0:
-        raise ValueError(f"classes must hold an integer from 0 on for each of the {len(rows)} rows, got {list(of.shape)}")
+        raise ValueError(
+            f"classes must hold an integer from 0 on for each of the {len(rows)} rows, got {list(of.shape)}"
+        )
     names = [f"class {k}" for k in range(int(of.max()) + 1)] if names is None else _words("names", names)
     if int(of.max()) >= len(names):
         raise ValueError(f"names must hold {int(of.max()) + 1} words, one for each class, got {len(names)}")

@@ -39,6 +39,7 @@ def build(
     errors: str = "strict",
     progress: bool = True,
     tokenizer: str = "auto",
+    allow_losses: bool = False,
 ) -> TokenStore:
     """Tokenise a text into rows of L ids, on disk, or take them from the cache.
 
@@ -54,7 +55,8 @@ def build(
       ('crop', as is usual on LM1B with length 128);
     - `cache`: a folder; None for `files.cache_folder()`;
     - `errors`: as in `text.from_file`;
-    - `progress`: show a bar.
+    - `progress`: show a bar;
+    - `allow_losses`: train on it also where more is lost than `text.losses` allows.
 
     Kept in the folder `tokens` of the cache, under the SHA-256 of
     the text, the tokenizer and the options; checked when used again, and built anew when damaged.
@@ -82,12 +84,12 @@ def build(
     folder = Path(cache or cache_folder()) / "tokens" / _digest(json.dumps(about, sort_keys=True))[:16]
     with locked(folder):
         try:
-            return load(folder)
+            return _allowed(load(folder), allow_losses)
         except DamagedStore:
             pass
         (folder / "header.json").unlink(missing_ok=True)  # from here until the end there is no store
         if codec is None:
-            lines = list(itertools.islice((line for line in source.lines() if line), learn))
+            lines = list(itertools.islice(filter(None, map(_clean, source.lines())), learn))
             if not lines:
                 raise ValueError(f"{source.name} is empty: it must hold at least one sentence, one a line")
             codec, about["notes"] = make(tokenizer, lines, vocab, length, lowercase)
@@ -96,7 +98,12 @@ def build(
         about |= _write(folder / "tokens.bin", source, codec, mode, long, progress)
         source.check_unchanged()
         write_json(folder / "header.json", about)  # last: without it there is no store
-        return load(folder, verify=False)
+        return _allowed(load(folder, verify=False), allow_losses)
+
+
+def _allowed(store: TokenStore, losses: bool) -> TokenStore:
+    store.allow_losses = losses
+    return store
 
 
 def with_separator(codec: TextCodec) -> TextCodec:
@@ -124,14 +131,15 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
     changed: float | None = None
     with replacing(file) as out, progress_bar(show=progress, desc="tokenising", unit=" lines") as bar:
         for lines in _chunks(source.lines()):
+            told["nul"] += sum("\0" in line for line in lines)
+            count, lines = len(lines), [line for line in map(_clean, lines) if line]
             ids = codec.tokenise(lines)
             if changed is None:
                 look = [(a, row) for a, row in zip(lines[:LOOK], ids, strict=False) if row and 1 not in row]
                 back = [codec.same(codec.decode(row)) for _, row in look]
                 changed = 1 - returned([codec.same(a) for a, _ in look], back)
             ids = [row for row in ids if row]
-            told["blank"] += len(lines) - len(ids)  # control characters alone are no sentence either
-            told["nul"] += sum("\0" in line for line in lines)
+            told["blank"] += count - len(ids)  # control characters alone are no sentence either
             if mode == "pack":
                 end = [codec.labels.index(SEP)]
                 flat = np.array([i for row in ids for i in row + end], dtype)
@@ -146,7 +154,7 @@ def _write(file: Path, source: _Source, codec: TextCodec, mode: str, long: str, 
                 ids = [row[:size] for row in ids if long == "crop" or len(row) <= size]
                 rows = codec.pad(ids).numpy().astype(dtype).reshape(-1, size)
             out.write(rows.tobytes())
-            bar.update(len(lines))
+            bar.update(count)
             filled = (rows != codec.pad_id).sum(1)
             lengths += np.bincount(filled, minlength=size + 1)
             told["rows"] += len(rows)
@@ -175,8 +183,8 @@ class _Source:
 
     def lines(self):
         if self._listed is not None:
-            return (line if line.strip() else "" for line in self._listed)
-        return (line if line.strip() else "" for line in iter_lines(self._file, self._errors, strip=False))
+            return iter(self._listed)
+        return iter_lines(self._file, self._errors, strip=False)
 
     def _stat(self):
         about = os.stat(self._file)
@@ -185,6 +193,12 @@ class _Source:
     def check_unchanged(self) -> None:
         if self._listed is None and self._stat() != self._state:
             raise ValueError(f"{self.name} changed while it was read; try again")
+
+
+def _clean(line: str) -> str:
+    """A line without NUL; '' for a blank one."""
+    line = line.replace("\0", "")
+    return line if line.strip() else ""
 
 
 def _chunks(lines):

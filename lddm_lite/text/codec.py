@@ -190,7 +190,8 @@ class TextCodec:
         """`text` as far as it is promised to come back: canonically composed where the tokenizer
         normalises, and in small letters where it is told to; without blanks at the end."""
         text = unicodedata.normalize("NFC", text) if self.normalises else text
-        text = " ".join(text.split()) if self.spaced else text
+        if self.spaced:
+            text = "".join(c for c in " ".join(text.split()) if unicodedata.category(c) != "Cc")
         return text.casefold() if self.lowercase else text
 
     def pad(self, ids: list[list[int]]) -> torch.Tensor:

@@ -256,13 +256,15 @@ def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: 
 def _build(lines, blank, vocab, length, lowercase, codec, name, tokenizer, allow_losses) -> TextData:
     if length is not None:
         arguments.integer("length", length, minimum=1)
-    if not any(map(str.strip, lines)):
+    nul, lines = sum("\0" in line for line in lines), [line.replace("\0", "") for line in lines]
+    blank, lines = blank + sum(not line.strip() for line in lines), [line for line in lines if line.strip()]
+    if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
     given, notes = codec is not None, []
     if codec is None:
         codec, notes = make(tokenizer, lines, vocab, length, lowercase)
     data = TextData.of(codec, lines, blank, name)
-    data.nul = sum("\0" in line for line in lines)
+    data.nul = nul
     data.losses.notes, data.losses.allowed = notes, allow_losses
     if not given:  # what is read in the tokens of another text is judged where it is trained on
         data.losses.check(name)

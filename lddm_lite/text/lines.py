@@ -21,7 +21,7 @@ def read_lines(path, errors: str = "strict", strip: bool = True) -> tuple[list[s
 def iter_lines(path, errors: str = "strict", strip: bool = True):
     """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line) unless
     `strip=False`, with or without a byte-order mark, with any of the three line ends. ValueError naming the first line
-    that is not UTF-8, unless `errors='replace'`. Holds one line at a time.
+    that is not UTF-8; `errors='replace'` drops such bytes. Holds one line at a time.
 
     >>> with open("sentences.txt", "wb") as f:
     ...     _ = f.write(b"Rain fell .\\r\\n\\n")
@@ -41,4 +41,5 @@ def iter_lines(path, errors: str = "strict", strip: bool = True):
                     f"{path}, line {number}: byte 0x{raw[e.start]:02x} is not UTF-8{hint}. "
                     "Convert the file, or drop such bytes with errors='replace'"
                 ) from None
+            text = text.replace("\ufffd", "") if errors == "replace" else text
             yield from (part.strip() if strip else part for part in text.rstrip("\r\n").split("\r"))

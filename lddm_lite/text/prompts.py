@@ -20,7 +20,7 @@ from .codec import MASK
 
 __all__ = [
     "blank", "codec_of", "draw_lengths", "encode", "example", "gaps", "given_class", "kind", "marks", "pattern_of",
-    "prompted", "read", "shown", "task_of", "unknown",
+    "prompted", "read", "shown", "task_of", "unknown", "whole",
 ]  # fmt: skip
 
 SHOWN = 40  # characters of a word that messages repeat
@@ -109,11 +109,25 @@ def encode(model: Model, pattern: str, gap: str | None = None) -> torch.Tensor:
     return _encode(model, pattern, marks(model, gap))
 
 
+def whole(model: Model, sequence: str) -> torch.Tensor:
+    """Token ids [L] of a sequence without gaps, in which [MASK] is what it says. ValueError where it is
+    too short, too long, or not known.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> whole(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=4)), "01 10")
+    tensor([0, 1, 1, 0])
+    """
+    x = _encode(model, sequence, [])
+    if bool((x == model.token_channel.mask_id).any()):
+        raise ValueError(f"the sequence is shorter than the {model.config.length} tokens that the model's have")
+    return x
+
+
 def _encode(model: Model, pattern: str, gaps: list[str]) -> torch.Tensor:
     from . import dataset
 
     if kind(model) == "text":
-        return dataset.from_spec(model.data).encode(_known(model, pattern, gaps), MASK if MASK in gaps else gaps[0])
+        return dataset.from_spec(model.data).encode(_known(model, pattern, gaps), [*gaps, "\0"][0])
     task = task_of(model)
     if kind(model) == "words" and hasattr(task, "encode"):
         for gap in gaps:
@@ -123,7 +137,7 @@ def _encode(model: Model, pattern: str, gaps: list[str]) -> torch.Tensor:
     length, mask, pad = model.config.length, model.token_channel.mask_id, model.config.pad_id
     if odd or len(parts) > length:
         seen = f", among them {' '.join(odd)}" if odd else ""
-        known = _some([*model.labels, gaps[-1]])
+        known = _some([*model.labels, *gaps[-1:]])
         raise ValueError(f"the pattern is at most {length} of the symbols {known}; got {len(parts) + len(odd)}{seen}")
     return torch.tensor(parts + [mask if pad is None else pad] * (length - len(parts)))
 
@@ -141,9 +155,10 @@ def _parts(model: Model, pattern: str, gaps: list[str]) -> tuple[list[int], list
     mask = model.token_channel.mask_id
     ids = {**{gap: mask for gap in gaps}, **{w: i for i, w in reversed(list(enumerate(model.labels))) if w}}
     any_of = "|".join(re.escape(w) for w in sorted(ids, key=len, reverse=True))
-    if kind(model) == "words":
+    if kind(model) == "words" and gaps:
         around = "|".join(re.escape(gap) for gap in gaps)  # a gap need not stand alone
         pattern = re.sub(f"({around})", r" \1 ", pattern)
+    if kind(model) == "words":
         any_of = rf"(?<!\S)(?:{any_of})(?!\S)"
     found, odd, at = [], [], 0
     matcher = re.compile(any_of)
@@ -183,7 +198,11 @@ def read(model: Model, typed: str, gap: str | None = None) -> torch.Tensor:
         raise ValueError(_complaint(odd, model, gaps))
     x = _encode(model, text, gaps)
     if not (x == model.token_channel.mask_id).any():
-        here = [m for m in gaps if m != MASK] if kind(model) == "symbols" and len(gaps) > 1 else [*gaps, *["_"] * (kind(model) == "text" and gap is None)]
+        here = (
+            [m for m in gaps if m != MASK]
+            if kind(model) == "symbols" and len(gaps) > 1
+            else [*gaps, *["_"] * (kind(model) == "text" and gap is None)]
+        )
         raise ValueError(f"There is no gap to fill in: write {' or '.join(here)} where something is missing.")
     return x
 
@@ -197,7 +216,9 @@ def _complaint(odd: list[str], model: Model, gaps: list[str]) -> str:
     start = f"Unknown {plural(len(odd), what)}: {shown}."
     if kind(model) == "symbols":
         here = [m for m in gaps if m != MASK] or gaps
-        return f"{start} Allowed are {_some(model.labels)} and, for a gap, {' or '.join(here)}."
+        return f"{start} Allowed are {_some(model.labels)}" + (
+            f" and, for a gap, {' or '.join(here)}." if here else "."
+        )
     near = difflib.get_close_matches(odd[0].lower()[:SHOWN], model.labels, 3)
     if near:
         start += f" Did you mean {' or '.join(near)}?"
@@ -250,7 +271,9 @@ def example(model: Model) -> str:
     if kind(model) == "symbols":
         task = task_of(model)
         known = [0] if task is None else task.sample(1, seed=0)[0].tolist()
-        return "".join(model.labels[i] for i in known[: max(1, len(known) // 4)]) + gap * min(4, model.config.length - 1 or 1)
+        return "".join(model.labels[i] for i in known[: max(1, len(known) // 4)]) + gap * min(
+            4, model.config.length - 1 or 1
+        )
     tries = ["the tiber rose by two metres in [MASK] on [MASK] , [MASK] said .", "the [MASK] said [MASK] ."]
     for pattern in tries if not _single(model) and MASK in marks(model) else ():
         if len(pattern.split()) <= model.config.length and not unknown(model, pattern):
@@ -328,7 +351,9 @@ def blank(model: Model, n: int, seed: int, at_least: int = 0, length: int | None
             share[:at_least] = 0.0
             if share.sum() == 0:
                 longest = max(k for k, v in enumerate(model.data["lengths"]) if v)
-                raise ValueError(f"prompt has {at_least} tokens; the longest sentence of the training data had {longest}")
+                raise ValueError(
+                    f"prompt has {at_least} tokens; the longest sentence of the training data had {longest}"
+                )
         at = draw_lengths(share, n, Streams(seed, range(n), "lengths")).clamp_min(at_least).to(device)
     else:
         at = torch.full((n,), length, device=device)
@@ -404,7 +429,9 @@ def gaps(model: Model, texts, gap: str | None = None) -> torch.Tensor:
             raise ValueError(f"{name} must be a text like the others, got {type(typed).__name__}")
         rows.append(_encoded(name, lambda t: encode(model, t, gap), typed))
         if not (rows[-1] == model.token_channel.mask_id).any():
-            raise ValueError(f"{name} has no gap to fill in: write {marks(model, gap)[0]} for each missing token; got {typed[:60]!r}")
+            raise ValueError(
+                f"{name} has no gap to fill in: write {marks(model, gap)[0]} for each missing token; got {typed[:60]!r}"
+            )
     return torch.stack(rows)
 
 

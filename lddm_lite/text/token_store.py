@@ -134,6 +134,7 @@ class TokenStore:
             raise ValueError("split the whole store, not a part of it")
         split_rows(len(self), fraction, seed)  # which names what is wrong
         rest, held = (TokenStore(self.folder, self.header, self.codec, (fraction, seed, k)) for k in (0, 1))
+        rest.allow_losses = self.allow_losses
         return rest, held
 
     def spec(self) -> dict:

@@ -15,6 +15,7 @@ unless `lowercase` is asked for.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -118,8 +119,9 @@ def choose(lines: list[str], vocab: int = 4000) -> tuple[str, str]:
     if len(many) <= min(vocab - 2, 1000) and len(words) >= 10 * len(many):
         if sum(any(c.isdigit() for c in w) for w in words) > 0.5 * len(words):
             return "symbols", f"{len(many)} symbols between spaces"
-    codec = TextCodec(train_words(some, vocab, True), LENGTH)
+    codec = TextCodec(train_words(some, max(vocab, 4000), True), LENGTH)  # the rule is asked, not the vocabulary
     lost = added = total = 0
+    some = ["".join(c for c in line if c == "\t" or unicodedata.category(c) != "Cc") for line in some]
     for line, ids in zip(some, codec.tokenise(some), strict=True):
         gone, new = differences(line.rstrip().casefold(), codec.decode(ids).casefold())
         lost, added, total = lost + gone, added + new, total + len(line)

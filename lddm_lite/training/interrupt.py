@@ -25,10 +25,11 @@ def bar(total: int, done: int, show: bool):
 
 @contextmanager
 def stop_after_step(forwarded: bool = False):
-    """An event that SIGINT (Ctrl-C, kernel stop) sets, to ask for a stop after the current step; a
-    second SIGINT interrupts at once. `forwarded`: a launcher passes on to its processes what the
-    terminal has already sent them, so that one press arrives twice; what comes within seconds is
-    then the same press.
+    """An event that SIGINT (Ctrl-C, kernel stop), SIGTERM (`kill`, a cluster's end of time) and
+    SIGHUP (a terminal that closes) set, to ask for a stop after the current step. A second SIGINT
+    interrupts at once; the other two end the process, as they always do, when the block is done.
+    `forwarded`: a launcher passes on to its processes what the terminal has already sent them, so
+    that one press arrives twice; what comes within seconds is then the same press.
 
     >>> with stop_after_step() as stop:
     ...     signal.raise_signal(signal.SIGINT)
@@ -39,18 +40,29 @@ def stop_after_step(forwarded: bool = False):
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before, first = signal.getsignal(signal.SIGINT), 0.0
+    first, ends = 0.0, []
 
     def ask(signum, frame):
         nonlocal first
-        if stop.is_set() and not (forwarded and time.monotonic() - first < SAME_PRESS):
+        if signum != signal.SIGINT:
+            ends.append(signum)
+            stop.by = signal.Signals(signum).name  # type: ignore[attr-defined]
+        elif stop.is_set() and not ends and not (forwarded and time.monotonic() - first < SAME_PRESS):
             raise KeyboardInterrupt
         if not stop.is_set():
             first = time.monotonic()
         stop.set()
 
-    signal.signal(signal.SIGINT, ask)
+    # one that is ignored, as SIGHUP under nohup, stays so
+    taken = [s for s in map(SIGNALS.get, SIGNALS) if s is not None and signal.getsignal(s) != signal.SIG_IGN]
+    before = {s: signal.signal(s, ask) for s in taken}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for s, handler in before.items():
+            signal.signal(s, signal.SIG_DFL if handler is None else handler)
+    for s in ends[:1]:
+        signal.raise_signal(s)
+
+
+SIGNALS = {name: getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")}

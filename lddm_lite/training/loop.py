@@ -6,6 +6,8 @@ It knows nothing of the model's formulas.
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -28,6 +30,7 @@ from .tensorboard import open_writer
 __all__ = ["fit"]
 
 DATA = 5_000_011  # apart from `data.sample(n, seed)`, on which what was trained is likely to be judged
+FIRST_SAVE = 30.0  # seconds until a run saves for the first time, whatever `save_every` says
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
@@ -49,12 +52,14 @@ def fit(
     - `config`: a `TrainConfig`; None for its defaults.
     - `out`: a folder for checkpoints, and the history as history.csv; None writes nothing.
     - `resume`: True (from `out`), or a history: go on exactly where that run stopped, bit for bit
-      on CPU.
+      on CPU. With more `steps` than planned the learning rate warms up again, to half its peak, and
+      falls to zero at the new end; that is another run than one of so many steps from the start.
     - `progress`: show a bar.
     - `held_out`: data for `validate_every`, the bound of the averaged weights.
     - `options`: fields of `TrainConfig`, in place of those of `config`.
 
-    Ctrl-C or a kernel stop ends after the current step and keeps a usable model.
+    Ctrl-C or a kernel stop ends after the current step and keeps a usable model; SIGTERM and SIGHUP
+    save, say how to go on, and end the process. With `out` a run first saves within half a minute.
 
     In several processes (`accelerate launch`, `torchrun`) all call this alike: `batch` is that of
     all together, dealt out in `accumulate` pieces (1: one for each process), and the main process
@@ -116,6 +121,7 @@ class Trainer:
             self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
         )
         self.window: list[dict] = []
+        self.again: int | None = None  # the step from which there were more steps than planned
 
     def resume(self, source) -> None:
         """Take over the state of a stopped run."""
@@ -131,13 +137,19 @@ class Trainer:
         stopped = {**asdict(TrainConfig(weight="time")), **state.options}  # which may be older than an option
         if stopped != asdict(self.config):
             differ = [k for k, v in asdict(self.config).items() if stopped.get(k) != v]
-            raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
+            if differ != ["steps"] or self.config.steps < stopped["steps"]:
+                raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
         restore(self, state)
+        self.again = state.meta.get("again")
+        if stopped["steps"] != self.config.steps:
+            self.again = self.step
+            text = f"{self.config.steps:,} steps instead of {stopped['steps']:,}: lr warms up again, to half its peak"
+            self.history.events.append((self.step, text))
 
     def go(self, progress: bool) -> History:
         """Steps until done or stopped; the model ends with EMA weights, the run's state kept for
         resuming."""
-        c, started = self.config, time.perf_counter()
+        c, started, saved = self.config, time.perf_counter(), False
         if c.tensorboard and self.out is not None and self.team.main:
             self.board = open_writer(self.out / "tensorboard", self.step)
         with (
@@ -154,8 +166,10 @@ class Trainer:
                     self.window.append(terms)
                     self._log(started)
                     self.bar.update(1)
-                    if self.step % c.save_every == 0 and self.step < c.steps:
+                    early = not saved and time.perf_counter() - started > FIRST_SAVE
+                    if (self.step % c.save_every == 0 or early) and self.step < c.steps:
                         self._save()
+                        saved = True
             finally:
                 self.history.interrupted = self.step < c.steps
                 self.history.state = snapshot(self)
@@ -163,6 +177,7 @@ class Trainer:
                 if self.board:
                     self.board.close()
                 self._save(self.history.state)
+                self._tell(getattr(stop, "by", None))
         return self.history
 
     def _one_step(self) -> dict:
@@ -178,7 +193,7 @@ class Trainer:
             raise
 
     def _update(self) -> dict:
-        c, lr = self.config, self.config.lr_at(self.step)
+        c, lr = self.config, self.config.lr_at(self.step, self.again)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.model.denoiser.train()
@@ -259,7 +274,7 @@ class Trainer:
             return
         names = self.window[-1]
         mean = {k: sum(w[k] for w in self.window if k in w) / sum(k in w for w in self.window) for k in names}
-        row = {"step": self.step, "stage": self.stage, "lr": c.lr_at(self.step - 1), **mean, **bound}
+        row = {"step": self.step, "stage": self.stage, "lr": c.lr_at(self.step - 1, self.again), **mean, **bound}
         self.history.rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
         self.window = []
         if self.board:
@@ -292,6 +307,16 @@ class Trainer:
         with averages.averaged(self.model, self.params, self.ema):  # whatever happens, the run's own weights come back
             self.model.save(self.out, history=self.history.to_dict(), training=asdict(self.config))
         self.history.save(self.out / "history.csv")
+
+
+    def _tell(self, by: str | None) -> None:
+        """Say how to go on after a signal that is about to end the process, which says nothing itself."""
+        if by and self.out is not None and self.team.main:
+            print(
+                f"\n{by}: stopped after step {self.step:,}; what was learned is in {self.out}. Go on with "
+                f"fit(..., out={str(self.out)!r}, resume=True), or: python -m lddm_lite train --out "
+                f"{shlex.quote(str(self.out))} --resume", file=sys.stderr,
+            )  # fmt: skip
 
 
 def _short(history: History) -> str:

@@ -11,9 +11,10 @@
 | `Model` | what is sampled, bounded, trained and shown | `LatentDiffusion` |
 | `Judge` | a language model that reads samples | `evaluation.Judge`, and yours |
 
-They are annotations, read by people and by a type checker; nothing inherits from them. Data alone are
-checked at run time, where they come in (`_common.data_contract`). B sequences of L tokens out of V, whose mask is id V; latents
-are m slots of d numbers, or of codes out of K. Times t, s are [B], 0 for clean and 1 for noise.
+They are annotations, read by people and by a type checker; nothing inherits from them. Data alone
+are checked at run time, where they come in (`_common.data_contract`). B sequences of L tokens out
+of V, whose mask is id V; latents are m slots of d numbers, or of codes out of K. Times t, s are
+[B], 0 for clean and 1 for noise.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ def joined(pieces: Iterable[str], spaced: bool = True) -> str:
     """
     if spaced:
         return " ".join(pieces).replace(" ##", "")
-    parts = (bytes.fromhex(p.replace("<0x", "").replace(">", "")) if _BYTES.fullmatch(p) else p.encode() for p in pieces)
-    return b"".join(parts).decode("utf-8", "replace")
+    spelled = (bytes.fromhex(p[3:-1].replace("><0x", "")) if _BYTES.fullmatch(p) else p.encode() for p in pieces)
+    return b"".join(spelled).decode("utf-8", "replace")
 
 
 def either(names: Sequence[str]) -> str:

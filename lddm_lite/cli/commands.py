@@ -17,7 +17,7 @@ from .._common.words import counted
 from .options import PROGRAM, build_parser, defaults
 
 if TYPE_CHECKING:
-    from .._common.protocols import Task, Text
+    from .._common.protocols import Data
     from ..diffusion.paths import Path as NoisePath
     from ..model import LatentDiffusion
 
@@ -100,8 +100,9 @@ def _sample(args, argv) -> int:
         else:
             trace = draw(args.n, k, args.latent_steps, path, **how)
         _show(trace, k, args.trace)
+        about = {"nfe": trace.nfe, "token_steps": k, "seed": trace.seed}
         written += [
-            json.dumps({"text": text, "tokens": row, "nfe": trace.nfe, "token_steps": k, "seed": trace.seed}, ensure_ascii=False)
+            json.dumps({"text": text, "tokens": row, **about}, ensure_ascii=False)
             for text, row in zip(trace.texts(), trace.tokens.tolist(), strict=True)
         ]
     if args.out:
@@ -132,8 +133,9 @@ def _infill(args, argv) -> int:
     if not masks:
         mark = prompts.marks(model, args.gap)[0]
         raise ValueError(f"nothing to fill in: write {mark} for each token that is missing")
+    how = {**_draws(args), "batch": args.batch}
     for k in _token_steps(args, (min(8, masks),)):
-        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, batch=args.batch, **_draws(args)), k, args.trace)
+        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **how), k, args.trace)
     return 0
 
 
@@ -177,12 +179,13 @@ def _evaluate(args, argv) -> int:
     return 0
 
 
-def _data(model: LatentDiffusion, args) -> tuple[Task | Text, int]:
+def _data(model: LatentDiffusion, args) -> tuple[Data, int]:
     """(what the model is judged by, sequences per number of steps)."""
     from .train_data import judged_by
 
     data = judged_by(model, args)
-    for line in getattr(data, "losses", None) and data.losses.told() or ():
+    losses = getattr(data, "losses", None)
+    for line in [] if losses is None else losses.told():
         print(f"note: {line}", file=sys.stderr)
     return data, (2048 if has_scores(data) else 256) if args.n is None else args.n
 
@@ -229,7 +232,8 @@ def _machine(args) -> str:
         return "cuda" if args.device == "auto" and "cuda" in there else "cpu"
     if args.device not in there:
         raise ValueError(
-            f"--device {args.device}: torch sees no {args.device.upper()} device here; leave the option out, or run doctor"
+            f"--device {args.device}: torch sees no {args.device.upper()} device here; leave the option out, or run "
+            "doctor"
         )
     return args.device
 

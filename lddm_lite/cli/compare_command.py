@@ -7,13 +7,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._common.options import option
 from .._common.protocols import has_scores
 
 if TYPE_CHECKING:
-    from .._common.protocols import Task, Text
     from ..evaluation.judge import Judge
     from ..model import LatentDiffusion
 
@@ -51,7 +50,8 @@ class Compare:
     text: str | None = option(None, "models of text: real sentences they have not seen, one a line", metavar="FILE")
     task: str | None = option(None, "models of your own data: FILE.py:NAME or MODULE:NAME, as in train", metavar="NAME")
     ids: str | None = option(None, "models of your own data: held-out rows of ids", metavar="FILE.npy")
-    classes: str | None = option(None, "the class of each of these rows, where the models have classes", metavar="FILE.npy")
+    classes: str | None = option(
+        None, "the class of each of these rows, where the models have classes", metavar="FILE.npy")
     judge: str = option(
         "smollm2", "of Gen PPL: smollm2 (a package, offline), gpt2-large (the field's choice, from the hub), auto "
         "(that, or smollm2 without a network), a folder, or none")
@@ -139,7 +139,7 @@ def _models(names: list[str], device: str) -> dict[str, LatentDiffusion]:
     return dict(zip(names, models, strict=True))
 
 
-def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
+def _data(models: dict[str, LatentDiffusion], args) -> Any:
     """What all models are scored on: the task of the first, or the text in its tokens."""
     from .train_data import judged_by
 

@@ -17,7 +17,8 @@ from ..config import SIZES, Config
 from .compare_command import DRAWS, Compare
 from .score_command import Score
 
-__all__ = ["CLASSES", "PROGRAM", "SOURCES", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command", "run_options"]
+__all__ = ["CLASSES", "PROGRAM", "SOURCES", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command"]
+__all__ += ["run_options"]
 
 PROGRAM = "python -m lddm_lite"
 ABOUT = f"""commands in the order in which they are used:
@@ -122,7 +123,8 @@ class Data:
     pad_id: int | None = option(None, "ids: the one that fills short sequences up", minimum=0)
     shape: str | None = option(None, "ids: rows x columns of sequences that are pictures, such as 8x8", metavar="RxC")
     classes: str | None = option(
-        None, "ids: the class of each row, integers; it becomes the first token, for sample --label", metavar="FILE.npy")
+        None, "ids: the class of each row, an integer; it becomes the first token, for sample --label",
+        metavar="FILE.npy")
     names: str | None = option(None, "ids: names of the classes, one a line", metavar="FILE")
 
 
@@ -171,7 +173,8 @@ class Evaluate(Use):
     text: str | None = option(None, "text models: held-out text, one sentence a line", metavar="FILE")
     task: str | None = option(None, "models of your own data: FILE.py:NAME or MODULE:NAME, as in train", metavar="NAME")
     ids: str | None = option(None, "models of your own data: held-out rows of ids", metavar="FILE.npy")
-    classes: str | None = option(None, "the class of each of these rows, where the model has classes", metavar="FILE.npy")
+    classes: str | None = option(
+        None, "the class of each of these rows, where the model has classes", metavar="FILE.npy")
     schedule: str = option(
         "even", "best: --token-steps are then network calls in all, in the steps that are best for the model",
         choices=("even", "best"))
@@ -220,7 +223,8 @@ class Infill(Use):
     n: int = option(4, "ways to fill it in", minimum=1)
     token_steps: tuple[int, ...] | None = option(
         None, "token step counts (default: 8, or the number of masks if smaller)", minimum=1, metavar="K,...")
-    gap: str | None = option(None, "what stands for a gap (default: [MASK], and _ unless it is a symbol)", metavar="MARK")
+    gap: str | None = option(
+        None, "what stands for a gap (default: [MASK], and _ unless it is a symbol)", metavar="MARK")
     batch: int = option(512, "sequences in one network call", minimum=1)
     trace: str | None = option(None, "save every step of the sampler as JSON (one step count only)", metavar="FILE")
 
@@ -308,7 +312,8 @@ def build_parser(commands: Mapping[str, Callable], asked: Collection[str] | None
     sub = top.add_subparsers(dest="command", metavar="command")
     for name, run in commands.items():
         line, _, more = inspect.cleandoc(CLASSES[name].__doc__ or "").partition("\n\n")
-        usage = f"{PROGRAM} train (--task NAME | --text FILE | --ids FILE) --out DIR [options]" if name == "train" else None
+        either_of = "--task NAME | --text FILE | --ids FILE"
+        usage = f"{PROGRAM} train ({either_of}) --out DIR [options]" if name == "train" else None
         p = sub.add_parser(name, help=line, description=line, epilog=more, usage=usage)
         p.set_defaults(run=run)
         if asked is not None and name not in asked:

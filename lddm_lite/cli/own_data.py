@@ -148,10 +148,9 @@ def held_out_arrays(model: Model, ids: str, classes: str | None = None) -> Data:
         raise ValueError(
             "--classes: " + ("the model has none" if about is None else "the model has classes; give those of the rows")
         )
-    if about is not None:
-        x = torch.cat(
-            [torch.from_numpy(_array("--classes", classes).astype("int64")).view(-1, 1) + about["first"], x], 1
-        )
+    if about is not None and classes is not None:
+        of = torch.from_numpy(_array("--classes", classes).astype("int64")).view(-1, 1)
+        x = torch.cat([of + about["first"], x], 1)
     try:
         x = model.check_tokens("--ids", x).cpu()
     except (ValueError, RuntimeError) as e:

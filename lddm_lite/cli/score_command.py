@@ -69,9 +69,8 @@ def run(args, model: LatentDiffusion, path) -> int:
     if args.out:
         files.write(args.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found))
         nats = sum(float(row["nats"]) for row in found if "nats" in row)
-        print(
-            f"{len(at):,} of {len(found):,} sequences scored, {nats / sum(tokens):.4f} nats a token; saved in {args.out}"
-        )
+        share = f"{len(at):,} of {len(found):,} sequences scored"
+        print(f"{share}, {nats / sum(tokens):.4f} nats a token; saved in {args.out}")
         return 0
     for row in found:
         number = f"{row['nats']:.3f}\t{row['tokens']}" if "nats" in row else f"-\t{row['error']}"

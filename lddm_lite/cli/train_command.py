@@ -255,7 +255,8 @@ def _stored(out: Path, given: dict) -> dict:
     moved = ("text", "ids", *own_data.IDS_ONLY)  # files that may lie elsewhere now
     if given.get("steps", 0) > options["steps"]:  # more than planned
         options["steps"] = given["steps"]
-    differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if options[k] != v and (k not in moved or options[k] is None)]
+    other = [k for k, v in given.items() if options[k] != v and (k not in moved or options[k] is None)]
+    differ = [f"--{k.replace('_', '-')}" for k in other]
     if differ:
         raise ValueError(
             f"--resume: {', '.join(differ)} not as in the run in {out}; leave out what differs, or start a new run"

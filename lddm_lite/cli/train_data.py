@@ -109,7 +109,8 @@ def judged_by(model: Model, args) -> Data:
     allowed = {"text": ["--text", "--ids"], "data of its own": ["--task", "--ids"]}.get(what, ["--ids"])
     for option in given:
         if option not in allowed or len(given) > 1:
-            raise ValueError(f"{option}: the model was trained on {what}" + (", not on text" if option == "--text" else ""))
+            rather = ", not on text" if option == "--text" else ""
+            raise ValueError(f"{option}: the model was trained on {what}{rather}")
     if args.ids:
         return own_data.held_out_arrays(model, args.ids, args.classes)
     if args.task:

@@ -48,8 +48,8 @@ class Draws:
         "lowers the entropy; codes follow even for both of the latter", choices=ORDERS)
     latent_temperature: float = option(1.0, "of the draws of discrete latents", minimum=0.0, below=math.inf)
     remask: float = option(
-        0.0, "how often, over the whole run, a visible token is masked again and drawn anew (ReMDM); order ancestral only; "
-        "look at the entropy", minimum=0.0, below=math.inf)
+        0.0, "how often, over the whole run, a visible token is masked again and drawn anew (ReMDM); order ancestral "
+        "only; look at the entropy", minimum=0.0, below=math.inf)
 
     def __post_init__(self):
         check_fields(self)
@@ -209,7 +209,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
         g, moves_x, moves_z = streams.at(k), b.t_x < a.t_x, b.t_z < a.t_z
-        where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws.order, g, draws.remask) if moves_x else None
+        where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen
         t_z, s_z = (torch.full((n,), v, device=device) for v in (a.t_z, b.t_z))
         asked = [None if skip else x, z, t_z, where, lengths]
@@ -236,13 +236,14 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             if model.config.latent == "continuous":
                 z = model.latent_channel.reverse_step(z, out.latents.to(z), t_z, s_z, g, draws.eta)
             else:
-                order = "ancestral" if draws.order == "ancestral" else "even"
-                here = _positions(model.latent_channel, z, slots, a.t_z, b.t_z, order, g)
+                codes = Draws(order="ancestral" if draws.order == "ancestral" else "even")
+                here = _positions(model.latent_channel, z, slots, a.t_z, b.t_z, codes, g)
                 z = model.latent_channel.reverse_step(z, draws.codes(out.latents[here]), here, g)
         if latents is not None:
             latents.append(z)
-        if moves_x and draws.remask and b.t_x > 0:
-            x, reveal_step = _masked_again(x, drawn & ~where, remasked(a.t_x, b.t_x, draws.remask), mask, reveal_step, g)
+        if where is not None and draws.remask and b.t_x > 0:
+            sigma = remasked(a.t_x, b.t_x, draws.remask)
+            x, reveal_step = _masked_again(x, drawn & ~where, sigma, mask, reveal_step, g)
         told()
     return dict(
         tokens=x,
@@ -273,17 +274,17 @@ def _masked_again(x, visible, sigma: float, mask: int, reveal_step, g):
     return x.masked_fill(again, mask), reveal_step.masked_fill(again, -1)
 
 
-def _positions(channel: MaskedNoise, x, free, t: float, s: float, order: str, g, remask: float = 0.0) -> torch.Tensor:
+def _positions(channel: MaskedNoise, x, free, t: float, s: float, draws: Draws, g) -> torch.Tensor:
     """Bool [n, L]: positions whose prediction a step t -> s needs. All masked ones for
     `confidence`, which chooses among them afterwards; else those that the step reveals. With
     remasking more are revealed, so that the share s stays masked: (t - s + sigma (1 - t)) / t."""
-    if remask:
-        chance = (t - s + remasked(t, s, remask) * (1 - t)) / t
+    if draws.remask:
+        chance = (t - s + remasked(t, s, draws.remask) * (1 - t)) / t
         return (x == channel.mask_id) & (rand(x.shape, g, x) < chance)
-    if order == "ancestral":
+    if draws.order == "ancestral":
         return channel.to_reveal(x, t, s, g)
     masked = x == channel.mask_id
-    return masked if order == "confidence" else choose(masked, still_masked(free, s), g)
+    return masked if draws.order == "confidence" else choose(masked, still_masked(free, s), g)
 
 
 def _most_probable(x, said, log_probs, keep, masked, g):

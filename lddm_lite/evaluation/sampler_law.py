@@ -52,7 +52,9 @@ def sequence_law(model: Model, knots: list[Knot], draws: Draws = PLAIN) -> torch
     """
     c = model.config
     token_steps = sum(b.t_x < a.t_x for a, b in itertools.pairwise(knots))
-    if draws.remask or c.pad_id is not None or c.latent == "continuous" or (draws.order == "confidence" and token_steps > 1):
+    if draws.remask or c.pad_id is not None or c.latent == "continuous":
+        return None
+    if draws.order == "confidence" and token_steps > 1:
         return None
     sizes = _sizes(model, c.length)
     if c.vocab**c.length > SEQUENCES or math.prod(sizes) > STATES:

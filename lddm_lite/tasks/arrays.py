@@ -105,7 +105,8 @@ def from_arrays(ids, labels=None, pad_id: int | None = None, shape=None, classes
     labels = [str(i) for i in range(max(2, most))] if labels is None else _words("labels", labels)
     if not 0 <= int(rows.min()) <= most - 1 < len(labels):
         raise ValueError(
-            f"ids must lie in 0..{len(labels) - 1}, one for each of the {len(labels)} labels, got {int(rows.min())}..{most - 1}"
+            f"ids must lie in 0..{len(labels) - 1}, one for each of the {len(labels)} labels, got "
+            f"{int(rows.min())}..{most - 1}"
         )
     if classes is not None:
         rows, labels, names = _labelled(rows, labels, classes, names)

@@ -85,7 +85,8 @@ class TextCodec:
             self.trimmed = any(k.get("add_prefix_space") for k in kinds["ByteLevel"])
         elif "Metaspace" in kinds or any("▁" in str(k) for k in kinds.get("Replace", [])):
             shown = [w if w in special else w.replace("▁", " ") for w in rest]
-            self.trimmed = "Prepend" in kinds or any(k.get("prepend_scheme") != "never" for k in kinds.get("Metaspace", []))
+            spaces = kinds.get("Metaspace", [])
+            self.trimmed = "Prepend" in kinds or any(k.get("prepend_scheme") != "never" for k in spaces)
         elif end := (about.get("model") or {}).get("end_of_word_suffix"):
             shown, self.trimmed = [w.removesuffix(end) + " " * w.endswith(end) for w in rest], True
         else:

@@ -260,7 +260,8 @@ def _build(lines, blank, vocab, length, lowercase, codec, name, tokenizer, allow
     blank, lines = blank + sum(not line.strip() for line in lines), [line for line in lines if line.strip()]
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
-    given, notes = codec is not None, []
+    given = codec is not None
+    notes: list[str] = []
     if codec is None:
         codec, notes = make(tokenizer, lines, vocab, length, lowercase)
     data = TextData.of(codec, lines, blank, name)

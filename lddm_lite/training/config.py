@@ -68,6 +68,7 @@ class TrainConfig:
         (0.5, 0.5)
         """
         first, peak = (0, self.lr) if again is None else (again, self.lr / 2)
-        if step - first < self.warmup:
-            return peak * (step - first + 1) / self.warmup
-        return peak * 0.5 * (1 + math.cos(math.pi * (step - first - self.warmup) / max(1, self.steps - first - self.warmup)))
+        step, steps = step - first, self.steps - first
+        if step < self.warmup:
+            return peak * (step + 1) / self.warmup
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, steps - self.warmup)))

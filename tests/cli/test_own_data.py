@@ -151,4 +151,4 @@ def test_destroyed_text_does_not_train(here, run, fails):
     assert status == 0 and "note: 199 of 200 lines dropped (99.5 %)" in out and "no final score" in out, err
     status, out, err = run("train", "--text", "dna.txt", "--steps", 2, "--system", "mdlm", "--out", "b", *TINY)
     assert status == 0 and "note: tokenizer 'characters': no spaces, and 4 different characters" in out, err
-    assert "infill b 'AC[MASK]TACG[MASK]" in out.replace("'\"'\"'", "'")
+    assert "infill b 'AC[MASK]TAC[MASK]TAC" in out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .._common.protocols import Data, Model
@@ -52,9 +52,9 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     if options.get("ids") is not None:
         if options["length"] is not None:
             raise ValueError("--length: not with --ids, whose rows have one")
-        rows = own_data.arrays(options)
-        if options["limit"] is not None and options["limit"] < len(rows):  # type: ignore[arg-type]
-            rows = rows.split(options["limit"] / len(rows), options["seed"])[1]  # type: ignore[attr-defined, arg-type]
+        rows: Any = own_data.arrays(options)
+        if options["limit"] is not None and options["limit"] < len(rows):
+            rows = rows.split(options["limit"] / len(rows), options["seed"])[1]
         return _split(rows, options)
     if options["text"] is None:
         if own_data.is_own(options["task"]):
@@ -83,7 +83,7 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     return _split(data, options)
 
 
-def _split(data, options: dict):
+def _split(data: Any, options: dict) -> tuple[Data, Data | None]:
     """(training data, held-out data or None)."""
     if options["holdout"] == 0 or len(data) == 1:
         return data, None

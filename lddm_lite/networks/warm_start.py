@@ -16,9 +16,10 @@ def take(model: Model, tensors: dict[str, torch.Tensor], name: str = "the other 
     numbers would come from there.
 
     >>> from lddm_lite import LatentDiffusion, tasks
-    >>> one, two = (LatentDiffusion.preset("mdlm", tasks.Binsaw(length=n), width=16) for n in (8, 9))
-    >>> take(two, one.state_dict())
-    ['denoiser.trunk.positions.0: shape (9, 16), there (8, 16)']
+    >>> of = [tasks.MixtureOfProducts(length=4, vocab=v) for v in (2, 3)]
+    >>> one, two = (LatentDiffusion.preset("mdlm", task, width=16) for task in of)
+    >>> take(two, one.state_dict())[0]
+    'denoiser.embed.weight: shape (4, 16), there (3, 16)'
     """
     own = model.state_dict()
     fits = {k: v for k, v in tensors.items() if k in own and v.shape == own[k].shape}

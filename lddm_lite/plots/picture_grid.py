@@ -45,7 +45,9 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
     if shape is None or len(shape) != 2 or not 1 <= shape[0] * shape[1] <= ids.shape[1]:
         raise ValueError(f"shape must be (rows, columns) of at most {ids.shape[1]} tokens, got {shape!r}")
     (height, width), columns = (int(v) for v in shape), integer("columns", columns, minimum=1)
-    first = ids.shape[1] - height * width if first is None else integer("first", first, 0, ids.shape[1] - height * width)
+    first = (
+        ids.shape[1] - height * width if first is None else integer("first", first, 0, ids.shape[1] - height * width)
+    )
     cut = slice(first, first + height * width)
     cells = ids[:, cut].reshape(-1, height, width)
     held = None if given is None else np.broadcast_to(plain(given), ids.shape)[:, cut].reshape(cells.shape)

@@ -131,7 +131,11 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.
 
 
 def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int, blank: int) -> Losses:
-    """What becomes of `lines` as token `ids`; some lines are decoded again, and compared.
+    """What becomes of lines as token ids; some lines are decoded again, and compared.
+
+    - `codec`: the tokenizer;
+    - `lines`, `ids`: the text, and the ids of each line, of any number;
+    - `dropped`, `blank`: how many lines were left out, too long or empty.
 
     >>> codec = from_lines(["a b"], length=4).codec
     >>> count(codec, ["a b", "a z"], codec.tokenise(["a b", "a z"]), 0, 0).unknown

@@ -389,7 +389,8 @@ def prompted(
     """n sequences of masks [n, L] behind the tokens of a prompt.
 
     - `model`, `n`, `seed`, `length`: as for `blank`;
-    - `prompt`: '' for none; [MASK], or `gap`, is a gap in it.
+    - `prompt`: '' for none;
+    - `gap`: what stands for a gap in it; None for [MASK].
 
     ValueError naming a prompt that is no text, has no tokens, too many, or unknown words.
 

@@ -49,7 +49,9 @@ def test_what_a_data_object_must_have(changes, message):
         ld.LatentDiffusion.preset("mdlm", Pairs(**changes), width=16)
 
 
-@pytest.mark.parametrize(("data", "message"), [(Pairs, "got the class Pairs: call it"), (5, "missing in int"), (None, "missing")])
+@pytest.mark.parametrize(
+    ("data", "message"), [(Pairs, "got the class Pairs: call it"), (5, "missing in int"), (None, "missing")]
+)
 def test_what_is_none(data, message):
     with pytest.raises(ValueError, match=message):
         ld.LatentDiffusion.preset("mdlm", data, width=16)
@@ -63,7 +65,10 @@ def test_what_is_none(data, message):
         (lambda n, seed=0: torch.zeros(1, 4, dtype=torch.long), "must give 64 sequences, got 1"),
         (lambda n, seed=0: torch.full((n, 4), 3), "holds ids 3..3; allowed are 0..2"),
         (lambda n, seed=0: None, r"data.sample\(64, seed\)"),
-        (lambda n, seed=0: np.random.default_rng(seed).integers(0, 3, (n, 4)), "seed is an integer or a torch.Generator"),
+        (
+            lambda n, seed=0: np.random.default_rng(seed).integers(0, 3, (n, 4)),
+            "seed is an integer or a torch.Generator",
+        ),
         (lambda n: torch.zeros(n, 4, dtype=torch.long), "failed with TypeError"),
     ],
 )

@@ -31,7 +31,9 @@ def test_the_share_of_masked_tokens_is_that_of_the_schedule(monkeypatch):
     task = ld.tasks.Binsaw(length=16)
     model, seen = ld.LatentDiffusion.exact(task), []
     predict = model.predict
-    monkeypatch.setattr(model, "predict", lambda x, *more: seen.append(float((x == 2).float().mean())) or predict(x, *more))
+    monkeypatch.setattr(
+        model, "predict", lambda x, *more: seen.append(float((x == 2).float().mean())) or predict(x, *more)
+    )
     trace = model.sample(4_000, 4, remask=1.5, seed=1, batch=4_000)
     assert np.allclose(seen, [1, 0.75, 0.5, 0.25], atol=0.01)
     assert (trace.reveal_step[:, :].min(), trace.reveal_step.max()) == (1, 4) and trace.meta["remask"] == 1.5

@@ -26,7 +26,11 @@ def test_masks_are_veiled_and_given_halves_have_an_edge():
 
 @pytest.mark.parametrize(
     ("tokens", "shape", "message"),
-    [([0, 1], (1, 2), "tokens must have shape"), ([[0, 1]], (2, 2), "at most 2 tokens"), ([[0, 1]], None, "shape must be")],
+    [
+        ([0, 1], (1, 2), "tokens must have shape"),
+        ([[0, 1]], (2, 2), "at most 2 tokens"),
+        ([[0, 1]], None, "shape must be"),
+    ],
 )
 def test_what_is_no_picture_is_refused(tokens, shape, message):
     with pytest.raises(ValueError, match=message):

@@ -19,13 +19,18 @@ SCRIPTS = {
     "Hebrew": ["שָׁלוֹם עוֹלָם, מה שלומך?", "הבנק הודיע ביום שני."],
     "Vietnamese, decomposed": ["Ti\u1ebf\u0302ng Vi\u1ec7\u0323t co\u0301 da\u0302\u0301u"],
     "emoji": ["I ❤️ this 👩‍👩‍👧‍👦 family 👍🏽!", "🏳️‍🌈 and ☕️ in the morning 😀😀"],
-    "code": ["def f(x):", "    return {'a': x[0], \"b\": x ** 2}  # twice", 'if __name__ == "__main__":', "\tprint(f([1]))"],
+    "code": [
+        "def f(x):",
+        "    return {'a': x[0], \"b\": x ** 2}  # twice",
+        'if __name__ == "__main__":',
+        "\tprint(f([1]))",
+    ],
     "CSV": ["1,bob,Rome,2.98,2024-08-19", '2,"Ann, Eve",Oslo,-17.5e3,2023-01-02', "3,joe,,0.1,2020-12-31"],
     "JSON": ['{"a": [1, 2, {"b": null}]}', '  {"c":   "d\\n", "<0x41>": "[PAD] [UNK] ##x"}\t.'],
     "DNA": ["ACGT" * 60] * 20,
     "protein": ["MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVV"] * 5,
     "molecules": ["CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"],
-    "prose": ["The bank said on Monday that rates, at 2.5%, would stay.", "\"Yes,\" he said - don't!"],
+    "prose": ["The bank said on Monday that rates, at 2.5%, would stay.", '"Yes," he said - don\'t!'],
     "chords": ["C4 D4 REST C4 E4 F4 G4 C4 D4 C4"] * 20,
     "mathematics": ["∀x∈ℝ: ⌈x⌉ = −⌊−x⌋", "∂²u/∂t² = c²∇²u"],
 }
@@ -115,19 +120,29 @@ def hugging_face(kind):
         t = Tokenizer(models.BPE())
         t.pre_tokenizer, t.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
-        t.train_from_iterator(lines, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False,
-                                                         special_tokens=["<|endoftext|>"]))
+        t.train_from_iterator(
+            lines,
+            trainers.BpeTrainer(
+                vocab_size=400, initial_alphabet=alphabet, show_progress=False, special_tokens=["<|endoftext|>"]
+            ),
+        )
     elif kind == "metaspace":
         t = Tokenizer(models.Unigram())
         t.pre_tokenizer, t.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-        t.train_from_iterator(lines, trainers.UnigramTrainer(vocab_size=120, special_tokens=["<unk>", "<pad>"],
-                                                             unk_token="<unk>", show_progress=False))
+        t.train_from_iterator(
+            lines,
+            trainers.UnigramTrainer(
+                vocab_size=120, special_tokens=["<unk>", "<pad>"], unk_token="<unk>", show_progress=False
+            ),
+        )
     else:
         t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
         t.normalizer, t.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
         t.decoder = decoders.WordPiece()
         special = ["[CLS]", "[PAD]", "[UNK]", "[MASK]"]
-        t.train_from_iterator(lines, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False))
+        t.train_from_iterator(
+            lines, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
+        )
         t.enable_padding(length=10_000_000)
     return t
 
@@ -151,7 +166,9 @@ def test_one_that_loses_text_is_refused(tmp_path):
     hugging_face("word pieces").save(str(tmp_path / "t.json"))
     with pytest.raises(ValueError, match="characters do not come back|unknown"):
         dataset.from_lines(SCRIPTS["emoji"], tokenizer=str(tmp_path / "t.json"))
-    data = dataset.from_lines(["the bank said [CLS] [MASK] [PAD]"], tokenizer=str(tmp_path / "t.json"), allow_losses=True)
+    data = dataset.from_lines(
+        ["the bank said [CLS] [MASK] [PAD]"], tokenizer=str(tmp_path / "t.json"), allow_losses=True
+    )
     assert data.length == 64 and not (data.rows[0, :4] == 0).any(), "what a text spells is text"
 
 

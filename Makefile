@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates notebooks slides clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates notebooks slides clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -62,6 +62,11 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	  echo "Could not make $(VENV). On Debian and Ubuntu:  sudo apt install python3-venv" >&2; exit 1; }
 	$(INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@
+
+# Without what they ask for: only their files are read, and of molsets' requirements one no longer builds.
+molecules: install  ## the molecules of QM9 and MOSES, and rdkit that judges them (150 MB)
+	$(INSTALL) -c $(CONSTRAINTS) -e '.[molecules]'
+	$(INSTALL) --no-deps qm9pack molsets
 
 test: lint quick  ## ruff and mypy, then the quick tests
 

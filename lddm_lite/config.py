@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from ._common.arguments import integer, number
+from ._common import arguments
+from ._common.arguments import integer, number, shown
 from ._common.options import check_fields, option
 
 __all__ = ["ALIASES", "Config", "SIZES", "SYSTEMS", "size_fields"]
@@ -59,7 +60,8 @@ class Config:
         "plain", "text: rotary attention, small embeddings, open gates at the start; --size has text",
         choices=("plain", "text"))
     encoder: str = option(
-        "learned", "what makes the latents of a text: learned, or frozen: minilm, a folder, a name on the hub")
+        "learned", "what makes the latents: learned; mixture, codes that are the classes of a mixture of products; or "
+        "of a text a frozen encoder: minilm, a folder, a name on the hub")
     encoder_blocks: int = option(2, "transformer blocks of the encoder", minimum=1)
     log_snr_max: float = option(6.0, "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor")
     log_snr_min: float = option(-6.0, "the same at t_z=1, pure noise")  # M5
@@ -72,6 +74,19 @@ class Config:
 
     def __post_init__(self):
         check_fields(self)
+        if self.system not in (*SYSTEMS, "exact"):
+            raise ValueError(f"system must be one of {', '.join([*SYSTEMS, 'exact'])}; got {shown(self.system)}")
+        arguments.word("encoder", self.encoder)
+        for name in ("length", "vocab", "codes", "width", "slots", "dim"):
+            arguments.within(name, getattr(self, name))
+        arguments.within("blocks", self.blocks)
+        arguments.within("blocks", self.encoder_blocks, "encoder_blocks")
+        if self.system != "exact":
+            arguments.within("parameters", self.parameters(), "the number of weights that these sizes make")
+        if not self.log_snr_min < self.log_snr_max or max(abs(self.log_snr_min), abs(self.log_snr_max)) > 60:
+            raise ValueError(
+                f"log_snr_min must be below log_snr_max, both in [-60, 60]; got {self.log_snr_min}, {self.log_snr_max}"
+            )
         # a learned encoder puts its slots on a sphere, which on a line would be two points; an
         # exact model may have any
         if self.system != "exact":
@@ -83,8 +98,9 @@ class Config:
             raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
         if self.network == "text" and self.width // self.heads % 2:
             raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
-        if self.encoder != "learned" and self.latent != "continuous":
-            raise ValueError(f"encoder={self.encoder!r} needs continuous latents, got latent={self.latent!r}")
+        kind = {"learned": self.latent, "mixture": "discrete"}.get(self.encoder, "continuous")
+        if self.latent != kind:
+            raise ValueError(f"encoder={self.encoder!r} needs {kind} latents, got latent={self.latent!r}")
 
     @classmethod
     def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:
@@ -95,15 +111,26 @@ class Config:
         >>> Config.preset("co-seq", length=64, vocab=4000, size="tiny", blocks=4).width
         128
         """
-        system = ALIASES.get(system, system)
-        if system not in SYSTEMS:
-            raise ValueError(f"system must be one of {', '.join([*SYSTEMS, *ALIASES])}; got {system!r}")
+        system = ALIASES.get(system, system) if isinstance(system, str) else system
+        if not isinstance(system, str) or system not in SYSTEMS:
+            raise ValueError(f"system must be one of {', '.join([*SYSTEMS, *ALIASES])}; got {shown(system)}")
         known = {f.name for f in fields(cls)}
         for name in changes:
             if name not in known:
                 raise ValueError(f"unknown option {name!r}; allowed are {', '.join(sorted(known))}")
         sized = size_fields(size, changes.get("latent", SYSTEMS[system]["latent"]))
         return cls(**{"length": length, "vocab": vocab, "system": system, **SYSTEMS[system], **sized, **changes})
+
+    def parameters(self) -> int:
+        """About how many weights a network of these sizes has.
+
+        >>> Config.preset("mdlm", length=8, vocab=2).parameters()
+        147776
+        """
+        block, streams = 12 * self.width**2, 1 if self.latent == "none" else 2
+        encoder = 0 if self.latent == "none" or self.encoder != "learned" else 2 * block * self.encoder_blocks
+        codes = self.codes * (self.width + self.dim) if self.latent == "discrete" else 0
+        return block * self.blocks * streams + encoder + codes + self.width * (2 * self.vocab + self.slots * 2 + 1)
 
     def changed(self, **changes) -> Config:
         """A copy with some fields replaced."""
@@ -122,6 +149,6 @@ def size_fields(size: str | None, latent: str) -> dict:
     """
     if size is None:
         return {}
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {', '.join(SIZES)}; got {size!r}")
+    if not isinstance(size, str) or size not in SIZES:
+        raise ValueError(f"size must be one of {', '.join(SIZES)}; got {shown(size)}")
     return {**SIZES[size][latent], "network": "text"}

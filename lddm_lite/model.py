@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, data_contract, old_names, protocols, randomness
+from ._common import arguments, checkpoint, data_contract, old_names, protocols, quantised, randomness, schemas
+from ._common.arguments import shown
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact, warm_start
+from .networks import build, custom_parts, exact, model_files, shipped, warm_start, web_export
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -62,6 +63,9 @@ class LatentDiffusion(nn.Module):
 
     # -- making one -------------------------------------------------------------------------------------------
     @classmethod
+    @schemas.checked(
+        data=schemas.has("a task or a text", "length", "vocab", "labels", "spec"), seed=arguments.seed,
+    )  # fmt: skip
     def preset(
         cls,
         system: str,
@@ -94,8 +98,12 @@ class LatentDiffusion(nn.Module):
         return cls.from_config(config, list(data.labels), data_contract.described(data), seed, **own)
 
     @classmethod
+    @schemas.checked(
+        config=schemas.is_a(Config), data=schemas.maybe(schemas.mapping(schemas.anything)), seed=arguments.seed,
+    )  # fmt: skip
     def from_config(cls, config: Config, labels, data: dict | None = None, seed: int = 0, **own) -> LatentDiffusion:
         """A fresh model from a `Config`, with parts of your `own` as in `preset`."""
+        labels = custom_parts.check_labels(labels, config)
         own = {name: part for name, part in own.items() if part is not None}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(arguments.integer("seed", seed, minimum=0))
@@ -108,6 +116,12 @@ class LatentDiffusion(nn.Module):
         return model
 
     @classmethod
+    @schemas.checked(
+        task=schemas.has("a task, of known law", "length", "vocab", "labels", "log_joint", "components"),
+        lead=schemas.number(0.0, 0.5),
+        channel=schemas.maybe(schemas.has("noise of latents", "corrupt", "rate")),
+        codes=schemas.maybe(schemas.whole(1, limit="codes")),
+    )  # fmt: skip
     def exact(
         cls,
         task: protocols.Task,
@@ -158,7 +172,7 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(source, LatentDiffusion):
             return warm_start.take(self, source.state_dict(), source.name)
-        return warm_start.take(self, checkpoint.read(place(source))[0], str(source))
+        return warm_start.take(self, quantised.restore(checkpoint.read(shipped.place(source))[0]), str(source))
 
     # -- parts ---------------------------------------------------------------------------------------------------
     @property
@@ -176,6 +190,7 @@ class LatentDiffusion(nn.Module):
         """The latent channel, under its old name; goes with the next release."""
         return old_names.attribute(self, "latents", "latent_channel")
 
+    @schemas.checked(x=schemas.ids)
     def valid(self, x: torch.Tensor) -> torch.Tensor:
         """Bool [B, L]: positions that are not padding."""
         pad = self.config.pad_id
@@ -185,11 +200,13 @@ class LatentDiffusion(nn.Module):
         """`x` as ids [B, L] on the model's device; ValueError saying what is wrong with it."""
         return arguments.tokens(name, x, self.config.length, self.config.vocab, mask_ok).to(self.device)
 
+    @schemas.checked(n=schemas.whole(0))
     def latent_shape(self, n: int) -> tuple[int, ...]:
         """Shape of n latents: [n, m, d] continuous, [n, m] discrete."""
         c = self.config
         return (n, c.slots, c.dim) if c.latent == "continuous" else (n, c.slots)
 
+    @schemas.checked(x=schemas.ids, g=schemas.maybe(schemas.source))
     def encode(self, x: torch.Tensor, g: randomness.Source | None = None):
         """z_0 of sequences [B, L]: [B, m, d] float, [B, m] codes, or None. Stochastic encoders draw
         from `g`."""
@@ -204,9 +221,7 @@ class LatentDiffusion(nn.Module):
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
-        if protocols.is_exact(self.denoiser):
-            return self.denoiser(x_t, z_t, t_z, where, need_latents)
-        if self.config.latent == "discrete" and not z_t.is_floating_point():
+        if self.config.latent == "discrete" and not z_t.is_floating_point() and not protocols.is_exact(self.denoiser):
             table = torch.cat([self.encoder.codebook, self.denoiser.mask_vector.unsqueeze(0)])
             z_t = table[z_t]
         if lengths is None and self.config.pad_id is not None and x_t is not None:
@@ -214,9 +229,11 @@ class LatentDiffusion(nn.Module):
         if z_t is not None:  # latents are float32 whatever the weights are
             kind = next((p.dtype for p in self.denoiser.parameters()), z_t.dtype)
             z_t = z_t.to(kind) if z_t.is_floating_point() else z_t
-        return self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+        said = self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
+        return said if isinstance(said, Prediction) else Prediction(said.tokens, said.latents)
 
     # -- what it is for ----------------------------------------------------------------------------------------------
+    @schemas.checked(g=schemas.seed, stage=schemas.whole(1, maximum=2), few_step=schemas.number(0.0, 1.0))
     def loss(self, x0, g: torch.Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options) -> loss.Loss:
         """Training loss of a batch [B, L] with its terms (see `loss.training_loss`)."""
         x0 = self.check_tokens("x0", x0)
@@ -227,6 +244,10 @@ class LatentDiffusion(nn.Module):
         with `each=True` one number a sequence [B] (see `bound.nelbo`)."""
         return bound.nelbo(self, x, path, **options)
 
+    @schemas.checked(
+        path=schemas.path, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")),
+    )  # fmt: skip
     def knots(
         self, path: Path | Curve | Schedule, token_steps: int | None = None, latent_steps: int | None = None
     ) -> list[Knot]:
@@ -246,7 +267,7 @@ class LatentDiffusion(nn.Module):
         if self.latent_channel is None:
             if latent_steps:
                 raise ValueError(
-                    f"latent_steps must be 0 for {self.name!r}, which has no latents; got {latent_steps!r}"
+                    f"latent_steps must be 0 for {self.name!r}, which has no latents; got {shown(latent_steps)}"
                 )
             latent_steps = 0
         elif latent_steps is None:
@@ -256,6 +277,12 @@ class LatentDiffusion(nn.Module):
             raise ValueError("latent_steps must be >= 1 for a model with latents, got 0")
         return path.knots(token_steps, latent_steps)
 
+    @schemas.checked(
+        n=schemas.maybe(schemas.whole(1, limit="samples")),
+        token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+        seed=schemas.seed,
+    )  # fmt: skip
     def sample(
         self,
         n: int | None = None,
@@ -282,12 +309,18 @@ class LatentDiffusion(nn.Module):
         if n is None:
             if "latents" not in options:
                 raise ValueError("n, the number of sequences, must be given where latents are not")
-            n = len(options["latents"])
+            given = arguments.tensor("latents", options["latents"])
+            n = len(given) if given.dim() else 0
         label = options.pop("label", None)
         start = prompts.blank(self, n, seed, length=options.pop("length", None))
         start = start if label is None else prompts.given_class(self, start, label)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
+    @schemas.checked(
+        n=schemas.whole(1, limit="samples"), token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+        seed=schemas.seed,
+    )  # fmt: skip
     def generate_text(
         self,
         n: int = 1,
@@ -319,6 +352,11 @@ class LatentDiffusion(nn.Module):
             trace.meta["filler"] = self.labels[0]
         return trace
 
+    @schemas.checked(
+        n=schemas.whole(1, limit="samples"), token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+        seed=schemas.seed,
+    )  # fmt: skip
     def infill(
         self,
         x,
@@ -339,7 +377,9 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
             x = prompts.gaps(self, x, options.pop("gap", None))
-        x = self.check_tokens("x", x, mask_ok=True).repeat_interleave(arguments.integer("n", n, minimum=1), 0)
+        x, n = self.check_tokens("x", x, mask_ok=True), arguments.integer("n", n, minimum=1)
+        arguments.within("tokens", n * x.numel(), "n * the tokens of x")
+        x = x.repeat_interleave(n, 0)
         return self._run(x, token_steps, latent_steps, path, seed, options)
 
     def _run(self, start, token_steps, latent_steps, path, seed, options) -> Trace:
@@ -354,48 +394,56 @@ class LatentDiffusion(nn.Module):
         return trace
 
     # -- files -----------------------------------------------------------------------------------------------------
-    def save(self, folder, **meta) -> File:
-        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `meta`:
-        more JSON to keep. Of parts of your own the weights are written and the classes' names, not
-        their code: `load` wants them again."""
+    def to_web(self, weights: str = "int8", encoder: bool | None = None) -> web_export.WebModel:
+        """This model for a page, where it samples without Python (see `web_export.export`).
+        `quantised.cost(model, x, weights)` tells what fewer bits lose.
+
+        >>> from lddm_lite.tasks import Binsaw
+        >>> LatentDiffusion.preset("co-seq", Binsaw(length=16)).to_web().head["encodes"]
+        True
+        """
+        return web_export.export(self, weights, encoder)
+
+    def save(self, folder, overwrite: bool = False, weights: str = "float32", **meta) -> File:
+        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `weights`:
+        how they are kept, one of `quantised.KINDS`. `meta`: more JSON to keep. Of parts of your own
+        the weights are written and the classes' names, not their code: `load` wants them again.
+        ValueError for a folder that holds something, unless `overwrite`: then its checkpoint, if it
+        has one, is replaced, and all else stays."""
+        folder = checkpoint.check_free(folder, overwrite)
         about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
         own = custom_parts.own(self)
         about |= {"parts": own} if own else {}
-        return checkpoint.write(folder, self.state_dict(), about)
+        return checkpoint.write(folder, quantised.quantise(self.state_dict(), weights), about)
 
     @classmethod
     def load(cls, folder, **own) -> LatentDiffusion:
         """The model saved in `folder`, ready to sample. `own`: the parts of its own that it was
-        made with, as given to `preset`. CheckpointError says what is wrong with a broken one, and
-        which parts are missing."""
-        tensors, meta = checkpoint.read(folder)
-        config = custom_parts.wanted(folder, meta, own)
+        made with, as given to `preset`. `encoder` may be a name: of the frozen encoder that the
+        file names, which no file's word alone loads unless it is a known package. CheckpointError
+        says what is wrong with a broken one, and which parts are missing."""
+        named = own.pop("encoder") if isinstance(own.get("encoder"), str) else None
+        found: dict[str, Config] = {}
+
+        def fits(meta: dict, form: checkpoint.Form) -> None:
+            found["config"] = custom_parts.wanted(folder, meta, own)
+            if named is not None and found["config"].encoder == "learned":
+                raise checkpoint.CheckpointError(f"{folder} has no frozen encoder; load it without encoder={named!r}")
+            model_files.fits(found["config"], quantised.restored_form(form), own)
+
+        tensors, meta = checkpoint.read(folder, fits=fits)
         try:
-            model = cls.from_config(config, meta["labels"], meta["data"], **own)
+            model = cls.from_config(found["config"], meta["labels"], meta["data"], **own)
         except (TypeError, ValueError) as e:
             what = "the parts given do not fit it" if own else "config.json does not describe a model"
             raise checkpoint.CheckpointError(f"{folder}: {what}: {e}") from None
-        custom_parts.fill(model, tensors, meta, folder)
+        if found["config"].encoder != "learned" and "encoder" not in own:
+            model.encoder.encoder.told(named)
+        custom_parts.fill(model, quantised.restore(tensors), meta, folder)
         return model.eval()
 
 
 def load(name, **own) -> LatentDiffusion:
-    """A saved model: a folder, or the name of a checkpoint that ships in data/checkpoints. `own`:
-    see `LatentDiffusion.load`. CheckpointError lists the names when there is none."""
-    return LatentDiffusion.load(place(name), **own)
-
-
-def place(name) -> File:
-    """The folder of a saved model, which may be one that ships. CheckpointError lists the names when
-    there is none.
-
-    >>> place("binsaw-mdlm").name
-    'binsaw-mdlm'
-    """
-    shipped = File(__file__).resolve().parent.parent / "data" / "checkpoints"
-    if not File(name).exists() and (shipped / str(name)).is_dir():
-        return shipped / str(name)
-    if not File(name).exists():
-        names = sorted(p.name for p in shipped.glob("*") if (p / "config.json").is_file())
-        raise checkpoint.CheckpointError(f"no checkpoint {str(name)!r}; shipped ones: {', '.join(names) or 'none'}")
-    return File(name)
+    """A saved model: a folder, or the name of a checkpoint that ships (`shipped`). `own`: see
+    `LatentDiffusion.load`. CheckpointError lists the names when there is none."""
+    return LatentDiffusion.load(shipped.place(name), **own)

@@ -1,15 +1,128 @@
-"""Argument checks that name the argument, what was given and what is allowed."""
+"""Argument checks that name the argument, what was given and what is allowed; and limits on sizes that
+memory or time follows from, which `LDDM_LIMIT_VOCAB=5000000` in the environment lifts, and so for each
+name of `LIMITS`."""
 
 from __future__ import annotations
 
 import numbers
 import operator
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
-__all__ = ["integer", "number", "texts", "tokens"]
+__all__ = [
+    "LIMITS", "SEEDS", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts", "tokens",
+    "truth", "within", "word",
+]  # fmt: skip
+
+SEEDS = 2**63 - 1  # the largest
+
+
+def shown(value) -> str:
+    """`value` as a message repeats it: short, whatever it is.
+
+    >>> shown("a" * 1000)[-5:], shown(10**6000)
+    ("aaa…'", 'an integer of more than 4,000 digits')
+    """
+    try:
+        if isinstance(value, str) and len(value) > SHOWN:
+            return repr(value[:SHOWN] + "…")
+        if isinstance(value, int) and value.bit_length() > 14_000:
+            return "an integer of more than 4,000 digits"
+        out = repr(value)
+    except Exception:  # of other people's classes, and of lists of huge numbers
+        out = f"a {type(value).__name__}"
+    return out if len(out) <= 2 * SHOWN else out[: 2 * SHOWN] + "…"
+
+
+SHOWN = 80  # characters of a text
+
+
+def truth(name: str, value) -> bool:
+    """Return `value`, which must be True or False, or raise ValueError naming `name`.
+
+    >>> truth("compile", "no")
+    Traceback (most recent call last):
+    ValueError: compile must be True or False, got 'no'
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool_", "bool"):  # numpy's
+        raise ValueError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def word(name: str, value) -> str:
+    """Return `value`, a text that is not empty, without control characters, or raise ValueError.
+
+    >>> word("encoder", "minilm")
+    'minilm'
+    """
+    if not isinstance(value, str) or not value or any(c < " " or "\ud800" <= c <= "\udfff" for c in value):
+        raise ValueError(f"{name} must be a text, not empty and without control characters, got {shown(value)}")
+    return value
+
+
+def seed(name: str, value) -> int:
+    """Return `value`, an integer of any type in [0, 2^63), or raise ValueError naming `name`.
+
+    >>> seed("seed", 3)
+    3
+    """
+    return integer(name, value, 0, SEEDS)
+
+
+LIMITS = {
+    "length": 32_768,  # tokens of a sequence
+    "vocab": 1_000_000,  # different tokens
+    "codes": 1_000_000,  # different codes
+    "width": 16_384,
+    "blocks": 256,
+    "slots": 4_096,
+    "dim": 4_096,
+    "parameters": 5_000_000_000,  # of a model that is about to be built
+    "steps": 65_536,  # of a sampler, in each channel
+    "tokens": 1 << 28,  # of all sequences of one call: each takes about 80 bytes in a Trace
+    "samples": 10_000_000,  # sequences of one call
+    "components": 1 << 27,  # probabilities of an exact task: 8 bytes each
+    "threads": 1_024,
+    "json": 64_000_000,  # bytes of a JSON file
+    "line": 10_000_000,  # bytes of a line of text
+    "header": 16_000_000,  # bytes of the header of a safetensors file
+    "file": 1 << 31,  # bytes of a file that is read at once
+}
+
+
+def limit(name: str) -> int:
+    """The limit of that name: the environment's, or the usual one.
+
+    >>> limit("blocks")
+    256
+    """
+    given = os.environ.get(variable(name), "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else LIMITS[name]
+
+
+def variable(name: str) -> str:
+    """The variable of the environment that lifts a limit."""
+    return f"LDDM_LIMIT_{name.upper()}"
+
+
+def within(name: str, value: int, what: str | None = None) -> int:
+    """Return `value`, or raise ValueError where it is above the limit `name`; `what` it is, for the
+    message.
+
+    >>> within("blocks", 12)
+    12
+    """
+    most = limit(name)
+    if value > most:
+        raise ValueError(
+            f"{what or name} must be at most {most:,}, got {shown(value)}; "
+            f"to lift this limit, set {variable(name)} in the environment"
+        )
+    return value
 
 
 def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
@@ -22,7 +135,9 @@ def integer(name: str, value, minimum: int | None = None, maximum: int | None = 
         value = value.item()
     ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {value!r}")
+        raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {shown(value)}")
+    if not -SEEDS <= value <= SEEDS:
+        raise ValueError(f"{name} must be an integer of 64 bits, got {shown(value)}")
     return int(value)
 
 
@@ -42,8 +157,11 @@ def number(name: str, value, minimum=None, maximum=None, above=None, below=None)
     ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
     bounds = ((minimum, operator.ge), (maximum, operator.le), (above, operator.gt), (below, operator.lt))
     if not ok or not all(bound is None or fits(value, bound) for bound, fits in bounds):
-        raise ValueError(f"{name} must be a number{_range(minimum, maximum, above, below)}, got {value!r}")
-    return float(value)
+        raise ValueError(f"{name} must be a number{_range(minimum, maximum, above, below)}, got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that fits 64 bits, got {shown(value)}") from None
 
 
 def _range(minimum, maximum, above=None, below=None) -> str:
@@ -71,7 +189,7 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
     """
     import torch
 
-    x = torch.as_tensor(x)
+    x = tensor(name, x)
     if x.is_floating_point() or x.is_complex() or x.dtype == torch.bool:
         raise ValueError(f"{name} must hold integer token ids, got dtype {x.dtype}")
     if x.dim() != 2:
@@ -88,6 +206,50 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
     return x.long()
 
 
+def tensor(name: str, x) -> torch.Tensor:
+    """`x`, a tensor, an array or (nested) lists of numbers, as a tensor. ValueError for what is none:
+    None, texts, lists of uneven length, integers above 64 bits.
+
+    >>> tensor("x", [[1, 2]]).shape
+    torch.Size([1, 2])
+    """
+    import torch
+
+    if isinstance(x, torch.Tensor):
+        return x
+    try:
+        if isinstance(x, str | bytes | dict | set) or x is None:
+            raise TypeError(f"{type(x).__name__} is no such thing")
+        return torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError, IndexError) as e:
+        why = str(e).split("\n")[0][:120]
+        wish = "a tensor, an array or even lists of numbers"
+        raise ValueError(f"{name} must be {wish}, got {shown(x)} ({why})") from None
+
+
+def numbers_of(name: str, x) -> np.ndarray:
+    """`x`, an array, a tensor or (nested) lists of numbers, as a numpy array of numbers. ValueError
+    for what is none.
+
+    >>> numbers_of("x", [[1, 2]]).shape
+    (1, 2)
+    """
+    import numpy as np
+
+    if isinstance(x, str | bytes | dict | set):
+        raise ValueError(f"{name} must be an array or even lists of numbers, got {shown(x)}")
+    if hasattr(x, "detach"):
+        x = x.detach().cpu().numpy()
+    try:
+        out = np.asarray(x)
+        if out.dtype.kind not in "iufb":
+            raise ValueError(f"they are of the kind {out.dtype}")
+        return out
+    except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as e:
+        why = str(e).split("\n")[0][:120]
+        raise ValueError(f"{name} must be an array or even lists of numbers, got {shown(x)} ({why})") from None
+
+
 def texts(name: str, values, blank: bool = False) -> list[str]:
     """Return `values` as a list of texts, at least one; none of them empty, unless `blank`.
     ValueError naming `name`, and which one is wrong.
@@ -97,11 +259,16 @@ def texts(name: str, values, blank: bool = False) -> list[str]:
     """
     if isinstance(values, str):
         raise ValueError(f"{name} must be a list of texts, got one text")
-    out = list(values)
+    try:
+        out = list(values)
+    except TypeError:
+        raise ValueError(f"{name} must be a list of texts, got {shown(values)}") from None
     if not out:
         raise ValueError(f"{name} must hold at least one text, got none")
     for i, text in enumerate(out):
         if not isinstance(text, str) or not (blank or text.strip()):
             kind = "a text" if blank else "a text that is not empty"
-            raise ValueError(f"{name}[{i}] must be {kind}, got {text!r}")
+            raise ValueError(f"{name}[{i}] must be {kind}, got {shown(text)}")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise ValueError(f"{name}[{i}] holds half a character (a lone surrogate): {shown(text)}")
     return out

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from . import schemas
+
 __all__ = ["Estimate"]
 
 
@@ -23,6 +25,7 @@ class Estimate:
     stderr: float = 0.0
 
     @classmethod
+    @schemas.checked(samples=schemas.floats)
     def of(cls, samples: torch.Tensor) -> Estimate:
         """Mean and standard error over independent values [n].
 
@@ -33,6 +36,9 @@ class Estimate:
         return cls(float(s.mean()), float(s.std() / math.sqrt(len(s))) if len(s) > 1 else float("nan"))
 
     @classmethod
+    @schemas.checked(
+        samples=schemas.line, group=schemas.tensor, weights=schemas.maybe(schemas.line),
+    )  # fmt: skip
     def of_groups(cls, samples: torch.Tensor, group: torch.Tensor, weights: torch.Tensor | None = None) -> Estimate:
         """Mean of values [n], or sum of values over sum of `weights` [n], with a standard error from
         independent groups: `group` [n] numbers that of each value from 0. Within a group values may
@@ -42,6 +48,10 @@ class Estimate:
         Estimate(value=2.0, stderr=1.0)
         """
         s = samples.detach().double().cpu()
+        if group.shape != s.shape or group.is_floating_point() or group.is_complex() or group.dtype == torch.bool:
+            raise ValueError(f"group must hold {len(s)} integers, a group for each of the samples, got {group}")
+        if not 0 <= int(group.min()) <= int(group.max()) < len(s):
+            raise ValueError(f"group must number the groups from 0, below {len(s)}, got {group}")
         w = torch.ones_like(s) if weights is None else weights.double().cpu()
         value = float(s.sum() / w.sum())
         n = int(group.max()) + 1

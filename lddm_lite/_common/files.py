@@ -13,7 +13,33 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["locked", "read_json", "replacing", "sha256", "staged", "write", "write_json"]
+from . import documents
+from .arguments import shown
+
+__all__ = ["Busy", "locked", "read_json", "replacing", "sha256", "staged", "user_path", "write", "write_json"]
+
+
+class Busy(ValueError):
+    """A folder in which another process is at work."""
+
+
+def user_path(name: str, path) -> Path:
+    """A path as a person gives it: a text or a Path, `~` at its beginning the home. ValueError,
+    naming the argument, for what is no path.
+
+    >>> user_path("out", "runs/a")
+    PosixPath('runs/a')
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or isinstance(os.fspath(path), bytes):
+        raise ValueError(f"{name} must be a path, a text that is not empty, got {shown(path)}")
+    text = os.fspath(path)
+    try:
+        if "\0" in text:
+            raise ValueError("a NUL character")
+        text.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+        return Path(text).expanduser()
+    except (ValueError, RuntimeError) as e:  # half a character; `~nobody`
+        raise ValueError(f"{name} must be a path, got {shown(text)}: {e}") from None
 
 
 @contextlib.contextmanager
@@ -21,10 +47,11 @@ def staged(path, ending: str = "") -> Iterator[Path]:
     """Atomic writes: the place of a file to be written, which replaces `path` once the block is
     done.
 
-    Any error, a full disk among them, removes what was written and leaves `path` as it was. A
-    killed process leaves `path` as it was, too, and a `.part` beside it, which the next try
-    overwrites. Folders above `path` are made. FileExistsError where `path` is something else than a
-    regular file: a folder, a link, a device.
+    Any error, a full disk among them, removes what was written, and folders that were made for it,
+    and leaves `path` as it was. A killed process leaves `path` as it was, too, and a `.part` beside
+    it, which the next try overwrites. Of two that write the same file at once, one waits. Folders
+    above `path` are made. FileExistsError where `path` is something else than a regular file: a
+    folder, a link, a device.
 
     - `ending`: of the name of the file to be written, for programs that go by it.
 
@@ -33,20 +60,70 @@ def staged(path, ending: str = "") -> Iterator[Path]:
     >>> Path("words.txt").read_text(), Path("words.txt.part").exists()
     ('rain', False)
     """
-    path = Path(path)
+    path = user_path("path", path)
     part = path.with_name(f"{path.name}.part{ending}")
     for file in (path, part):
         if file.is_symlink() or (file.exists() and not file.is_file()):
             raise FileExistsError(errno.EEXIST, "is no regular file, and is not replaced", str(file))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with made_folder(path.parent):
+        held = None
+        try:
+            held = _alone(part)
+            yield part
+            os.replace(part, path)
+        except BaseException as e:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            if isinstance(e, OSError) and e.errno and not e.filename:  # write() itself does not say where
+                e.filename = str(path)
+            raise
+        finally:
+            if held is not None:
+                os.close(held)
+
+
+def _alone(part: Path) -> int | None:
+    """A descriptor of `part`, which is made, that no other process has while this one holds it;
+    None where files cannot be locked (Windows, some network drives)."""
     try:
-        yield part
-        os.replace(part, path)
-    except BaseException as e:
+        import fcntl
+    except ImportError:
+        return None
+    while True:
+        held = os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError:
+            os.close(held)
+            return None
         with contextlib.suppress(OSError):
-            part.unlink()
-        if isinstance(e, OSError) and e.errno and not e.filename:  # write() itself does not say where
-            e.filename = str(path)
+            if os.path.samestat(os.fstat(held), os.stat(part)):
+                return held
+        os.close(held)  # whoever had it has put it into its place, or removed it
+
+
+@contextlib.contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; after an error, those that were made and are empty go
+    again.
+
+    >>> with contextlib.suppress(KeyError), made_folder(Path("a/b")):
+    ...     raise KeyError
+    >>> Path("a").exists()
+    False
+    """
+    new = []
+    for place in (folder, *folder.parents):
+        if place.exists():
+            break
+        new.append(place)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for place in new:
+                place.rmdir()
         raise
 
 
@@ -94,7 +171,7 @@ def read_json(path) -> dict | None:
     True
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = documents.read_document(path)
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
@@ -112,9 +189,11 @@ def sha256(path) -> str:
 
 
 @contextlib.contextmanager
-def locked(folder) -> Iterator[None]:
+def locked(folder, name: str = ".lock", wait: bool = True) -> Iterator[None]:
     """File lock: one process at a time works in `folder`, which is made; others wait here and say
-    so. The system takes the lock back from a process that dies.
+    so, or with `wait=False` raise Busy. The system takes the lock back from a process that dies.
+
+    - `name`: of the file that stands for the lock, as long as it is held.
 
     >>> with locked("cache"):
     ...     Path("cache").is_dir()
@@ -122,18 +201,28 @@ def locked(folder) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"waiting for another process that works in {folder}", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    folder = user_path("folder", folder)
+    file = folder / name
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise FileExistsError(errno.EEXIST, "is no regular file, and cannot be a lock", str(file))
+    with made_folder(folder):
+        lock = FileLock(file)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not wait:
+                raise Busy(f"another process is at work in {folder}") from None
+            print(f"waiting for another process that works in {folder}", file=sys.stderr)
+            lock.acquire()
+        except OSError as e:
+            e.filename = e.filename or str(file)
+            raise
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # who waits for it finds that it is gone, and makes a new one
+                file.unlink()
+            lock.release()
 
 
 def cache_folder() -> Path:

@@ -15,7 +15,11 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from .arguments import shown
+from .files import user_path
+
 __all__ = ["PACKAGES", "Package", "locate", "online"]
+
 
 @dataclass(frozen=True)
 class Package:
@@ -57,10 +61,11 @@ def locate(name: str) -> tuple[str, dict]:
     """
     if not isinstance(name, str) or not name:
         kinds = f"one of {', '.join(PACKAGES)}, a folder or a name on the hub"
-        raise ValueError(f"the model must be {kinds}, got {name!r}")
+        raise ValueError(f"the model must be {kinds}, got {shown(name)}")
     if name not in PACKAGES:
-        if Path(name).is_dir():
-            return str(Path(name)), {}
+        place = user_path("the model", name)
+        if place.is_dir():
+            return str(place), {}
         if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
             raise ValueError(f"no folder {name!r}; a model is one of {', '.join(PACKAGES)}, a folder or a hub name")
         return name, {}

@@ -4,6 +4,7 @@ dataclass checks itself by that, the command line is made from it, and so may te
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -49,16 +50,26 @@ class Option:
         """
         if value is None and self.optional:
             return value
-        for one in value if self.many else (value,):
-            if self.choices and one not in self.choices:
-                raise ValueError(f"{self.name} must be {either(self.choices)}, got {one!r}")
-            if self.kind is int:
-                arguments.integer(self.name, one, self.minimum, self.maximum)  # type: ignore[arg-type]
-            elif self.kind is float:
-                arguments.number(self.name, one, self.minimum, self.maximum, self.above, self.below)
-            elif not isinstance(one, self.kind):
-                kind = {bool: "True or False", str: "a text"}[self.kind]
-                raise ValueError(f"{self.name} must be {kind}, got {one!r}")
+        if not self.many:
+            return self._one(value)
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(f"{self.name} must be a list of values, got {arguments.shown(value)}")
+        return tuple(map(self._one, value))
+
+    def _one(self, value):
+        if self.choices and (not isinstance(value, str) or value not in self.choices):
+            raise ValueError(f"{self.name} must be {either(self.choices)}, got {arguments.shown(value)}")
+        if self.kind is int:
+            return arguments.integer(self.name, value, self.minimum, self.maximum)  # type: ignore[arg-type]
+        if self.kind is float:
+            value = arguments.number(self.name, value, self.minimum, self.maximum, self.above, self.below)
+            if abs(value) == float("inf"):
+                raise ValueError(f"{self.name} must be finite, got {value}")
+            return value
+        if self.kind is bool:
+            return arguments.truth(self.name, value)
+        if not isinstance(value, str):
+            raise ValueError(f"{self.name} must be a text, got {arguments.shown(value)}")
         return value
 
 
@@ -97,7 +108,8 @@ def options(cls: type) -> tuple[Option, ...]:
 
 
 def check_fields(config) -> None:
-    """ValueError for the first option of a dataclass that is not in its domain.
+    """ValueError for the first option of a dataclass that is not in its domain. Numbers of other
+    kinds, numpy's say, become Python's.
 
     >>> @dataclass
     ... class Walk:
@@ -107,4 +119,4 @@ def check_fields(config) -> None:
     ValueError: order must be even or any, got 'odd'
     """
     for o in options(config.__class__):
-        o.check(getattr(config, o.name))
+        object.__setattr__(config, o.name, o.check(getattr(config, o.name)))

@@ -16,7 +16,9 @@ import torch
 
 from .arguments import integer
 
-__all__ = ["Source", "Streams", "draw_categorical", "generator", "rand", "randn", "wide"]
+__all__ = [
+    "Source", "Streams", "at_quantiles", "draw_categorical", "generator", "quantiles", "rand", "randn", "wide",
+]  # fmt: skip
 
 NO_FLOAT64 = {"mps"}  # kinds of devices that have none: what else is float64 is float32 there
 
@@ -85,14 +87,35 @@ def _mixed(x: np.ndarray) -> np.ndarray:
 
 def draw_categorical(log_probs: torch.Tensor, g: Source, where: torch.Tensor | None = None) -> torch.Tensor:
     """Categorical samples, one per row of `log_probs` [N, V] -> [N], by inverse CDF in float64
-    (METHOD 7: float32 draws cut the tail). `where` [B, L]: the N places that they are for, in row-major order; each
-    place has a number of its own. ValueError for a row that holds nan or no finite entry.
+    (METHOD 7: float32 draws cut the tail). `where` [B, L]: the N places that they are for, in
+    row-major order; each place has a number of its own. ValueError for a row that holds nan or no
+    finite entry.
 
     >>> draw_categorical(torch.tensor([[0.0, -1e9], [-1e9, 0.0]]), torch.Generator().manual_seed(0))
     tensor([0, 1])
     """
-    at = torch.ones(len(log_probs), 1, dtype=torch.bool) if where is None else where.cpu()
-    u = rand(at.shape, g, dtype=torch.float64).cpu()[at].unsqueeze(-1)
+    at = torch.ones(len(log_probs), 1, dtype=torch.bool) if where is None else where
+    return at_quantiles(log_probs, quantiles(at, g))
+
+
+def quantiles(where: torch.Tensor, g: Source) -> torch.Tensor:
+    """A uniform number from [0, 1) for each True in `where` [B, L], in row-major order: [N],
+    float64. Each place has a number of its own, whichever of them are asked for.
+
+    >>> quantiles(torch.tensor([[True, False, True]]), torch.Generator()).shape
+    torch.Size([2])
+    """
+    return rand(where.shape, g, dtype=torch.float64).cpu()[where.cpu()]
+
+
+def at_quantiles(log_probs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """The category of each row of `log_probs` [N, V] at the quantile u [N]: [N]. ValueError as for
+    `draw_categorical`.
+
+    >>> at_quantiles(torch.tensor([[0.5, 0.25, 0.25]]).log(), torch.tensor([0.6]))
+    tensor([1])
+    """
+    u = u.unsqueeze(-1)
     u = (u.float() if log_probs.device.type in NO_FLOAT64 else u).to(log_probs.device)
     rows = max(1, _DRAW_ENTRIES // max(1, log_probs.shape[-1]))
     out = [log_probs.new_empty(0, dtype=torch.long)]

@@ -11,9 +11,10 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from .._common import files
+from .._common import arguments, files
 from .._common.protocols import has_scores
 from .._common.words import counted
+from . import terminal
 from .options import PROGRAM, build_parser, defaults
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     >>> main(["doctor"])  # doctest: +SKIP
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    with terminal.prepared(steady=argv[:1] == ["train"]):
+        return _run(argv)
+
+
+def _run(argv: list[str]) -> int:
     try:
         parser = build_parser(COMMANDS, argv[:1])
         args = parser.parse_args(argv)
@@ -47,23 +53,38 @@ def main(argv: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read our output, say `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.drop(sys.stdout)
         return 0
     except Exception as e:
         if os.environ.get("LDDM_DEBUG") or not _is_user_error(e):
             raise
-        text = f"{e.filename}: {e.strerror}" if isinstance(e, OSError) and e.filename else str(e)
         if os.environ.get("RANK", "0") == "0":  # of several processes, the main one speaks
-            print(f"error: {text}", file=sys.stderr)
+            print(f"error: {_message(e)}", file=sys.stderr)
         return 2
 
 
+def _message(e: Exception) -> str:
+    if isinstance(e, OSError) and e.strerror:
+        if not e.filename:  # of our own files all have names
+            terminal.drop(sys.stdout)
+        return f"{e.filename or 'the output'}: {e.strerror}"
+    if _is_memory(e):
+        return f"not enough memory ({str(e).splitlines()[0]}); ask for fewer sequences at once, -n or --batch"
+    return str(e)
+
+
 def _is_user_error(e: Exception) -> bool:
-    if isinstance(e, ValueError | OSError):
+    if isinstance(e, ValueError | OSError) or _is_memory(e):
         return True
+    if isinstance(e, ImportError):  # of a package that carries a model: the message has the command
+        return not isinstance(e, ModuleNotFoundError)
     from ..training.config import TrainingError
 
     return isinstance(e, TrainingError)
+
+
+def _is_memory(e: Exception) -> bool:
+    return isinstance(e, MemoryError) or (isinstance(e, RuntimeError) and "alloc" in str(e) and "memory" in str(e))
 
 
 def _train(args, argv) -> int:
@@ -222,11 +243,15 @@ def _doctor(args, argv) -> int:
 def _machine(args) -> str:
     """Sets the threads and returns the device. ValueError for a GPU that is not there."""
     if args.threads:
+        arguments.within("threads", args.threads, "--threads")
         os.environ.setdefault("RAYON_NUM_THREADS", str(args.threads))  # of the tokenizer
     import torch
 
     if args.threads:
         torch.set_num_threads(args.threads)
+    from ..diffusion import prediction
+
+    prediction.limit(args.logits)
     there = [kind for kind in ("cuda", "xpu", "mps") if getattr(torch, kind).is_available()]
     if args.device in ("cpu", "auto"):
         return "cuda" if args.device == "auto" and "cuda" in there else "cpu"
@@ -246,7 +271,15 @@ def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
     from ..model import load
 
     path = None if args.lead is None else NoisePath(args.lead)
-    return load(args.model).to(device), path
+    return trusting(load(args.model), args.encoder).to(device), path
+
+
+def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
+    """The model, whose frozen encoder may be loaded although only its file names it, if you named
+    one, too."""
+    if encoder is not None and hasattr(model.encoder, "encoder"):
+        model.encoder.encoder.told(encoder)
+    return model
 
 
 def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._common.arguments import shown
 from .._common.options import option
 from .._common.protocols import has_scores
 
@@ -64,6 +65,8 @@ class Compare:
     seed: int = option(0, "the same seed gives the same result", minimum=0)
     seeds: str | None = option(
         None, "repeat with each of these, and show means and how far seeds differ: 0-4, or 0,3,5", metavar="N-N")
+    encoder: str | None = option(
+        None, "the frozen encoder that a model's file names, if it is no known package: you trust it", metavar="NAME")
     no_health: bool = option(False, "leave out what the latents are good for")
     no_exact: bool = option(False, "tasks: leave out the exact predictor without latents")
 
@@ -81,7 +84,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     from ..evaluation import comparison
     from ..evaluation.tables import comparison_table
 
-    models = _models(args.models, device)
+    models = _models(args.models, device, args.encoder)
     data = _data(models, args)
     words = has_scores(data) or "text" not in next(iter(models.values())).data  # a judge reads text
     judge = None if words else _judge(args.judge, device)
@@ -121,18 +124,19 @@ def seed_list(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {text!r}")
+        raise ValueError(f"seeds must be a range like 0-4, or different numbers like 0,3,5; got {shown(text)}")
     return seeds
 
 
-def _models(names: list[str], device: str) -> dict[str, LatentDiffusion]:
+def _models(names: list[str], device: str, encoder: str | None = None) -> dict[str, LatentDiffusion]:
     """{short name: model}: the system where only one model has it, else the folder's name, else the
     whole path."""
     from ..model import load
+    from .commands import trusting
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")
-    models = [load(name).to(device) for name in names]
+    models = [trusting(load(name), encoder).to(device) for name in names]
     for labels in ([model.name for model in models], [Path(name).resolve().name for name in names]):
         if len(set(labels)) == len(labels):
             return dict(zip(labels, models, strict=True))
@@ -143,7 +147,10 @@ def _data(models: dict[str, LatentDiffusion], args) -> Any:
     """What all models are scored on: the task of the first, or the text in its tokens."""
     from .train_data import judged_by
 
-    kinds = {name: "text" if "text" in m.data else f"task {m.data.get('task')!r}" for name, m in models.items()}
+    kinds = {
+        name: m.data.get("molecules") or ("text" if "text" in m.data else f"task {m.data.get('task')!r}")
+        for name, m in models.items()
+    }
     if len(set(kinds.values())) > 1:
         found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
         raise ValueError(f"models of different data cannot be compared: {found}")

@@ -29,7 +29,7 @@ ABOUT = f"""commands in the order in which they are used:
   {PROGRAM} compare runs/a binsaw-mdlm --out runs/compared
 Each explains itself: {PROGRAM} train --help"""
 FOLLOWS = ("length", "vocab", "pad_id", "latent")  # fields of Config that the data or the system decide
-SOURCES = ("task", "text", "ids")  # fields of Data, of which a run has one
+SOURCES = ("task", "text", "ids", "molecules")  # fields of Data, of which a run has one
 TEXT_ONLY = ("vocab", "lowercase", "tokenizer", "stream", "allow_losses")  # fields of Data
 
 
@@ -39,6 +39,8 @@ class Machine:
 
     threads: int | None = option(None, "CPU threads (default: torch's own choice)", minimum=1)
     device: str = option("auto", "what computes", choices=("auto", "cpu", "cuda", "mps", "xpu"))
+    logits: int = option(
+        256, "megabytes of log-probabilities of tokens held at once; less where memory is short", minimum=1)
 
 
 @dataclass
@@ -104,6 +106,8 @@ class Data:
         "data of your own (protocols.Data)")
     text: str | None = option(None, "any UTF-8 text, one sentence a line", metavar="FILE")
     ids: str | None = option(None, "rows of token ids, as numpy.save writes them", metavar="FILE.npy")
+    molecules: str | None = option(
+        None, "strings of molecules, after `make molecules`: qm9 or moses", choices=("qm9", "moses"))
     length: int | None = option(
         None, "tokens per sequence (default: the task's own; 64 for text, up to 512 where tokens are characters or "
         "bytes; longer sentences are dropped)",
@@ -151,6 +155,9 @@ class Use:
     lead: float | None = option(
         None, "path: 0 joint, 0.5 sequential, or between (default: the system's)", minimum=0.0, maximum=0.5)
     seed: int = option(0, "the same seed gives the same result", minimum=0)
+    encoder: str | None = option(
+        None, "the frozen encoder that the model's file names, where it is no known package: you trust it",
+        metavar="NAME")
 
 
 @dataclass

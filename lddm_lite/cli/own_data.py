@@ -37,7 +37,11 @@ def has_own(options: dict) -> str | None:
     >>> has_own({"task": "my.py:Bars"}), has_own({"task": "binsaw"})
     ('task', None)
     """
-    return "task" if is_own(options.get("task")) else None
+    from ..text.tokenizer_kinds import KINDS
+
+    if is_own(options.get("task")):
+        return "task"
+    return "tokenizer" if options.get("tokenizer") not in (None, "auto", "own", "bert", *KINDS) else None
 
 
 def load(task: str, length: int | None = None) -> Data:

@@ -7,6 +7,7 @@ and `run.json`, all options. Of several processes, the main one alone writes and
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shlex
@@ -14,7 +15,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._common.files import write_json
+from .._common import hub, schemas
+from .._common.arguments import shown
+from .._common.documents import read_document, regular
+from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
 from . import own_data
@@ -54,35 +58,56 @@ def train(
 
     team = processes.join(device)
     try:
-        if resume and init_from is not None:
-            raise ValueError("--init-from: not with --resume, which goes on with the run's own weights")
-        return _train(Path(out), given, words, team, resume, force, quiet or not team.main, init_from)
+        return _train(user_path("--out", out), given, words, team, resume, force, quiet or not team.main, init_from)
     finally:
         team.close()
 
 
 def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet, init_from) -> int:
-    from ..training.loop import fit
-
     run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force, init_from))
     options = run["options"]
     with team.main_first():  # what it downloads or builds, the others find in the cache
         model, config, data, held_out = _make(options, team.device, not quiet)
     _check(model, config, data, held_out, out, team.size)
-    source = run.get("init_from")
-    left = [] if source is None else model.init_from(source)  # what a stop before the first save begins with again
+    again = run.get("init_from") if resume and not (out / "training" / "config.json").is_file() else None
+    if again is not None and init_from is None:
+        raise ValueError(f"--resume: the run begins again; give --init-from {shlex.quote(again)} again")
+    left = [] if init_from is None else model.init_from(init_from)
     going_on = team.first(lambda: _begin(out, run, model, resume))
     say = print if team.main else lambda *words, **options: None
+    if init_from is not None and not going_on:
+        say(f"note: begins with the weights of {init_from}" + (f"; {len(left)} tensors do not fit:" if left else ""))
+        say("\n".join(f"  {line}" for line in left[:20]), end="\n" if left else "")
+    with _unless_refused(out, team.main and not resume):
+        return _trained(out, run, model, config, data, held_out, team, going_on, say, quiet)
+
+
+@contextlib.contextmanager
+def _unless_refused(out: Path, new: bool):
+    """Within the block a new run begins; where it is refused before it has saved anything, nothing
+    of it stays."""
+    try:
+        yield
+    except Exception:
+        if new and not (out / "training" / "config.json").exists():
+            (out / "run.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                out.rmdir()
+        raise
+
+
+def _trained(out: Path, run: dict, model, config, data, held_out, team, going_on: bool, say, quiet: bool) -> int:
+    from ..training.loop import fit
+
+    options = run["options"]
     say(f"{model.name} on {data!r}\n{_parameters(model):,} parameters, {config.steps:,} steps of {config.batch} on "
         f"{team.device.type}{f', {team.size} processes' if team.size > 1 else ''}")
     losses = getattr(data, "losses", None)
     for line in str(losses).splitlines() if losses is not None else ():
         say(f"note: {line}")
-    if source is not None and not going_on:
-        say(f"note: begins with the weights of {source}" + ("" if not left else f"; {len(left)} tensors do not fit:"))
-        say("\n".join(f"  {line}" for line in left[:20]), end="\n" if left else "")
     try:
-        history = fit(model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out)
+        history = fit(
+            model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
         return _stopped(out, "", say)
     if history.interrupted:
@@ -92,7 +117,7 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet,
         print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
         scores = _final_scores(model, held_out, config.seed)
         about = {"history": history.to_dict(), "training": history.state.options}
-        model.save(out, **about, command=run["command"], scores=scores)
+        model.save(out, overwrite=True, **about, command=run["command"], scores=scores)
         if held_out is None:
             print("no final score: nothing is held out (--holdout)")
         _next(out, options, model, data)
@@ -154,13 +179,16 @@ def _parameters(model: LatentDiffusion) -> int:
 def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
     """Write run.json. Is there a state to go on from? A run stopped before it first saved starts
     again."""
-    state = out / "training" / "config.json"
-    going_on = resume and state.is_file()
+    from .._common.checkpoint import is_checkpoint, remove
+
+    going_on = resume and (out / "training" / "config.json").is_file()
     if going_on:
         _check_same(out, model)
     else:  # nothing of an old run may be taken for the new one's
-        for old in (state, out / "config.json", out / "history.csv"):
-            old.unlink(missing_ok=True)
+        if is_checkpoint(out):
+            (out / "history.csv").unlink(missing_ok=True)
+        for old in (out / "training", out):
+            remove(old)
     write_json(out / "run.json", run)
     return going_on
 
@@ -169,14 +197,14 @@ def _chosen(given: dict) -> dict:
     """All options of a new run: those given, what the size stands for, and the defaults."""
     if sum(k in given for k in SOURCES) != 1:
         raise ValueError(
-            "what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE; or data of your own: "
-            "--task FILE.py:NAME, or --ids FILE.npy"
+            "what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE, or --molecules qm9; or "
+            "data of your own: --task FILE.py:NAME, or --ids FILE.npy"
         )
     for names, source in ((TEXT_ONLY, "text"), (own_data.IDS_ONLY, "ids")):
         misplaced = [f"--{k.replace('_', '-')}" for k in names if k in given]
         if misplaced and source not in given:
             raise ValueError(f"{', '.join(misplaced)}: for --{source} only")
-    if "holdout" in given and "task" in given and not own_data.is_own(given["task"]):
+    if "holdout" in given and ("molecules" in given or "task" in given and not own_data.is_own(given["task"])):
         raise ValueError("--holdout: for --text only, and for rows of your own")
     from . import train_data
 
@@ -195,7 +223,9 @@ def _new(out: Path, given: dict, words: list[str], force: bool, init_from=None) 
         if not force:
             raise ValueError(f"{out} holds another run; go on with it by --resume, or overwrite it by --force")
     command = shlex.join(["python", "-m", "lddm_lite", *words])
-    run = {"format": FORMAT, "command": command, "options": options}
+    read = {k: options[k] for k in ("text", "ids") if options[k] is not None}
+    digests = {f"{k}_sha256": sha256(regular(user_path(f"--{k}", file))) for k, file in read.items()}
+    run = {"format": FORMAT, "command": command, "options": options, **digests}
     return run if init_from is None else {**run, "init_from": str(init_from)}
 
 
@@ -203,55 +233,83 @@ def _is_ours(out: Path) -> bool:
     from .._common.checkpoint import FORMAT as CHECKPOINT
 
     for name, form in (("run.json", FORMAT), ("config.json", CHECKPOINT)):
-        try:
-            if json.loads((out / name).read_text(encoding="utf-8"))["format"] == form:
-                return True
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        found = read_json(out / name)
+        if found is not None and found.get("format") == form:
+            return True
     return False
 
 
 def recipe(folder, given: dict | None = None) -> dict:
     """The options of the run in `folder` that are not the usual ones: what a new run like it is
-    given. ValueError where there is no run, and where it names data of one's own that are not
-    `given` again.
+    given, beside those `given`. ValueError where there is no run, and as `_trust`.
 
     >>> recipe("runs/a")  # doctest: +SKIP
     {'task': 'binsaw', 'steps': 100}
     """
-    options = _read(Path(folder), "--recipe")["options"]
-    _given_again(options, given or {}, "--recipe")
+    run = _read(user_path("--recipe", folder), "--recipe")
+    _trust(run, given or {}, "--recipe")
+    options = run["options"]
     return {k: v for k, v in options.items() if v != defaults()[k]}
 
 
 def _given_again(options: dict, given: dict, asked: str) -> None:
     """ValueError where a run's own class is not named on this command line: a file names no code."""
     name = own_data.has_own(options)
-    if name is not None and not any(k in given for k in SOURCES):
-        raise ValueError(f"{asked}: the run was trained on data of your own; give them again, --{name} {options[name]}")
+    if name is not None and not any(k in given for k in (name, *SOURCES[:1])):
+        what = "data" if name == "task" else "a tokenizer"
+        raise ValueError(
+            f"{asked}: the run was trained on {what} of your own; give them again, --{name} {shlex.quote(options[name])}"
+        )
 
 
 def _read(folder: Path, asked: str) -> dict:
     """The description of the run in a folder; ValueError, beginning with the option that `asked`."""
     file = folder / "run.json"
     try:
-        run = json.loads(file.read_text(encoding="utf-8"))
+        run = read_document(file, _RUN)
+        if odd := set(run["options"]) - set(defaults()):
+            raise ValueError(f"options.{min(odd)} is unknown")
         before = {"weight": "time", "tokenizer": "own", "lowercase": True}  # of runs older than these options
         run["options"] = {**defaults(), **before, **run["options"]}
         for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])
     except FileNotFoundError:
         raise ValueError(f"{asked}: no run in {folder}; run.json is missing") from None
-    except (ValueError, KeyError, TypeError) as e:
-        raise ValueError(f"{asked}: {file} is damaged: {e!r}") from None
+    except ValueError as e:
+        raise ValueError(f"{asked}: {file} is damaged: {e}") from None
     return run
+
+
+_RUN = schemas.record(
+    {"format": schemas.constant(FORMAT), "command": schemas.text(), "options": schemas.mapping(schemas.anything)},
+    {"text_sha256": schemas.maybe(schemas.text("[0-9a-f]{64}"))}, others=schemas.anything)  # fmt: skip
+
+
+def _trust(run: dict, given: dict, asked: str) -> None:
+    """ValueError for what a run.json names and no file's word is enough for: an encoder that is no
+    known package, and a text that is not the one it was."""
+    options = run["options"]
+    if options["encoder"] not in ("learned", *hub.PACKAGES) and "encoder" not in given:
+        raise ValueError(
+            f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
+            f"you trust it, give --encoder {shlex.quote(options['encoder'])}"
+        )
+    _given_again(options, given, asked)
+    for name in ("text", "ids"):
+        if options[name] is not None and not any(k in given for k in SOURCES):
+            file = user_path(name, options[name])
+            if not file.is_file() or sha256(file) != run.get(f"{name}_sha256"):
+                what = "text" if name == "text" else "array"
+                raise ValueError(
+                    f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
+                )
 
 
 def _stored(out: Path, given: dict) -> dict:
     """The description of the run in `out`; ValueError where `given` options contradict it."""
     run = _read(out, "--resume")
+    _trust(run, given, "--resume")
     options = run["options"]
-    _given_again(options, given, "--resume")
     moved = ("text", "ids", *own_data.IDS_ONLY)  # files that may lie elsewhere now
     if given.get("steps", 0) > options["steps"]:  # more than planned
         options["steps"] = given["steps"]
@@ -299,6 +357,8 @@ def _next(out: Path, options: dict, model: LatentDiffusion, data: Data) -> None:
 
     folder = shlex.quote(str(out))
     pattern = prompts.pattern_of(model, data.sample(1, seed=0)[0])
+    if options["molecules"]:
+        pattern = "C1CC1([MASK])[MASK]"
     if options["task"] == "newswire":
         pattern = "the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."
     again = {"text": " --text HELD_OUT.txt", "ids": " --ids HELD_OUT.npy"}

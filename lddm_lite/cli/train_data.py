@@ -1,9 +1,11 @@
-"""The data that a run's options ask for: a task, a text in memory, or a text on disk."""
+"""The data that a run's options ask for: a task, a text in memory or on disk, or molecules; and those
+that a model is judged by."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .._common.files import user_path
 
 if TYPE_CHECKING:
     from .._common.protocols import Data, Model
@@ -29,7 +31,7 @@ def check(given: dict) -> dict:
             wrong.append("--no-lowercase")
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: not with --tokenizer bert, whose 30,522 pieces are in small letters")
-    file, limit = Path(given["text"]), given.get("limit")
+    file, limit = user_path("--text", given["text"]), given.get("limit")
     stream = given.get("stream")
     if stream and limit is not None:
         raise ValueError("--limit: not with --stream, which keeps all sentences; shorten the file instead")
@@ -49,6 +51,10 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     from ..text import dataset
     from . import own_data
 
+    if options.get("molecules"):
+        from ..text import molecules
+
+        return molecules.load(options["molecules"], options["length"], options["limit"])
     if options.get("ids") is not None:
         if options["length"] is not None:
             raise ValueError("--length: not with --ids, whose rows have one")
@@ -91,9 +97,9 @@ def _split(data: Any, options: dict) -> tuple[Data, Data | None]:
 
 
 def judged_by(model: Model, args) -> Data:
-    """What a model is judged by: its task; the sentences of the file --text in its tokens; or data of
-    one's own, --task FILE.py:NAME or --ids FILE.npy. ValueError where that is missing, or is of another
-    kind than the model.
+    """What a model is judged by: its task; the held-out molecules of its collection; the sentences of
+    the file --text in its tokens; or data of one's own, --task FILE.py:NAME or --ids FILE.npy.
+    ValueError where that is missing, or is of another kind than the model.
 
     >>> from types import SimpleNamespace
     >>> from lddm_lite import load
@@ -103,6 +109,12 @@ def judged_by(model: Model, args) -> Data:
     from ..text import dataset, prompts
     from . import own_data
 
+    if model.data.get("molecules"):
+        from ..text import molecules
+
+        if any(getattr(args, k) for k in ("text", "task", "ids")):
+            raise ValueError("--text, --task, --ids: the model was trained on molecules, not on text")
+        return molecules.held_out(model.data)
     given = [f"--{k}" for k in ("text", "task", "ids") if getattr(args, k)]
     task = prompts.task_of(model)
     what = "text" if "text" in model.data else "data of its own" if task is None else f"the task {task.name!r}"

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common.arguments import integer
+from .._common import schemas
+from .._common.arguments import integer, shown
 from .paths import Schedule
 from .unmasking_order import still_masked
 
@@ -23,6 +24,7 @@ __all__ = ["MOVES", "StepCosts", "best_counts", "even_counts", "finite_bound"]
 MOVES = ("any", "sequential", "joint")
 
 
+@schemas.checked(costs=schemas.line, counts=schemas.counts)
 def finite_bound(costs: torch.Tensor, counts) -> float:
     """Bound in finite steps, nats per sequence, of token steps that begin with `counts` tokens
     visible; `costs` [L] is f(0), ..., f(L-1). ValueError for counts that do not rise from 0, below
@@ -37,6 +39,7 @@ def finite_bound(costs: torch.Tensor, counts) -> float:
     return float(sum((b - a) * f[a] for a, b in zip(counts, [*counts[1:], len(f)], strict=True)))
 
 
+@schemas.checked(length=schemas.whole(1))
 def even_counts(length: int, steps: int) -> list[int]:
     """Uniform schedule: visible tokens before each of `steps` even token steps: what the schedule
     (M1) leaves masked, to the nearest integer.
@@ -48,6 +51,7 @@ def even_counts(length: int, steps: int) -> list[int]:
     return [length - int(still_masked(torch.tensor(length), 1 - k / steps)) for k in range(steps)]
 
 
+@schemas.checked(costs=schemas.line)
 def best_counts(costs: torch.Tensor, steps: int) -> list[int]:
     """Optimal schedule: visible tokens before each of `steps` token steps with the smallest
     `finite_bound`. ValueError for more steps than tokens.
@@ -172,7 +176,7 @@ class StepCosts:
 
 def _known(moves: str) -> None:
     if moves not in MOVES:
-        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {moves!r}")
+        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {shown(moves)}")
 
 
 def _shortest(tables: list[torch.Tensor]) -> list[int]:

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import MaskedNoise, Model
@@ -48,6 +49,12 @@ class Nelbo:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, path=schemas.maybe(schemas.path),
+    token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), draws=schemas.whole(1), seed=schemas.seed,
+    batch=schemas.whole(1), order=schemas.choice("ancestral", "even"), each=schemas.boolean,
+)  # fmt: skip
 def nelbo(
     model: Model,
     x,
@@ -119,7 +126,7 @@ def each_term(
     arguments.integer("draws", draws, minimum=1)
     arguments.integer("batch", batch, minimum=1)
     if order not in ("ancestral", "even"):
-        raise ValueError(f"order must be ancestral or even, under which there is a bound; got {order!r}")
+        raise ValueError(f"order must be ancestral or even, under which there is a bound; got {shown(order)}")
     in_steps = token_steps is not None or isinstance(path, Schedule)
     if order == "even" and not in_steps:
         raise ValueError("order='even' is about steps: give token_steps, or a Schedule as path")
@@ -159,6 +166,7 @@ def each_term(
     return terms, torch.arange(n) % groups, max(0, len(knots) - 1)
 
 
+@schemas.checked(n=schemas.whole(0), g=schemas.source, like=schemas.tensor, groups=schemas.whole(1))
 def antithetic(n: int, g: Source, like: torch.Tensor, groups: int = 1) -> torch.Tensor:
     """n times in (0, 1], each uniform. Those of a group, every `groups`-th one, are evenly spread
     with one random offset, ((u + i/n) mod 1), so that their mean varies little (METHOD 10)."""
@@ -185,7 +193,7 @@ def _token_integral(model: Model, x0, z0, path, u, g, given: float | None) -> to
         t_z = path.latent_time(t_x) if given is None else torch.full_like(t_x, given)
         z_t = model.latent_channel.corrupt(z0, t_z, g) if given is None else z0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=False)
-    return model.token_channel.rate(x0, x_t, out.tokens, share)
+    return model.token_channel.rate(x0, x_t, out, share)
 
 
 def _latent_integral(model: Model, x0, z0, path, u, g) -> torch.Tensor:
@@ -251,7 +259,7 @@ def _finite(model: Model, x0, z0, knots, streams: Streams, order: str, given: bo
         at = torch.full((len(x0),), a.t_z, device=x0.device)
         out = model.predict(x_t, z_t, at, where, need_latents=moves_z, lengths=lengths)
         if moves_x:
-            tokens = tokens + model.token_channel.step_cost(x0, x_t, out.tokens, t_x, s_x).double()
+            tokens = tokens + model.token_channel.step_cost(x0, x_t, out, t_x, s_x).double()
         if moves_z:
             latents = latents + model.latent_channel.step_cost(z0, z_t, out.latents, t_z, s_z).double()
     return tokens, latents

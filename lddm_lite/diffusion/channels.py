@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common.arguments import integer, number
+from .._common.arguments import integer, number, within
 from .._common.randomness import Source, draw_categorical, rand, randn
+from .prediction import Prediction
 
 __all__ = ["GaussianChannel", "MaskedChannel", "SquareRootChannel"]
 
@@ -37,7 +38,7 @@ class MaskedChannel:
     vocab: int
 
     def __post_init__(self):
-        integer("vocab", self.vocab, minimum=1)
+        object.__setattr__(self, "vocab", within("codes", integer("vocab", self.vocab, minimum=1), "vocab"))
 
     @property
     def mask_id(self) -> int:
@@ -85,28 +86,29 @@ class MaskedChannel:
         one row for each in row-major order. Visible tokens never change."""
         return x_t.masked_scatter(where, draw_categorical(log_probs, g, where))
 
-    def rate(self, x0: torch.Tensor, x_t: torch.Tensor, log_probs: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `log_probs`: [N, V], a row per
-        masked position in row-major order, or [B, L, V].
+    def rate(self, x0: torch.Tensor, x_t: torch.Tensor, said, t: torch.Tensor) -> torch.Tensor:
+        """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `said`: a `Prediction` of
+        tokens; or log-probabilities [N, V], a row per masked position in row-major order, or
+        [B, L, V].
 
         >>> ch, t = MaskedChannel(2), torch.tensor([0.5])
         >>> ch.rate(torch.tensor([[1, 0]]), torch.tensor([[1, 2]]), torch.tensor([[0.25, 0.75]]).log(), t)
         tensor([2.7726])
         """
         masked = x_t == self.mask_id
-        if log_probs.dim() == 3:
-            log_probs = log_probs[masked]
-        nll = -log_probs.gather(-1, x0[masked].unsqueeze(-1)).squeeze(-1)
+        if isinstance(said, torch.Tensor):
+            said = Prediction(said[masked] if said.dim() == 3 else said, None)
+        nll = said.nll(x0[masked])
         per_sequence = nll.new_zeros(len(x0)).index_add_(0, masked.nonzero()[:, 0], nll)
         return per_sequence / t.to(per_sequence)
 
-    def step_cost(self, x0, x_t, log_probs, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+    def step_cost(self, x0, x_t, said, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """(M4): what the step t -> s adds to the finite-step bound, (t-s) times the rate at t. Nats
         [B]. As `Channel.step_cost`, where
 
-        - `log_probs`: those of `rate`, [N, V] or [B, L, V].
+        - `said`: as for `rate`.
         """
-        rate = self.rate(x0, x_t, log_probs, t)
+        rate = self.rate(x0, x_t, said, t)
         return rate * (t - s).to(rate)
 
 
@@ -125,7 +127,9 @@ class GaussianChannel:
     log_snr_min: float = -6.0
 
     def __post_init__(self):
-        if not number("log_snr_min", self.log_snr_min) < number("log_snr_max", self.log_snr_max):
+        for name in ("log_snr_min", "log_snr_max"):
+            object.__setattr__(self, name, number(name, getattr(self, name), -60.0, 60.0))
+        if not self.log_snr_min < self.log_snr_max:
             raise ValueError(f"log_snr_min must be below log_snr_max, got {self.log_snr_min} and {self.log_snr_max}")
 
     def log_snr(self, t: torch.Tensor) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from .._common import arguments, schemas
 from .._common.protocols import Model
 from .channels import GaussianChannel
 from .paths import Knot, Path
@@ -12,6 +13,9 @@ from .sampler import Draws, sample
 __all__ = ["check_latents", "decode", "without_latents"]
 
 
+@schemas.checked(
+    model=schemas.model, token_steps=schemas.whole(1, limit="steps"), seed=schemas.seed, argmax=schemas.boolean,
+)  # fmt: skip
 def decode(model: Model, z, token_steps: int = 1, seed: int = 0, argmax: bool = True, lengths=None) -> torch.Tensor:
     """Decode latents of clean data to token ids [K, L].
 
@@ -58,7 +62,7 @@ def check_latents(model: Model, name: str, z, n: int | None = None) -> torch.Ten
     is wrong with it."""
     if model.latent_channel is None:
         raise ValueError(f"model {model.name!r} has no latents; take one of co-seq, co-joint, di-seq, di-joint")
-    z = torch.as_tensor(z)
+    z = arguments.tensor(name, z)
     want = tuple(model.latent_shape(len(z) if n is None and z.dim() else n or 0))
     if tuple(z.shape) != want or z.is_floating_point() != (model.config.latent == "continuous"):
         kind = "numbers" if model.config.latent == "continuous" else "integer codes"
@@ -75,10 +79,15 @@ def check_latents(model: Model, name: str, z, n: int | None = None) -> torch.Ten
 def _pad(model: Model, lengths, x: torch.Tensor) -> None:
     """Pad x [n, L] beyond `lengths`, which are checked, in place."""
     if model.config.pad_id is None:
+        if lengths is not None:
+            raise ValueError("lengths must be None for a model without padding")
         return
     if lengths is None:
         raise ValueError("lengths [K] are needed: the model has padding, and they say where it begins")
-    lengths = torch.as_tensor(lengths, device=x.device).long().expand(len(x))
+    lengths = arguments.tensor("lengths", lengths)
+    if lengths.is_floating_point() or lengths.shape not in ((), (1,), (len(x),)):
+        raise ValueError(f"lengths must be {len(x)} integers, got {lengths.dtype} of shape {tuple(lengths.shape)}")
+    lengths = lengths.to(x.device).long().expand(len(x))
     if not 1 <= int(lengths.min()) <= int(lengths.max()) <= x.shape[1]:
         raise ValueError(f"lengths must be in 1..{x.shape[1]}, got {lengths.tolist()[:8]}")
     x[torch.arange(x.shape[1], device=x.device) >= lengths.unsqueeze(1)] = model.config.pad_id

@@ -7,7 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.protocols import Model
 from .given_latents import check_latents
 
@@ -16,6 +17,7 @@ __all__ = ["interpolate", "slerp"]
 FINE = 64  # points of an arc at which the nearest code is looked up
 
 
+@schemas.checked(model=schemas.model, steps=schemas.whole(2, limit="steps"), seed=schemas.seed)
 def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None) -> torch.Tensor:
     """Interpolation from latents za to zb, both ends included: [K, m, d] or [K, m].
 
@@ -37,11 +39,14 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     """
     arguments.integer("steps", steps, minimum=2)
     ends = {"za": za, "zb": zb}.items()
-    za, zb = (check_latents(model, name, torch.as_tensor(z).unsqueeze(0))[0].cpu() for name, z in ends)
+    za, zb = (check_latents(model, name, arguments.tensor(name, z).unsqueeze(0))[0].cpu() for name, z in ends)
     if za.is_floating_point():
         return slerp(za, zb, torch.linspace(0, 1, steps))
     book = model.encoder.codebook.detach().cpu()
-    known = torch.arange(len(book)) if among is None else torch.as_tensor(among).long().unique()
+    known = torch.arange(len(book)) if among is None else arguments.tensor("among", among).reshape(-1)
+    if not len(known) or known.is_floating_point() or not 0 <= int(known.min()) <= int(known.max()) < len(book):
+        raise ValueError(f"among must hold codes 0..{len(book) - 1}, one at least, got {shown(among)}")
+    known = known.long().unique()
     points = [za]
     for j in torch.randperm(len(za), generator=randomness.generator(seed)).tolist():
         arc = slerp(book[za[j]], book[zb[j]], torch.linspace(0, 1, FINE))  # [FINE, d]
@@ -56,6 +61,7 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     return torch.stack([points[k] for k in keep.tolist()])
 
 
+@schemas.checked(a=schemas.floats, b=schemas.floats, u=schemas.floats)
 def slerp(a: torch.Tensor, b: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """Spherical linear interpolation: points at shares u [K] of the shorter great circle from a to
     b, [..., d]: [K, ..., d], at the length of a and b.
@@ -66,6 +72,8 @@ def slerp(a: torch.Tensor, b: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 0.0]), torch.tensor([0.5])).round(decimals=4).abs()
     tensor([[0., 1.]])
     """
+    if a.shape != b.shape or not a.dim() or u.dim() != 1:
+        raise ValueError(f"a and b must be of one shape [..., d], u [K]; got {[list(v.shape) for v in (a, b, u)]}")
     ua, ub = F.normalize(a.double(), dim=-1), F.normalize(b.double(), dim=-1)
     angle = 2 * torch.atan2((ua - ub).norm(dim=-1, keepdim=True), (ua + ub).norm(dim=-1, keepdim=True))
     axis = F.one_hot(ua.abs().argmin(-1), ua.shape[-1]).to(ua)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .._common import schemas
+from .._common.arguments import shown
 from .._common.protocols import Model
 from .._common.randomness import rand
 from .bound import LATENT_VECTORS, antithetic
@@ -24,6 +26,10 @@ class Loss:
     terms: dict[str, torch.Tensor]
 
 
+@schemas.checked(
+    model=schemas.model, x0=schemas.ids, g=schemas.source, stage=schemas.whole(1, maximum=2),
+    few_step=schemas.number(0.0, 1.0), weight=schemas.choice(*WEIGHTS),
+)  # fmt: skip
 def training_loss(
     model: Model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25, weight: str = "counts"
 ) -> Loss:
@@ -53,7 +59,7 @@ def training_loss(
     ValueError for another `weight`.
     """
     if weight not in WEIGHTS:
-        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}; got {weight!r}")
+        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}; got {shown(weight)}")
     c, b = model.config, len(x0)
     t_x = antithetic(b, g, x0)
     if c.latent == "none":
@@ -94,7 +100,7 @@ def _encoder_loss(model: Model, x0, gap, t_x, g, weight: str) -> Loss:
         z_in = torch.where(masked.unsqueeze(-1), model.denoiser.mask_vector, vectors)
         extra = {"commit": commit.mean()}
     out = model.predict(x_t, z_in, t_z, x_t == model.token_channel.mask_id, need_latents=False)
-    terms = {"tokens": model.token_channel.rate(x0, x_t, out.tokens, share).mean(), **extra}
+    terms = {"tokens": model.token_channel.rate(x0, x_t, out, share).mean(), **extra}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
 
 
@@ -118,7 +124,7 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
     if z0 is None:
         out = model.predict(x_t, None, None, x_t == model.token_channel.mask_id)
-        return model.token_channel.rate(x0, x_t, out.tokens, share), None
+        return model.token_channel.rate(x0, x_t, out, share), None
     t_off = t_x[:0] if t_off is None else t_off
     on = len(x0) - len(t_off)
     t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
@@ -126,7 +132,7 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     alone = _latents_alone(model, z0[:on], gap[:on], model.valid(x0)[:on].sum(1), g, weight)
     moving = t_z > 0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=bool(moving.any()))
-    tokens = model.token_channel.rate(x0, x_t, out.tokens, share)
+    tokens = model.token_channel.rate(x0, x_t, out, share)
     latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
     if moving.any():
         # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
@@ -150,6 +156,8 @@ def _latents_alone(model: Model, z0, gap, lengths, g, weight: str) -> torch.Tens
     if not bool((gap > 0).any()):
         return rate
     draws = max(1, LATENT_VECTORS // z0.shape[1])  # per sequence
+    if model.config.latent == "discrete" and z0.shape[1] == 1:  # one code that is masked: nothing to draw
+        draws = 1
     z0, gap, lengths = (t.repeat_interleave(draws, 0) for t in (z0, gap, lengths))
     u = antithetic(len(z0), g, gap)
     s = share = 1 - gap * (1 - u)

@@ -3,7 +3,8 @@ two channels."""
 
 from __future__ import annotations
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.protocols import Model
 from .paths import Curve, Path
 
@@ -13,6 +14,11 @@ USUAL = (1, 2, 4, 8, 16, 32, 64, 128)  # the field's totals (METHOD 9)
 MOST_LATENT_STEPS = 16  # of continuous latents, by default
 
 
+@schemas.checked(
+    model=schemas.model, nfe=schemas.whole(1, limit="steps"),
+    latent_share=schemas.maybe(schemas.number(0.0, 1.0)), latent_steps=schemas.maybe(schemas.whole(1)),
+    path=schemas.maybe(schemas.path),
+)  # fmt: skip
 def split(
     model: Model,
     nfe: int,
@@ -49,7 +55,7 @@ def split(
     """
     nfe = arguments.integer("nfe", nfe, minimum=1)
     if latent_share is not None and latent_steps is not None:
-        raise ValueError(f"give latent_share or latent_steps, not both; got {latent_share!r} and {latent_steps!r}")
+        raise ValueError(f"give latent_share or latent_steps, not both; got {shown(latent_share)} and {latent_steps!r}")
     if latent_share is not None:
         arguments.number("latent_share", latent_share, 0.0, 1.0)
     if latent_steps is not None:

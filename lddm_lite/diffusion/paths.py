@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common.arguments import integer, number
+from .._common import schemas
+from .._common.arguments import integer, number, numbers_of, shown, within
 
 __all__ = ["Curve", "Knot", "Path", "Schedule"]
 
@@ -37,7 +38,7 @@ class Path:
     lead: float = 0.5
 
     def __post_init__(self):
-        number("lead", self.lead, 0.0, 0.5)
+        object.__setattr__(self, "lead", number("lead", self.lead, 0.0, 0.5))
 
     @classmethod
     def joint(cls) -> Path:
@@ -67,6 +68,7 @@ class Path:
         """
         return [Knot(1, 1), Knot(1, 1 - self.gap), Knot(self.gap, 0), Knot(0, 0)]
 
+    @schemas.checked(u=schemas.unit)
     def at(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(M10): times (t_x, t_z) at path parameters u in [0, 1].
 
@@ -76,10 +78,12 @@ class Path:
         scale = 1 - self.lead
         return (u / scale).clamp(0, 1), ((u - self.lead) / scale).clamp(0, 1)
 
+    @schemas.checked(t_x=schemas.unit)
     def latent_time(self, t_x: torch.Tensor) -> torch.Tensor:
         """t_z where the path has this t_x."""
         return (t_x - self.gap).clamp_min(0)
 
+    @schemas.checked(t_z=schemas.unit)
     def token_time(self, t_z: torch.Tensor) -> torch.Tensor:
         """t_x where the path has this t_z > 0.
 
@@ -99,8 +103,8 @@ class Path:
         >>> len(Path(0.0).knots(4, 4)), len(Path(0.5).knots(4, 4)), len(Path().knots(4))
         (5, 9, 5)
         """
-        integer("token_steps", token_steps, minimum=1)
-        integer("latent_steps", latent_steps, minimum=0)
+        token_steps = within("steps", integer("token_steps", token_steps, minimum=1), "token_steps")
+        latent_steps = within("steps", integer("latent_steps", latent_steps, minimum=0), "latent_steps")
         if latent_steps == 0:
             return [Knot(1 - k / token_steps, 0.0) for k in range(token_steps + 1)]
         scale = 1 - self.lead
@@ -144,9 +148,15 @@ class Curve:
     shared = True
 
     def __init__(self, at, pieces: int = 256):
-        self.pieces = integer("pieces", pieces, minimum=1)
+        self.pieces = pieces = within("steps", integer("pieces", pieces, minimum=1), "pieces")
+        if not callable(at):
+            raise ValueError(f"at must be a function of path parameters, got {shown(at)}")
         u = torch.linspace(0, 1, pieces + 1, dtype=torch.float64)
-        self.times = torch.stack([torch.as_tensor(t).double().expand(pieces + 1) for t in at(u)])  # [2, pieces + 1]
+        try:
+            t_x, t_z = (torch.as_tensor(t).double().expand(pieces + 1) for t in at(u))
+        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as e:
+            raise ValueError(f"at must take times u [n] to (t_x [n], t_z [n]); it failed: {e}") from e
+        self.times = torch.stack([t_x, t_z])  # [2, pieces + 1]
         ends = self.times[:, [0, -1]]
         if not torch.allclose(ends, torch.tensor([[0.0, 1.0]]).double().expand(2, -1), atol=1e-6):
             raise ValueError(f"at must lead from (0, 0) to (1, 1), got {ends[:, 0].tolist()} to {ends[:, 1].tolist()}")
@@ -220,7 +230,13 @@ class Schedule:
     """
 
     def __init__(self, knots: Iterable[Knot | tuple[float, float]]):
-        pairs = [(k.t_x, k.t_z) if isinstance(k, Knot) else tuple(k) for k in knots]
+        try:
+            listed = knots.tolist() if hasattr(knots, "tolist") else knots
+            given = [(k.t_x, k.t_z) if isinstance(k, Knot) else tuple(k) for k in listed]
+            pairs = [(t_x, t_z) for t_x, t_z in given]
+        except (TypeError, ValueError):
+            raise ValueError(f"knots must be Knots or pairs (t_x, t_z), got {shown(knots)}") from None
+        within("steps", len(pairs), "knots: their number")
         self._knots = [Knot(number("t_x", x, 0.0, 1.0), number("t_z", z, 0.0, 1.0)) for x, z in pairs]
         if len(self._knots) < 2 or self._knots[0].t_x != 1 or self._knots[0].t_z not in (0, 1):
             raise ValueError(f"knots must begin at (1, 1), or (1, 0) without latents; got {self._knots[:2]}")
@@ -235,8 +251,9 @@ class Schedule:
         """Latents first, at `latent_times` (1, ..., those before each of their steps; none without
         latents); then token steps that begin with `counts` (0, ...) of `length` tokens visible.
         With `order="even"` a sampler reveals just so many."""
-        shares = [1 - integer("counts", k, 0, length - 1) / integer("length", length, 1) for k in counts]
-        times = list(latent_times)
+        length = integer("length", length, 1)
+        counts, times = _listed("counts", counts), _listed("latent_times", latent_times)
+        shares = [1 - integer("counts", k, 0, length - 1) / length for k in counts]
         start = times[:1] or [0.0]
         knots = [(1.0, t) for t in times] + [(x, 0.0) for x in shares]
         if not shares or shares[0] != 1 or start[0] not in (0.0, 1.0):
@@ -264,12 +281,20 @@ class Schedule:
         own = sum(b.t_x < a.t_x for a, b in pairs), sum(b.t_z < a.t_z for a, b in pairs)
         for name, asked, there in zip(("token_steps", "latent_steps"), (token_steps, latent_steps), own, strict=True):
             if asked is not None and asked != there:
-                raise ValueError(f"{name} must be left out, or {there}, which the Schedule has; got {asked!r}")
+                raise ValueError(f"{name} must be left out, or {there}, which the Schedule has; got {shown(asked)}")
         return list(self._knots)
 
     def nfe(self, token_steps: int | None = None, latent_steps: int | None = None) -> int:
         """Network calls of a sampler."""
         return len(self.knots(token_steps, latent_steps)) - 1
+
+
+def _listed(name: str, values) -> list:
+    """The numbers of a row of them. ValueError for anything else."""
+    x = numbers_of(name, list(values) if isinstance(values, range | tuple) else values)
+    if x.ndim != 1 or x.dtype.kind == "b":
+        raise ValueError(f"{name} must be a row of numbers, got {shown(values)}")
+    return x.tolist()
 
 
 def _interpolated(t: torch.Tensor, xs: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:

@@ -1,19 +1,128 @@
-"""The output of a denoiser: a prediction of clean tokens and clean latents."""
+"""The output of a denoiser: a prediction of clean tokens and clean latents.
+
+Log-probabilities of N positions over V tokens are the largest thing there is at a large vocabulary.
+They are written out in pieces, of which `limit` bounds the size, by what trains, draws or measures.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
+import torch.nn.functional as F
 
-__all__ = ["Prediction"]
+from .._common import arguments
+
+__all__ = ["Head", "Prediction", "limit"]
+
+MEGABYTES = 256  # of log-probabilities that are held at once, by default
+_held = MEGABYTES
 
 
-@dataclass
+def limit(megabytes: int | None = None) -> int:
+    """Set how many megabytes of log-probabilities, of tokens, are held at once; None leaves it.
+    Returns what holds from now on, in this process. A draw or a training step needs about four times
+    as much, and slows down little, while a piece is hundreds of rows.
+
+    >>> limit()
+    256
+    """
+    global _held
+    _held = _held if megabytes is None else arguments.integer("megabytes", megabytes, minimum=1)
+    return _held
+
+
+@dataclass(frozen=True)
+class Head:
+    """Logits that are not written out: of `features` [N, W], by the last layer, `weight` [V, W] and
+    `bias` [V]. Without gradients where there were none when it was made."""
+
+    features: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
+    grad: bool = field(default_factory=torch.is_grad_enabled)
+
+    def logits(self, at: slice) -> torch.Tensor:
+        """Those of some positions: [n, V]."""
+        with torch.set_grad_enabled(self.grad and torch.is_grad_enabled()):
+            return F.linear(self.features[at], self.weight, self.bias)
+
+    @property
+    def rows(self) -> int:
+        """How many positions make a piece."""
+        return max(1, _held * (1 << 18) // len(self.weight))
+
+
 class Prediction:
     """Output of a denoiser. `tokens`: log-probabilities [N, V], one row per asked position in
-    row-major order, or None. `latents`: z_hat [B, m, d] (continuous), code log-probabilities
-    [B, m, K] (discrete), or None."""
+    row-major order, or a `Head` that gives them, or None. `latents`: z_hat [B, m, d] (continuous),
+    code log-probabilities [B, m, K] (discrete), or None.
 
-    tokens: torch.Tensor | None
-    latents: torch.Tensor | None
+    >>> said = Prediction(torch.tensor([[0.25, 0.75]]).log(), None)
+    >>> said.nll(torch.tensor([1])), [piece.shape for piece in said.pieces()]
+    (tensor([0.2877]), [torch.Size([1, 2])])
+    """
+
+    def __init__(self, tokens: torch.Tensor | Head | None, latents: torch.Tensor | None):
+        self._tokens, self.latents = tokens, latents
+
+    @property
+    def tokens(self) -> torch.Tensor | None:
+        """Log-probabilities [N, V], all of them at once."""
+        if isinstance(self._tokens, Head):
+            self._tokens = self._tokens.logits(slice(None)).log_softmax(-1)
+        return self._tokens
+
+    def taken(self, rows: torch.Tensor | None, sequences: torch.Tensor) -> Prediction:
+        """The prediction of tokens at some of the N positions, or None, and of the latents of some
+        sequences, by their numbers; any of them may occur several times."""
+        said = self._tokens
+        if isinstance(said, Head):
+            said = None if rows is None else replace(said, features=said.features[rows])
+        elif said is not None:
+            said = None if rows is None else said[rows]
+        return Prediction(said, None if self.latents is None else self.latents[sequences])
+
+    def pieces(self) -> Iterator[torch.Tensor]:
+        """The same, [n, V] at a time."""
+        said = self._tokens
+        if isinstance(said, Head):
+            yield from (said.logits(slice(a, a + said.rows)).log_softmax(-1)
+                        for a in range(0, max(1, len(said.features)), said.rows))
+        elif said is not None:
+            yield said
+
+    def nll(self, ids: torch.Tensor) -> torch.Tensor:
+        """-log p of the tokens `ids` [N]: [N]."""
+        said = self._tokens
+        if not isinstance(said, Head):
+            assert said is not None
+            return -said.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+        if len(ids) <= said.rows:
+            return F.cross_entropy(said.logits(slice(None)), ids, reduction="none")
+        return _InPieces.apply(said.features, said.weight, said.bias, ids, said.rows)
+
+
+class _InPieces(torch.autograd.Function):
+    """-log p of tokens, whose logits [rows, V] are made again for the gradient rather than kept."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, ids, rows):
+        ctx.save_for_backward(x, weight, bias, ids)
+        ctx.rows = rows
+        pieces = zip(x.split(rows), ids.split(rows), strict=True)
+        return torch.cat([F.cross_entropy(F.linear(v, weight, bias), k, reduction="none") for v, k in pieces])
+
+    @staticmethod
+    def backward(ctx, g):
+        x, weight, bias, ids = ctx.saved_tensors
+        dx, dw, db = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        for at in torch.arange(len(x), device=x.device).split(ctx.rows):
+            p = F.linear(x[at], weight, bias).softmax(-1)
+            p[torch.arange(len(at), device=x.device), ids[at]] -= 1
+            p *= g[at].unsqueeze(-1)
+            dx[at] = p @ weight
+            dw.addmm_(p.T, x[at])
+            db += p.sum(0)
+        return dx, dw, db, None, None

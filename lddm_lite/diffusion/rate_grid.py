@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from .._common import schemas
 from .._common.arguments import integer
 from .._common.estimate import Estimate
 from .channels import GaussianChannel
@@ -31,6 +32,9 @@ def nodes(n: int, bend: int) -> np.ndarray:
     [0.0, 0.75, 1.0]
     """
     return 1 - (1 - np.linspace(0, 1, n)) ** bend
+
+
+_NUMBER, _TABLE = schemas.number(), schemas.array("f", [2])
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,16 @@ class RateGrid:
     data: dict = field(default_factory=dict)  # the task's spec
 
     def __post_init__(self):
+        for name in ("tokens", "latents", "tokens_se", "latents_se"):
+            if getattr(self, name) is not None or not name.endswith("_se"):
+                object.__setattr__(self, name, _TABLE(name, getattr(self, name)))
+        schemas.text(most=1000)("title", self.title)
+        for name in ("prior", "bound_se", "excess_se"):
+            object.__setattr__(self, name, _NUMBER(name, getattr(self, name)))
+        if not isinstance(self.entropy, Estimate | None) or not isinstance(self.encoder, Estimate):
+            raise ValueError("entropy must be an Estimate or None, and encoder an Estimate")
+        schemas.maybe(schemas.pair(_NUMBER, _NUMBER))("log_snr", self.log_snr)
+        schemas.mapping(schemas.anything)("data", self.data)
         shapes = {a.shape for a in (self.tokens, self.latents, self.tokens_se, self.latents_se) if a is not None}
         if len(shapes) > 1 or any(len(s) != 2 or min(s) < 4 for s in shapes):
             raise ValueError(f"tokens and latents must be of one shape [n_x, n_z], each >= 4; got {sorted(shapes)}")
@@ -136,9 +150,13 @@ class RateGrid:
             return channel.rate(one, None, zero, t).numpy()
         return channel.step_cost(one, None, zero, t, torch.from_numpy(np.asarray(s))).numpy()
 
+    @schemas.checked(t_x=schemas.times, t_z=schemas.times)
     def rho(self, t_x, t_z) -> tuple[np.ndarray, np.ndarray]:
         """(rho_x, rho_z) at times t_x, t_z in [0, 1], scalars or [n]: nats per unit of their own
         time, [n]."""
+        if np.ndim(t_x) > 1 or np.ndim(t_z) > 1 or len({np.size(t) for t in (t_x, t_z)} - {1}) > 1:
+            sizes = f"{np.shape(t_x)} and {np.shape(t_z)}"
+            raise ValueError(f"t_x and t_z must be numbers or rows of equally many, got {sizes}")
         t_x, t_z = np.broadcast_arrays(np.atleast_1d(t_x).astype(float), np.atleast_1d(t_z).astype(float))
         return self._read(self.tokens, t_x, t_z), self._latent(t_x, t_z) * self._price(t_z)
 
@@ -173,6 +191,10 @@ class RateGrid:
             "line_latents": lines[:, 1],
         }
 
+    @schemas.checked(
+        path=schemas.path, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+        latent_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+    )  # fmt: skip
     def bound(self, path: Path | Curve, token_steps: int | None = None, latent_steps: int | None = None) -> PathCost:
         """The bound along `path`: the line integral (M9), or with steps the sum of the step costs
         (M4, M7) of its knots. By (M11) the former is the same for every path, up to `bound_se`.
@@ -203,13 +225,21 @@ class RateGrid:
 
     @classmethod
     def from_dict(cls, d: dict) -> RateGrid:
-        """The inverse of `to_dict`. ValueError when something is missing."""
-        missing = {"title", "tokens", "latents"} - set(d)
-        if missing:
-            raise ValueError(f"d is no rate grid: it lacks {sorted(missing)}")
-        arrays = {k: v and np.array(v) for k, v in d.items() if k in ("tokens", "latents", "tokens_se", "latents_se")}
-        pairs = {k: v and Estimate(*v) for k, v in d.items() if k in ("entropy", "encoder")}
-        return cls(**{**d, **arrays, **pairs, "log_snr": d.get("log_snr") and tuple(d["log_snr"])})
+        """The inverse of `to_dict`. ValueError when something is missing, or is none of it."""
+        try:
+            kept = _FORM("", d)
+        except ValueError as e:
+            raise ValueError(f"d is no rate grid: {e}") from None
+        pairs = {k: kept[k] and Estimate(*kept[k]) for k in ("entropy", "encoder") if k in kept}
+        return cls(**{**kept, **pairs, "log_snr": kept.get("log_snr") and tuple(kept["log_snr"])})
+
+
+_FORM = schemas.record(
+    {"title": schemas.text(most=1000), "tokens": _TABLE, "latents": _TABLE},
+    {"tokens_se": schemas.maybe(_TABLE), "latents_se": schemas.maybe(_TABLE),
+     "log_snr": schemas.maybe(schemas.pair(_NUMBER, _NUMBER)), "prior": _NUMBER, "bound_se": _NUMBER,
+     "excess_se": _NUMBER, "entropy": schemas.maybe(schemas.pair(_NUMBER, _NUMBER)),
+     "encoder": schemas.maybe(schemas.pair(_NUMBER, _NUMBER)), "data": schemas.mapping(schemas.anything)})  # fmt: skip
 
 
 def _place(t, bend: int):

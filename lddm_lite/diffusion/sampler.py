@@ -3,6 +3,7 @@ METHOD 7."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass, fields
@@ -10,11 +11,12 @@ from typing import Any
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.modes import evaluating
 from .._common.options import check_fields, option
 from .._common.protocols import MaskedNoise, Model
-from .._common.randomness import Streams, draw_categorical, rand, wide
+from .._common.randomness import Streams, at_quantiles, quantiles, rand, wide
 from .trace import Trace
 from .unmasking_order import ORDERS, choose, still_masked
 
@@ -93,6 +95,7 @@ def _tempered(log_probs: torch.Tensor, temperature: float) -> torch.Tensor:
     return log_probs if temperature == 1 else (log_probs / temperature).log_softmax(-1)
 
 
+@schemas.checked(log_probs=schemas.rows)
 def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     """Log-probabilities [N, V] cut, row by row, to the fewest most probable tokens that have at
     least `top_p` together, and normalised; the others have -inf. The most probable token always
@@ -103,7 +106,7 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     tensor([[0.6250, 0.3750, 0.0000]])
     """
     if not 0 < arguments.number("top_p", top_p, 0.0, 1.0):
-        raise ValueError(f"top_p must be in (0, 1], got {top_p!r}")
+        raise ValueError(f"top_p must be in (0, 1], got {shown(top_p)}")
     if top_p == 1:
         return log_probs
     out = []
@@ -116,6 +119,11 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, start=schemas.ids, path=schemas.path,
+    draws=schemas.has("a Draws", "temperature", "order"), batch=schemas.whole(1),
+    progress=schemas.maybe(schemas.function), alike=schemas.boolean, seed=schemas.seed,
+)  # fmt: skip
 def sample(
     model: Model,
     start,
@@ -149,7 +157,7 @@ def sample(
     if draws.latent_temperature != 1 and model.config.latent != "discrete":
         raise ValueError(
             f"latent_temperature must be 1 for {model.name!r}, which has {model.config.latent} latents: only codes are "
-            f"drawn from a distribution; got {draws.latent_temperature!r}"
+            f"drawn from a distribution; got {shown(draws.latent_temperature)}"
         )
     arguments.integer("batch", batch, minimum=1)
     if isinstance(seed, torch.Generator):
@@ -218,20 +226,19 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             at = where.any(1).nonzero().squeeze(1)
             asked, idle = [t if t is None else t.index_select(0, at) for t in asked], len(at) == 0
         x_in, z_in, t_in, where_in, lengths_in = asked
-        out: Any = None if idle else model.predict(x_in, z_in, t_in, where_in, moves_z, lengths_in)
+        unseen = blank and a.t_x == 1 and (z is None or (a.t_z == 1 and model.config.latent == "discrete"))
+        ask: Any = functools.partial(_nothing_seen, model) if unseen else model.predict
+        out: Any = None if idle else ask(x_in, z_in, t_in, where_in, moves_z, lengths_in)
         if where is not None and not idle:
-            log_probs = draws.tokens(out.tokens)
+            drawn = _drawn(out, quantiles(where, g).to(device), draws, top)
             if draws.order == "confidence":
-                x, where, log_probs = _most_probable(x, out.tokens, log_probs, still_masked(free, b.t_x), where, g)
-            else:
-                x = model.token_channel.reverse_step(x, log_probs, where, g)
+                where, drawn = _most_probable(drawn, still_masked(free, b.t_x), where, g)
+            x = x.masked_scatter(where, drawn.ids)
             reveal_step = reveal_step.masked_fill(where, k)
-            chosen = log_probs.gather(-1, x[where].unsqueeze(-1)).squeeze(-1)
-            confidence = confidence.masked_scatter(where, chosen.exp().float())
-            best = log_probs.topk(top, -1)
+            confidence = confidence.masked_scatter(where, drawn.probs)
             spot = where.unsqueeze(-1)
-            alternatives = alternatives.masked_scatter(spot, best.indices)
-            alternative_probs = alternative_probs.masked_scatter(spot, best.values.exp().float())
+            alternatives = alternatives.masked_scatter(spot, drawn.best)
+            alternative_probs = alternative_probs.masked_scatter(spot, drawn.best_probs)
         if moves_z:
             if model.config.latent == "continuous":
                 z = model.latent_channel.reverse_step(z, out.latents.to(z), t_z, s_z, g, draws.eta)
@@ -287,11 +294,53 @@ def _positions(channel: MaskedNoise, x, free, t: float, s: float, draws: Draws, 
     return masked if draws.order == "confidence" else choose(masked, still_masked(free, s), g)
 
 
-def _most_probable(x, said, log_probs, keep, masked, g):
-    """One step of order `confidence`: (x, where it changed, the rows of `log_probs` there). Tokens
-    are drawn at all masked positions; those stay to which the model itself, untempered and uncut
-    (`said`), gives most probability."""
-    drawn = draw_categorical(log_probs, g, masked)  # [N]
-    where = choose(masked, keep, g, said.gather(-1, drawn.unsqueeze(-1)).squeeze(-1))
-    rows = where[masked]
-    return x.masked_scatter(where, drawn[rows]), where, log_probs[rows]
+def _nothing_seen(model: Model, x, z, t_z, where, moves_z: bool, lengths):
+    """The network call in which no token and no code is visible: what it says depends on the length
+    alone, so that one sequence of each length is asked."""
+    n = len(x) if z is None else len(z)
+    at = torch.zeros(n, dtype=torch.long) if lengths is None else lengths.cpu()
+    kinds, kind = at.unique(return_inverse=True)
+    first = torch.stack([(kind == k).nonzero()[0, 0] for k in range(len(kinds))])
+    one = [v if v is None else v[first.to(v.device)] for v in (x, z, t_z, lengths)]
+    masked: Any = None if where is None else one[0] == model.token_channel.mask_id
+    out = model.predict(one[0], one[1], one[2], masked, moves_z, one[3])
+    rows = None
+    if masked is not None:
+        number = masked.flatten().cumsum(0).view_as(masked) - 1  # of each row of the prediction
+        rows = number[kind.to(masked.device)][where]
+    return out.taken(rows, kind.to(model.device))
+
+
+@dataclass
+class _Drawn:
+    """Tokens drawn at N positions."""
+
+    ids: torch.Tensor  # [N]
+    probs: torch.Tensor  # [N], theirs, in the law that they were drawn from
+    said: torch.Tensor  # [N], their log-probabilities in the model's own, untempered and uncut
+    best: torch.Tensor  # [N, top] most probable ids
+    best_probs: torch.Tensor  # [N, top]
+
+    def rows(self, at: torch.Tensor) -> _Drawn:
+        """Those at some of the positions."""
+        return _Drawn(*(getattr(self, f.name)[at] for f in fields(self)))
+
+
+def _drawn(out, u: torch.Tensor, draws: Draws, top: int) -> _Drawn:
+    """Draw a token for each row of a prediction, at the quantiles u [N], piece by piece."""
+    found, first = [], 0
+    for said in out.pieces():
+        law = draws.tokens(said)
+        ids = at_quantiles(law, u[first : first + len(law)])
+        first += len(law)
+        at, best = ids.unsqueeze(-1), law.topk(top, -1)
+        probs, own = (v.gather(-1, at).squeeze(-1) for v in (law, said))
+        found.append((ids, probs.exp().float(), own, best.indices, best.values.exp().float()))
+    return _Drawn(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _most_probable(drawn: _Drawn, keep, masked, g) -> tuple[torch.Tensor, _Drawn]:
+    """One step of order `confidence`: (where it changes x, what is drawn there). Of the tokens drawn
+    at all masked positions those stay to which the model itself gives most probability."""
+    where = choose(masked, keep, g, drawn.said)
+    return where, drawn.rows(where[masked])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field, fields
-from pathlib import Path as File
 
 import numpy as np
 
-from .._common import files
+from .._common import arguments, documents, files, schemas
 from .._common.words import joined
 
 __all__ = ["Trace"]
@@ -22,6 +21,47 @@ _DTYPES = {
     "alternatives": "<i4",
     "alternative_probs": "<f4",
 }
+
+_TIME = schemas.number(0.0, 1.0)
+_PLAIN: dict[str, schemas.Domain] = {  # the fields that are no arrays
+    "knots": schemas.items(schemas.pair(_TIME, _TIME), least=1),
+    "labels": schemas.items(schemas.text(), least=1),
+    "mask_id": schemas.whole(0),
+    "pad_id": schemas.maybe(schemas.whole(0)),
+    "lead": schemas.number(0.0, 0.5),
+    "seed": schemas.whole(-1),
+    "model": schemas.text(most=1000),
+    "order": schemas.text(most=1000),
+    "meta": schemas.mapping(schemas.anything),
+}
+_FORM: dict[str, schemas.Domain] = {
+    "format": schemas.constant("lddm-lite trace"),
+    "tokens": schemas.array("iu", [2]),
+    "reveal_step": schemas.array("iu", [2]),
+    "confidence": schemas.array("f", [2]),
+    **{name: _PLAIN[name] for name in ("knots", "labels", "mask_id")},
+}
+_MORE: dict[str, schemas.Domain] = {
+    "latents": schemas.maybe(schemas.array("iuf", [3, 4])),
+    "alternatives": schemas.maybe(schemas.array("iu", [3])),
+    "alternative_probs": schemas.maybe(schemas.array("f", [3])),
+    **{name: of for name, of in _PLAIN.items() if name not in _FORM},
+}
+# version -> what a file of it holds; a new version is one more entry, and unknown fields are left aside
+SCHEMAS: dict[int, schemas.Domain] = {
+    1: schemas.record({**_FORM, "version": schemas.constant(1)}, _MORE, others=schemas.anything),
+}
+
+
+def _array(name: str, value, dtype: str) -> np.ndarray:
+    """`value` as an array of `dtype`. ValueError for what is none, or does not fit."""
+    x = arguments.numbers_of(name, value)
+    if np.dtype(dtype).kind == "i":
+        if x.dtype.kind not in "iu" or (x.size and not -(2**31) <= int(x.min()) <= int(x.max()) < 2**31):
+            raise ValueError(f"{name} must hold integers of 32 bits, got {arguments.shown(value)}")
+    elif not np.isfinite(x).all():
+        raise ValueError(f"{name} holds nan or infinite values")
+    return np.asarray(x, dtype=dtype)
 
 
 @dataclass
@@ -56,23 +96,73 @@ class Trace:
     def __post_init__(self):
         for name, dtype in _DTYPES.items():
             value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, np.asarray(value, dtype=dtype))
+            if value is not None or name in ("tokens", "reveal_step", "confidence"):
+                setattr(self, name, _array(name, value, dtype))
         if self.latents is not None:
-            z = np.asarray(self.latents)
-            self.latents = z.astype("<i4" if z.dtype.kind in "iu" else "<f4")
-        self.knots = [tuple(map(float, k)) for k in self.knots]
+            z = arguments.numbers_of("latents", self.latents)
+            self.latents = _array("latents", z, "<i4" if z.dtype.kind in "iu" else "<f4")
+        for name, of in _PLAIN.items():
+            setattr(self, name, of(name, getattr(self, name)))
+        self.knots = [tuple(k) for k in self.knots]
+        self._check()
+
+    def _check(self) -> None:
+        """ValueError for fields that do not go together."""
+        if self.tokens.ndim != 2 or not self.tokens.size:
+            raise ValueError(f"tokens must have shape [n, L], got {self.tokens.shape}")
         n, length = self.tokens.shape
         for name in ("reveal_step", "confidence"):
             if getattr(self, name).shape != (n, length):
                 raise ValueError(f"{name} must have shape {(n, length)}, got {getattr(self, name).shape}")
-        if self.latents is not None and self.latents.shape[:2] != (len(self.knots), n):
+        best, likely = self.alternatives, self.alternative_probs
+        if (best is None) != (likely is None):
+            raise ValueError("alternatives and alternative_probs must be given both, or neither")
+        if best is not None and likely is not None:
+            if best.ndim != 3 or best.shape[:2] != (n, length) or not best.size:
+                raise ValueError(f"alternatives must have shape [{n}, {length}, top], got {best.shape}")
+            if best.shape != likely.shape:
+                raise ValueError(f"alternative_probs must have shape {best.shape}, got {likely.shape}")
+        if self.latents is not None and (
+            self.latents.shape[:2] != (len(self.knots), n)
+            or self.latents.ndim != (3 if self.latents.dtype.kind == "i" else 4)
+            or not self.latents.size
+        ):
             raise ValueError(f"latents must be [{len(self.knots)}, {n}, ...], got {self.latents.shape}")
+        known = len(self.labels)
+        for name in ("tokens", "alternatives"):
+            ids = getattr(self, name)
+            if ids is not None and not bool((((ids >= 0) & (ids < known)) | (ids == self.mask_id)).all()):
+                raise ValueError(
+                    f"{name} holds ids {ids.min()}..{ids.max()}; allowed are 0..{known - 1}, which have labels, and "
+                    f"mask_id={self.mask_id}"
+                )
+        if not -1 <= self.reveal_step.min() <= self.reveal_step.max() <= self.steps:
+            low, high = self.reveal_step.min(), self.reveal_step.max()
+            raise ValueError(f"reveal_step must be in 0..{self.steps}, got {low}..{high}")
+        for name in ("confidence", "alternative_probs"):
+            p = getattr(self, name)
+            if p is not None and not bool(((p >= 0) & (p <= 1.001)).all()):
+                raise ValueError(f"{name} must hold probabilities, got {p.min()}..{p.max()}")
+        z = self.latents
+        if z is not None and z.dtype.kind == "i" and z.min() < 0:
+            raise ValueError(f"latents must be codes >= 0, got {z.min()}")
+        if any(b[0] > a[0] or b[1] > a[1] for a, b in zip(self.knots, self.knots[1:], strict=False)):
+            raise ValueError("knots must fall: no noise time may grow from one to the next")
 
     @property
     def nfe(self) -> int:
         """Network calls of the run: one per step."""
         return len(self.knots) - 1
+
+    @property
+    def calls(self) -> int:
+        """Network calls of the run whose answer is not the same in each run: all but the first of
+        one in which nothing is given, and no latent is a number drawn. The field's NFE counts that,
+        too."""
+        own = self.tokens != (-1 if self.pad_id is None else self.pad_id)
+        blank = bool((self.reveal_step[own] > 0).all())
+        masked = self.latents is None or (self.latent_kind == "discrete" and self.knots[0][1] == 1)
+        return self.nfe - int(blank and masked)
 
     @property
     def steps(self) -> int:
@@ -92,28 +182,32 @@ class Trace:
     def tokens_at(self, step: int) -> np.ndarray:
         """Token ids after `step` steps [n, L], the mask id where still masked. ValueError outside
         0..S."""
-        if not 0 <= step <= self.steps:
-            raise ValueError(f"step must be in 0..{self.steps}, got {step!r}")
+        arguments.integer("step", step, 0, self.steps)
         return np.where(self.reveal_step <= step, self.tokens, self.mask_id)
 
     def words(self, i: int, step: int | None = None) -> list[str]:
         """The labels of sequence i after `step` steps (default: the end), '[MASK]' where masked,
         padding left out."""
+        arguments.integer("i", i, -len(self), len(self) - 1)
         row = self.tokens_at(self.steps if step is None else step)[i]
         return ["[MASK]" if v == self.mask_id else self.labels[v] for v in row if v != self.pad_id]
 
+    @schemas.checked(step=schemas.maybe(schemas.whole(0)))
     def text(self, i: int, step: int | None = None) -> str:
         """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined, as
         `meta` says; without the filler at its end, where `meta` names one."""
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
+        if not self.meta.get("spaced", True):  # symbols of several characters, as of molecules
+            return "".join(words)
         if all(len(w) <= 1 for w in self.labels):
             gap = "[MASK]" if "_" in self.labels else "_"
             return "".join(gap if w == "[MASK]" else w for w in words)
         text = joined(words, self.meta.get("spaced", True))
         return text.strip(" ") if self.meta.get("trimmed") else text
 
+    @schemas.checked(step=schemas.maybe(schemas.whole(0)))
     def texts(self, step: int | None = None) -> list[str]:
         """All sequences as texts, after `step` steps (default: the end)."""
         return [self.text(i, step) for i in range(len(self))]
@@ -137,27 +231,26 @@ class Trace:
         return json.dumps(out)
 
     @classmethod
-    def from_json(cls, text: str) -> Trace:
+    def from_json(cls, text: str | bytes) -> Trace:
         """The inverse of `to_json`. ValueError for another format, another version, or damaged
-        content."""
+        content, naming what is wrong."""
+        if not isinstance(text, str | bytes):
+            raise ValueError(f"text must be the JSON of a trace, got {arguments.shown(text)}")
         try:
-            raw = json.loads(text)
-        except json.JSONDecodeError as e:
-            raise ValueError(f"not a trace: the JSON is damaged or cut off ({e})") from None
+            raw = documents.parse(text, "its JSON")
+        except ValueError as e:
+            raise ValueError(f"not a trace: {e}") from None
         if not isinstance(raw, dict) or raw.get("format") != "lddm-lite trace":
             raise ValueError("not a trace: the 'format' field is missing")
-        if raw.get("version") != VERSION:
-            raise ValueError(f"trace version {raw.get('version')!r}; this library reads version {VERSION}")
-        kept = {}
+        schema = SCHEMAS.get(raw["version"]) if isinstance(raw.get("version"), int) else None
+        if schema is None:
+            version = arguments.shown(raw.get("version"))
+            raise ValueError(f"trace version {version}; this library reads version {', '.join(map(str, SCHEMAS))}")
         try:
-            for f in (f for f in fields(cls) if f.name in raw):
-                v = raw[f.name]
-                if isinstance(v, dict) and "base64" in v:
-                    v = np.frombuffer(base64.b64decode(v["base64"]), dtype=v["dtype"]).reshape(v["shape"]).copy()
-                kept[f.name] = v
-            return cls(**kept)
-        except (KeyError, TypeError, ValueError, AttributeError) as e:
-            raise ValueError(f"not a trace: its content is damaged ({type(e).__name__}: {e})") from None
+            kept = schema("", raw)
+            return cls(**{f.name: kept[f.name] for f in fields(cls) if f.name in kept})
+        except ValueError as e:
+            raise ValueError(f"not a trace: its content is damaged ({e})") from None
 
     def save(self, path) -> None:
         """Write the trace to `path`, whole or not at all."""
@@ -165,5 +258,10 @@ class Trace:
 
     @classmethod
     def load(cls, path) -> Trace:
-        """Read a trace written by `save`."""
-        return cls.from_json(File(path).read_text(encoding="utf-8"))
+        """Read a trace written by `save`. Raises as `from_json`, naming the file, or OSError."""
+        path = files.user_path("path", path)
+        content = documents.read_bytes(path)
+        try:
+            return cls.from_json(content)
+        except ValueError as e:
+            raise ValueError(f"{path}: {e}") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import MaskedNoise, Model
@@ -14,6 +15,10 @@ __all__ = ["along_path"]
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, path=schemas.maybe(schemas.path), points=schemas.whole(2, limit="steps"),
+    draws=schemas.whole(1), seed=schemas.seed, batch=schemas.whole(1),
+)  # fmt: skip
 def along_path(
     model: Model, x, path: Path | None = None, points: int = 33, draws: int = 1, seed: int = 0, batch: int = 512
 ) -> list[dict]:
@@ -57,7 +62,7 @@ def along_path(
     arguments.integer("batch", batch, minimum=1)
     path = model.path if path is None else path
     if not isinstance(path, Path):
-        raise ValueError(f"path must be a Path or None, got {path!r}")
+        raise ValueError(f"path must be a Path or None, got {shown(path)}")
     g = randomness.generator(seed, x.device)
     times = torch.linspace(0, 1, points, dtype=torch.float64).tolist()
     with evaluating(model):

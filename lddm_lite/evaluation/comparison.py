@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.data_contract import draw, read_text
 from .._common.estimate import Estimate
 from .._common.progress import bar as progress_bar
@@ -23,9 +24,11 @@ from .._common.protocols import Data, Judge, Model, Task, Text, has_rows, has_sc
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import StepCosts
 from ..diffusion.bound import each_term
+from ..text.molecules import Molecules
 from . import few_steps, tables
 from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
+from .molecule_scores import molecule_scores
 from .search_schedule import best_schedule, costs_for
 from .text_scores import scores_of
 
@@ -36,6 +39,13 @@ BOUND, DRAWS = 1024, 4  # of the held-out bound: sequences, and noise draws of e
 HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health of latents; judging takes longest
 
 
+@schemas.checked(
+    judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")), data=schemas.data,
+    latent_share=schemas.maybe(schemas.number(0.0, 1.0)), latent_steps=schemas.maybe(schemas.whole(1)),
+    seed=schemas.seed, health=schemas.boolean, exact=schemas.boolean, bounds=schemas.boolean,
+    progress=schemas.boolean, save=schemas.maybe(schemas.function), schedule=schemas.choice("even", "best"),
+    nfe=schemas.maybe(schemas.counts), n=schemas.whole(2, limit="samples"),
+)  # fmt: skip
 def compare(
     models: Mapping[str, Model],
     data: Task | Text,
@@ -78,7 +88,8 @@ def compare(
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
-    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`; where an mdlm is
+    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`, of molecules `valid`
+    and `unique` (`molecule_scores`); where an mdlm is
     among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
     over it; for tasks their scores and the `divergences` from them. `real`: the same of as many
     held-out sentences, or the entropy of the task. `models`: {name: {system, parameters, bound,
@@ -187,6 +198,7 @@ def _exact_rows(data: Task, totals: list[int], n: int, seed: int, order: str, sc
     return [{"model": "exact", **row} for row in rows]
 
 
+@schemas.checked(reports=schemas.items(schemas.mapping(schemas.anything), least=2))
 def over_seeds(reports: Sequence[dict]) -> dict:
     """One report from several of `compare` that differ by their seed alone: each number of a row is
     the mean over seeds, and what has an error the standard error of that mean, from how the seeds
@@ -219,6 +231,7 @@ def over_seeds(reports: Sequence[dict]) -> dict:
     return {**reports[0], "rows": rows, "seeds": [report["seed"] for report in reports]}
 
 
+@schemas.checked(model=schemas.model, seed=schemas.seed, draws=schemas.whole(1))
 def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:
     """The bound (M9) of `model` on sequences x [B, L], on its own path: `total` nats per token and
     its terms `tokens`, `latents`, `prior`, `perplexity`, their exponential, and nats
@@ -242,6 +255,7 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
     return out | {"perplexity": out["total"].exp(), "per_sequence": whole, "sequences": len(x)}
 
 
+@schemas.checked(report=schemas.record({"rows": tables.ANY_ROWS}, others=schemas.anything))
 def write(report: dict, out) -> tuple[File, File]:
     """(report.json, report.png) in folder `out`, each written whole or not at all.
 
@@ -274,7 +288,7 @@ def _totals(nfe, data: Data) -> list[int]:
 
 def _check(models: Mapping[str, Model], data: Data) -> None:
     if not isinstance(models, dict) or not models:
-        raise ValueError(f"models must be a dictionary of at least one model by name, got {models!r}"[:200])
+        raise ValueError(f"models must be a dictionary of at least one model by name, got {shown(models)}"[:200])
     for name, model in models.items():
         if list(model.labels) != list(data.labels) or model.config.length != data.length:
             raise ValueError(
@@ -317,7 +331,10 @@ def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
     pad = getattr(data, "pad_id", None)
     rows = [[v for v in row if v != pad] for row in x.tolist()]
-    found = tables.flat(scores_of(rows, [read_text(data, row) for row in x], judge))
+    texts = [read_text(data, row) for row in x]
+    found = tables.flat(scores_of(rows, texts, judge))
+    if isinstance(data, Molecules):
+        found |= molecule_scores(texts)
     return {k: v for k, v in found.items() if k not in ("texts", "tokens", "judge")}  # the same in all rows
 
 

@@ -11,12 +11,16 @@ import time
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores
 from ..diffusion.paths import Curve, Path, Schedule
+from ..networks.cost import forward_flops
+from ..text.molecules import Molecules
 from .measure_divergences import divergences
 from .metrics import unigram_entropy
+from .molecule_scores import molecule_scores
 from .search_schedule import best_schedule, costs_for
 
 __all__ = ["checked_schedule", "exact_limit", "frontier", "score_samples", "timed_sample"]
@@ -26,10 +30,11 @@ BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
 DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
+@schemas.checked(data=schemas.data, seed=schemas.seed)
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     """Scores of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
     has none, `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as
-    many true sentences.
+    many true sentences; for molecules besides how many are valid (`molecule_scores`).
 
     >>> from lddm_lite.tasks import Binsaw
     >>> task = Binsaw(length=8)
@@ -40,9 +45,15 @@ def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
         return data.score(torch.as_tensor(x), seed=seed + 1)
     pad, true = getattr(data, "pad_id", None), data.sample(len(x), seed)
     names = {"entropy": torch.as_tensor(x).long(), "entropy_data": true}
-    return {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+    found = {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
+    return found | (molecule_scores([data.decode(row) for row in x]) if isinstance(data, Molecules) else {})
 
 
+@schemas.checked(
+    model=schemas.model, task=schemas.data, token_steps=schemas.counts,
+    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+    n=schemas.whole(2, limit="samples"), seed=schemas.seed, progress=schemas.boolean,
+)  # fmt: skip
 def frontier(
     model: Model,
     task: Data,
@@ -96,6 +107,12 @@ def frontier(
     return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
 
 
+@schemas.checked(
+    model=schemas.model, n=schemas.whole(1, limit="samples"),
+    token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), seed=schemas.seed,
+    path=schemas.maybe(schemas.path),
+)  # fmt: skip
 def timed_sample(
     model: Model,
     n: int,
@@ -106,7 +123,8 @@ def timed_sample(
     **options,
 ):
     """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
-    latent_steps and nfe.
+    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.calls`), and their
+    operations for one sequence in millions, `mflop`.
 
     - `model`, `n`: whose samples, and how many;
     - `token_steps`, `latent_steps`, `seed`, `options`: as for `model.sample`;
@@ -122,9 +140,14 @@ def timed_sample(
     # a segment, one network call, may move both channels: each is counted apart
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
     row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
-    return row | {"nfe": trace.nfe}, trace, seconds
+    flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.calls :])
+    return row | {"nfe": trace.nfe, "calls": trace.calls, "mflop": flops / 1e6}, trace, seconds
 
 
+@schemas.checked(
+    task=schemas.task, token_steps=schemas.counts, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+    progress=schemas.boolean, order=schemas.maybe(schemas.choice("ancestral", "even")),
+)  # fmt: skip
 def exact_limit(
     task: Task,
     token_steps=TOKEN_STEPS,
@@ -163,17 +186,18 @@ def checked_schedule(schedule: str, **given) -> None:
     """ValueError unless `schedule` is "even" or "best", and for "best" unless nothing that decides
     about the steps is `given`."""
     if schedule not in ("even", "best"):
-        raise ValueError(f"schedule must be even or best, got {schedule!r}")
+        raise ValueError(f"schedule must be even or best, got {shown(schedule)}")
     for name, value in given.items():
         if schedule == "best" and value is not None:
-            raise ValueError(f"{name} must be left out with schedule='best', which decides about it; got {value!r}")
+            got = shown(value)
+            raise ValueError(f"{name} must be left out with schedule='best', which decides about it; got {got}")
 
 
 def _counts(task: Data, token_steps) -> list[int]:
     counts = [arguments.integer("token_steps", k, minimum=1) for k in token_steps]
     counts = [k for k in counts if k <= task.length]
     if not counts:
-        raise ValueError(f"token_steps must hold a number of at most length={task.length}, got {token_steps!r}")
+        raise ValueError(f"token_steps must hold a number of at most length={task.length}, got {shown(token_steps)}")
     return counts
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.hub import locate, online
 from .._common.progress import bar as progress_bar
@@ -46,6 +47,7 @@ class Perplexity:
         )
 
 
+@schemas.checked(nats=schemas.line, counts=schemas.line, judge=schemas.text())
 def perplexity_of(nats: torch.Tensor, counts: torch.Tensor, judge: str = "") -> Perplexity:
     """Corpus perplexity, exp(total nats / total predicted tokens), of N texts with `nats` [N] and
     token `counts` [N].
@@ -98,7 +100,7 @@ class Judge:
         if start == "auto":
             start = START if START in words else self.tokenizer.bos_token
         if start is not None and start not in words:
-            raise ValueError(f"start must be a token of {self.name!r}, auto or None, got {start!r}")
+            raise ValueError(f"start must be a token of {self.name!r}, auto or None, got {shown(start)}")
         self.start = start
         self._first = [] if start is None else [words[start]]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.data_contract import read_text
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
@@ -92,6 +93,9 @@ class Diagnosis:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+)  # fmt: skip
 def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5, 0.25), seed: int = 0) -> Diagnosis:
     """What the latents of `model` do for n sequences of `data`, a task or a text. METHOD 5.
 
@@ -127,7 +131,7 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
     arguments.integer("n", n, minimum=2)
     rates = sorted({arguments.number("mask_rates", r, 0.0, 1.0) for r in mask_rates}, reverse=True)
     if not rates or rates[-1] == 0:
-        raise ValueError(f"mask_rates must hold numbers in (0, 1], got {mask_rates!r}")
+        raise ValueError(f"mask_rates must hold numbers in (0, 1], got {shown(mask_rates)}")
     g = generator(seed, model.device)
     x = data.sample(n, generator(seed)).to(model.device)
     lengths = model.valid(x).sum(1)
@@ -209,7 +213,7 @@ def _nats(model: Model, x, x_t, given: tuple) -> torch.Tensor:
     for rows, noised, z_t, t in _split(model, x, x_t, *given):
         said = model.predict(noised, z_t, t, noised == model.token_channel.mask_id, need_latents=False)
         one = torch.ones(len(rows), device=rows.device)
-        out.append(model.token_channel.rate(rows, noised, said.tokens, one).double().cpu())
+        out.append(model.token_channel.rate(rows, noised, said, one).double().cpu())
     return torch.cat(out)
 
 
@@ -291,6 +295,9 @@ def _log_likelihood(model: Model, z, z0) -> torch.Tensor:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+)  # fmt: skip
 def health(model: Model, data: Data, n: int = 1024, seed: int = 0) -> dict:
     """Of `diagnose` what there was before it: `z_response`, `spread`, `cosine`, `perplexity`, `codes`,
     and for tasks `one_step`, the excess of one token step given latents `own` (sampled), `encoder`
@@ -314,6 +321,7 @@ def health(model: Model, data: Data, n: int = 1024, seed: int = 0) -> dict:
 
 
 @torch.no_grad()
+@schemas.checked(model=schemas.model, x0=schemas.ids, seed=schemas.seed)
 def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
     """How much the tokens use the latents: the relative rise of the all-masked token loss when z is
     shuffled between sequences. 0 = ignored. x0 [B, L]; METHOD 5.
@@ -330,12 +338,16 @@ def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
         x_t = model.token_channel.corrupt(x0, t1, g, keep=~model.valid(x0))
         z = model.latent_channel.corrupt(model.encode(x0, g), t0, g)
         where = x_t == model.token_channel.mask_id
-        said = (model.predict(x_t, v, t0, where, False).tokens for v in (z, z.roll(1, 0)))
-        own, other = (model.token_channel.rate(x0, x_t, log_probs, t1) for log_probs in said)
+        said = (model.predict(x_t, v, t0, where, False) for v in (z, z.roll(1, 0)))
+        own, other = (model.token_channel.rate(x0, x_t, v, t1) for v in said)
     return float((other.mean() - own.mean()) / own.mean())
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+    token_steps=schemas.counts, progress=schemas.boolean,
+)  # fmt: skip
 def latent_health(
     model: Model,
     data: Data,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
 from .._common.estimate import Estimate
 from .._common.protocols import Model, Task
 from ..diffusion.bound import each_term
@@ -65,6 +65,12 @@ class Divergences:
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, task=schemas.task, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
+    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
+    n=schemas.whole(2, limit="samples"), seed=schemas.seed, drawn=schemas.whole(1, limit="samples"),
+    bound=schemas.whole(0, limit="samples"), batch=schemas.whole(1),
+)  # fmt: skip
 def divergences(
     model: Model,
     task: Task,

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from .._common import arguments, files, randomness
+from .._common import arguments, files, randomness, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.progress import bar as progress_bar
@@ -33,6 +34,10 @@ BATCH = 2048
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, points=schemas.whole(4, 1025), draws=schemas.whole(1), seed=schemas.seed,
+    progress=schemas.boolean,
+)  # fmt: skip
 def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, progress: bool = False) -> RateGrid:
     """Estimate both rates of `model` at points x points noise times (see `RateGrid`).
 
@@ -67,7 +72,8 @@ def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, 
         raise ValueError(f"x must hold at least {GROUPS} sequences, got {len(x)}")
     gaussian = model.config.latent == "continuous"
     if gaussian and type(model.latent_channel).log_snr is not GaussianChannel.log_snr:
-        raise ValueError(f"model must have the usual schedule, its log-SNR linear in t; got {model.latent_channel!r}")
+        got = shown(model.latent_channel)
+        raise ValueError(f"model must have the usual schedule, its log-SNR linear in t; got {got}")
     token_axis = _counts(model.config.length, points, BEND_X)
     even = _Axis(nodes(points, BEND_Z), np.eye(points), np.eye(points))  # Gaussian latents are measured at the nodes
     latent_axis = even if gaussian else _counts(model.config.slots, points, BEND_Z)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from .._common import checkpoint, files
+from .._common.arguments import shown
 from .._common.protocols import Model, Task
 from .._common.provenance import provenance
 from ..tasks.scores import sliced_wasserstein
@@ -36,7 +37,7 @@ def step_pairs(text: str) -> list[tuple[int, int]]:
     except ValueError:
         pairs = [()]
     if any(len(pair) != 2 or pair[0] < 1 or pair[1] < 0 for pair in pairs):
-        raise ValueError(f"steps must be pairs token+latent like 1+1,2+6; got {text!r}")
+        raise ValueError(f"steps must be pairs token+latent like 1+1,2+6; got {shown(text)}")
     return pairs  # type: ignore[return-value]
 
 
@@ -85,7 +86,7 @@ def main(arguments=None) -> None:
     found = []
     for folder in map(Path, o.models):
         model, run = LatentDiffusion.load(folder), files.read_json(folder / "run.json") or {}
-        rows = measure(model, tasks.make(**model.data), o.steps, o.n, o.seed)
+        rows = measure(model, tasks.from_spec(model.data), o.steps, o.n, o.seed)
         last = (checkpoint.read(folder)[1].get("history", {}).get("rows") or [{}])[-1]
         state = {"trained": run.get("command"), "step": last.get("step"), "stage": last.get("stage")}
         found.append({"model": folder.name, **state, "rows": rows})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Model, is_exact
@@ -53,6 +53,7 @@ class VisibleCosts:
 
 
 @torch.no_grad()
+@schemas.checked(model=schemas.model, seed=schemas.seed, batch=schemas.whole(1))
 def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCosts:
     """Estimate the cross-entropies f(k) = E[-log p(x_i | k visible)] of `model` on sequences x
     [B, L], for all k.
@@ -84,6 +85,10 @@ def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCo
 
 
 @torch.no_grad()
+@schemas.checked(
+    model=schemas.model, points=schemas.whole(2, 1025), levels=schemas.whole(2, 1025), seed=schemas.seed,
+    batch=schemas.whole(1),
+)  # fmt: skip
 def step_costs(model: Model, x, points: int = 17, levels: int = 17, seed: int = 0, batch: int = 512) -> StepCosts:
     """Measure what steps of `model` cost that begin on a grid of points (t_x, t_z), on sequences x
     [B, L]: the table in which `StepCosts.best` finds the best schedule.
@@ -143,8 +148,7 @@ def _costs(model: Model, rows, rank, t_x: float, z0, z, t_z, latents: bool):
     x_t = rows.masked_fill(masked, model.token_channel.mask_id)
     said = model.predict(x_t, z, t_z, masked, need_latents=latents)
     # right on average, an exact prediction's entropy is the mean of the cost, and varies less
-    log_probs = mean_log(said.tokens) if exact else said.tokens
-    tokens = model.token_channel.rate(rows, x_t, log_probs, hidden / n).double()
+    tokens = model.token_channel.rate(rows, x_t, mean_log(said.tokens) if exact else said, hidden / n).double()
     if not latents:
         return tokens, torch.zeros_like(tokens)
     if model.config.latent == "continuous":

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from .._common import schemas
+
 __all__ = ["unigram_entropy"]
 
 
+@schemas.checked(
+    x=schemas.tensor, vocab=schemas.whole(1, limit="vocab"), pad_id=schemas.maybe(schemas.whole(0)),
+)  # fmt: skip
 def unigram_entropy(x: torch.Tensor, vocab: int, pad_id: int | None = None) -> float:
     """Entropy in nats of the token frequencies in samples [B, L], padding left out.
 

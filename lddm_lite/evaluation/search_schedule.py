@@ -1,6 +1,6 @@
 """The best schedule of a model at a number of network calls: systems compared at their best.
 
-    python -m lddm_lite.evaluation.search_schedule --out data/results/binsaw_best_schedules.json
+    python -m lddm_lite.evaluation.search_schedule --out data/results/binsaw-best-schedules.json
 
 measures again what the course says of the five systems and their exact twins on Binsaw, as they
 come and at their best.
@@ -24,14 +24,17 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, files
+from .._common import arguments, files, schemas
+from .._common.arguments import shown
 from .._common.protocols import Data, Model, has_scores, is_exact
 from .._common.provenance import provenance
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import MOVES, StepCosts
 from ..diffusion.paths import Path, Schedule
 from ..tasks import MixtureTask
+from ..text.molecules import Molecules
 from .measure_visible_costs import step_costs
+from .molecule_scores import molecule_scores
 
 __all__ = ["best_schedule", "candidates", "costs_for"]
 
@@ -40,6 +43,10 @@ SEARCHED = 16  # calls up to which latent steps are searched; with more they sta
 FAMILIES = {"even": 1.0, "early": 0.5}  # latent times 1 - (c / steps)^power
 
 
+@schemas.checked(
+    model=schemas.model, data=schemas.data, nfe=schemas.whole(1, limit="steps"),
+    n=schemas.whole(1, limit="samples"), seed=schemas.seed, score=schemas.maybe(schemas.function),
+)  # fmt: skip
 def best_schedule(
     model: Model,
     data: Data,
@@ -58,8 +65,8 @@ def best_schedule(
     - `costs`: of the model (`step_costs`), if they are known.
     - `moves`: None for "sequential" on a sequential model and "any" for others; see `candidates`.
     - `score`: of samples [n, L]; the smallest is best. None for a task's |excess| (one below zero
-      has lost entropy). Text has none: there the bound decides, for Gaussian latents among
-      sequential schedules.
+      has lost entropy), and for the share of molecules that are not valid. Text has none: there the
+      bound decides, for Gaussian latents among sequential schedules.
     - `n`, `seed`: samples of each candidate; all randomness. Measure what was found with another
       seed.
     - `options`: of `model.sample`, such as `eta`.
@@ -77,6 +84,12 @@ def best_schedule(
     if model.latent_channel is None:
         return costs.schedule(costs.best(nfe))
     moves = moves or _own_moves(model)
+    if score is None and isinstance(data, Molecules):
+        molecules = data
+
+        def score(x):
+            return 1 - molecule_scores([molecules.decode(row) for row in x])["valid"]
+
     if score is None and not has_scores(data):
         loose = moves == "any" and model.config.latent == "continuous" and nfe > 1
         return costs.schedule(costs.best(nfe, "sequential" if loose else moves))
@@ -133,7 +146,7 @@ def candidates(costs: StepCosts, nfe: int, moves: str = "any", names=None) -> di
     ['even 1', 'even all', 'none']
     """
     if moves not in MOVES:
-        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {moves!r}")
+        raise ValueError(f"moves must be one of {', '.join(MOVES)}; got {shown(moves)}")
     if nfe == 1:
         return {"bound": costs.schedule(costs.best(1))}
     plans: dict[str, tuple[int, float]] = {"none": (0, 1.0)} if moves == "any" else {}

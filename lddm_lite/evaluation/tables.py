@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import fields, is_dataclass
 
+from .._common import schemas
 from .._common.estimate import Estimate
 from .._common.words import counted
 
@@ -18,12 +19,17 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "token_steps": ("token steps", ""),
     "latent_steps": ("latent steps", ""),
     "nfe": ("NFE", ""),
+    "calls": ("calls", ""),  # that are no constants
+    "mflop": ("MFLOP", ",.0f"),
     "excess": ("excess nats", ".2f"),
     "kl_forward": ("KL(p*||q)", ".2f"),  # q is the law of the samples
     "kl_reverse": ("KL(q||p*)", ".2f"),
     "entropy_gap": ("H(q) - H(p*)", ".2f"),
     "mode_tv": ("mode TV", ".3f"),
     "coherent": ("coherent", ".1%"),
+    "valid": ("valid", ".1%"),
+    "unique": ("unique", ".1%"),
+    "novel": ("novel", ".1%"),
     "swd": ("SWD", ".3f"),
     "swd1": ("SWD, p=1", ".3f"),
     "bound": ("bound, nats/token", ".3f"),
@@ -39,10 +45,20 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "empty": ("empty", ""),
     "seconds": ("seconds", ".1f"),
 }
+ANY_ROWS = schemas.items(schemas.mapping(schemas.anything))
+ROWS = schemas.items(schemas.mapping(schemas.one_of(schemas.number(finite=False), schemas.anything)), least=1)
+REPORT = schemas.record(
+    {"kind": schemas.choice("task", "text"), "data": schemas.text(), "n": schemas.whole(0), "seed": schemas.whole(0),
+     "rows": schemas.items(schemas.mapping(schemas.anything))},
+    {"seeds": schemas.items(schemas.whole(0)), "options": schemas.mapping(schemas.anything),
+     "models": schemas.mapping(schemas.mapping(schemas.anything)),
+     "real": schemas.mapping(schemas.anything), "skipped": schemas.items(schemas.mapping(schemas.anything))},
+    others=schemas.anything)  # fmt: skip
 _LAWS = ("kl_forward", "kl_reverse", "entropy_gap")  # without an error where the law is enumerated
 _BESIDE = ("fresh", "data")  # `key_fresh`, `key_data`: what true samples or sentences show, in brackets
 
 
+@schemas.checked(report=REPORT)
 def comparison_table(report: dict) -> str:
     """A comparison as text: the rows by total NFE, then what stands beside them, then each model's
     bound and latents. `report`: as `compare` returns it, or as read from its JSON file.
@@ -158,6 +174,7 @@ def _cell(row: dict, key: str, form: str) -> str:
     return out + "".join(f" ({_number(v, form)})" for v in beside)
 
 
+@schemas.checked(rows=ROWS)
 def as_text(rows: list[dict]) -> str:
     """Rows of `frontier`, of a comparison or of reports as a table for a terminal: the columns that
     some row has, of those known here.
@@ -204,6 +221,7 @@ def _plain(v):
     return None if isinstance(v, float) and not math.isfinite(v) else v
 
 
+@schemas.checked(report=schemas.mapping(schemas.anything), names=schemas.items(schemas.text(), 2, 2))
 def generation_table(report: dict, names: tuple[str, str] = ("samples", "real")) -> str:
     """A `generation_report` as a table for a terminal, the reference below the samples.
 

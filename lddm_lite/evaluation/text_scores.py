@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
 from .._common.estimate import Estimate
 from .._common.protocols import Judge
 from .metrics import unigram_entropy
@@ -18,11 +18,15 @@ from .metrics import unigram_entropy
 __all__ = ["distinct_n", "generation_report", "repetition"]
 
 
+TEXTS = schemas.items(schemas.one_of(schemas.items(schemas.anything), schemas.text()))
+
+
 def _ngrams(row, n: int) -> list[tuple]:
     row = list(row.split() if isinstance(row, str) else row)
     return [tuple(row[i : i + n]) for i in range(len(row) - n + 1)]
 
 
+@schemas.checked(texts=TEXTS)
 def distinct_n(texts, n: int) -> float:
     """Distinct-n: different n-grams over all n-grams, all texts together (Li et al. 2016, arXiv
     1510.03055); nan if there are none.
@@ -38,6 +42,7 @@ def distinct_n(texts, n: int) -> float:
     return len(set(found)) / len(found) if found else math.nan
 
 
+@schemas.checked(texts=TEXTS)
 def repetition(texts, n: int = 2) -> float:
     """Repetition, seq-rep-n: share of n-grams that occurred before in the same text (Welleck et al.
     2020, arXiv 1908.04319), pooled over texts; nan if there are none.
@@ -80,6 +85,10 @@ def scores_of(rows: list[list], texts: list[str], judge: Judge | None = None, pr
     return out
 
 
+@schemas.checked(
+    judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")), tokenise=schemas.function,
+    progress=schemas.boolean,
+)  # fmt: skip
 def generation_report(
     texts, judge: Judge | None = None, reference=None, tokenise=str.split, progress: bool = True
 ) -> dict:

@@ -6,8 +6,10 @@
 | `transformer` | two streams, tokens and latents, with joint attention |
 | `denoiser` | the network of all five systems |
 | `encoders`, `codebook` | learned encoders: continuous latents, codes of a codebook |
+| `mixture_codes` | codes that are the classes of a mixture of products |
 | `exact` | Bayes-optimal denoisers of tasks |
 | `build`, `custom_parts` | which parts a configuration asks for, and parts of your own |
+| `cost` | operations of a network call |
 | `sentence_latents`, `frozen_text_encoder`, `pretrained`, `latent_cache` | latents by a frozen text encoder |
 """
 
@@ -18,11 +20,12 @@ from .denoiser import Denoiser
 from .encoders import ContinuousEncoder
 from .exact import ExactDenoiser, ShiftEncoder
 from .frozen_text_encoder import FrozenTextEncoder
+from .mixture_codes import MixtureCodes
 from .pretrained import TextEncoder
 from .sentence_latents import SentenceLatents
 from .transformer import StreamBlock, TwoStreamTransformer
 
 __all__ = [
-    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextEncoder", "SentenceLatents",
-    "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
+    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextEncoder", "MixtureCodes",
+    "SentenceLatents", "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
 ]  # fmt: skip

@@ -1,14 +1,15 @@
-"""The channel and the encoder that a configuration asks for, or those of one's own in their place.
-"""
+"""The channel and the encoder that a configuration asks for, or those of one's own in their place."""
 
 from __future__ import annotations
 
 from torch import nn
 
+from .._common.arguments import shown
 from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel, SquareRootChannel
 from .codebook import DiscreteEncoder
 from .encoders import ContinuousEncoder
+from .mixture_codes import MixtureCodes
 
 __all__ = ["NAMES", "made", "make_encoder", "usual_channel"]
 
@@ -18,6 +19,8 @@ NAMES = ("denoiser", "encoder", "channel")
 def make_encoder(config: Config, labels) -> nn.Module | None:
     """The encoder a configuration asks for, a frozen one reading the `labels` as text; None without
     latents."""
+    if config.encoder == "mixture":
+        return MixtureCodes(config)
     if config.encoder != "learned":
         from .frozen_text_encoder import FrozenTextEncoder
         from .sentence_latents import SentenceLatents
@@ -54,5 +57,5 @@ def made(name: str, part, config: Config):
         part = part(config)
     if not isinstance(part, kind):
         wish = "a GaussianChannel or MaskedChannel" if name == "channel" else "a torch.nn.Module"
-        raise ValueError(f"{name} must be {wish}, or a function that makes one of a Config; got {part!r}")
+        raise ValueError(f"{name} must be {wish}, or a function that makes one of a Config; got {shown(part)}")
     return part

@@ -11,6 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from .._common import schemas
 from .._common.protocols import Encoder
 from .._common.randomness import generator, rand
 from ..config import Config
@@ -41,6 +42,7 @@ class DiscreteEncoder(ContinuousEncoder):
     reseeded: torch.Tensor | None = None  # [K] bool: codes found dead, and replaced, in the last training pass
     late = False  # no codes until `settle`, which then finds them by k-means; set by `fit` (TrainConfig.late_codes)
 
+    @schemas.checked(config=schemas.is_a(Config))
     def __init__(self, config: Config):
         super().__init__(config)
         book = F.normalize(torch.randn(config.codes, config.dim), dim=-1) * math.sqrt(config.dim)
@@ -57,8 +59,7 @@ class DiscreteEncoder(ContinuousEncoder):
         return self.nearest(self.features(x))
 
     def quantise(self, x: torch.Tensor, g: torch.Generator):
-        """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B]).
-        """
+        """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B])."""
         y = self.features(x)
         codes = self.nearest(y.detach())
         if self.late:

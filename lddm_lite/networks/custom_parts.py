@@ -23,17 +23,33 @@ from dataclasses import fields
 import torch
 
 from .._common import protocols
+from .._common.arguments import shown
 from .._common.checkpoint import CheckpointError
 from .._common.modes import evaluating
 from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel
 from ..diffusion.prediction import Prediction
-from .build import usual_channel
+from . import model_files
+from .build import NAMES, usual_channel
 from .codebook import DiscreteEncoder
 from .denoiser import Denoiser
 from .encoders import ContinuousEncoder
 
-__all__ = ["check", "fill", "learned", "own", "wanted"]
+__all__ = ["check", "check_labels", "fill", "learned", "own", "wanted"]
+
+
+def check_labels(labels, config: Config) -> list:
+    """`labels` as a list. ValueError unless there is one for each token.
+
+    >>> check_labels(["0", "1"], Config.preset("mdlm", length=4, vocab=2))
+    ['0', '1']
+    """
+    if isinstance(labels, str | bytes | dict | set) or not hasattr(labels, "__iter__"):
+        raise ValueError(f"labels must be a list of texts, one for each token, got {shown(labels)}")
+    labels = list(labels)
+    if len(labels) != config.vocab or not all(isinstance(v, str) for v in labels):
+        raise ValueError(f"labels must be {config.vocab} texts, one for each token, got {shown(labels)}")
+    return labels
 
 
 def learned(encoder: protocols.Encoder | None) -> bool:
@@ -71,10 +87,14 @@ def wanted(folder, meta: dict, given: dict) -> Config:
     """The configuration in a checkpoint's `meta`. CheckpointError when it is none, and when the
     parts `given` are not the ones that the model was saved with."""
     if not isinstance(meta.get("config"), dict) or not {"labels", "data"} <= set(meta):
-        raise CheckpointError(f"{folder} holds no model but {meta.get('kind', 'something else')!r}")
+        raise CheckpointError(f"{folder} holds no model but {shown(meta.get('kind', 'something else'))}")
     unknown = set(meta["config"]) - {f.name for f in fields(Config)}
     if unknown:
-        raise CheckpointError(f"{folder}/config.json has unknown options {sorted(unknown)}")
+        raise CheckpointError(f"{folder}/config.json has unknown options {shown(sorted(unknown))}")
+    try:
+        meta |= model_files.META("", meta)
+    except ValueError as e:
+        raise CheckpointError(f"{folder}/config.json does not describe a model: {e}") from None
     parts = meta.get("parts", {})
     missing = [f"{name}={kind}" for name, kind in parts.items() if name not in given]
     if missing:
@@ -86,9 +106,13 @@ def wanted(folder, meta: dict, given: dict) -> Config:
     if needless:
         raise CheckpointError(f"{folder} was made without a {needless[0]} of its own; load it without {needless[0]}=")
     try:
-        return Config(**meta["config"])
+        config = Config(**meta["config"])
+        model_files.agree(config, meta["labels"], meta["data"])
     except (TypeError, ValueError) as e:
         raise CheckpointError(f"{folder}/config.json does not describe a model: {e}") from None
+    if odd := set(parts) - set(NAMES):
+        raise CheckpointError(f"{folder}/config.json has unknown parts {shown(sorted(odd))}")
+    return config
 
 
 def fill(model: protocols.Model, tensors: dict[str, torch.Tensor], meta: dict, folder) -> None:

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .._common import schemas
 from ..config import Config
 from ..diffusion.channels import GaussianChannel
-from ..diffusion.prediction import Prediction
+from ..diffusion.prediction import Head, Prediction
 from .build import usual_channel
 from .transformer import TwoStreamTransformer, sinusoid, start_small
 
@@ -39,6 +40,9 @@ class Denoiser(nn.Module):
     positions: torch.Tensor  # [L, W]
     never: torch.Tensor  # [V], added to the logits
 
+    @schemas.checked(
+        config=schemas.is_a(Config), channel=schemas.maybe(schemas.has("noise of latents", "corrupt", "rate")),
+    )  # fmt: skip
     def __init__(self, config: Config, channel: GaussianChannel | None = None):
         super().__init__()
         c = self.config = config
@@ -85,10 +89,10 @@ class Denoiser(nn.Module):
             if self.timed:
                 cond = self.time(sinusoid(t_z * 1000, self.config.width).to(y))
         h, y = self.trunk(h, y, cond, tokens=False if where is None else where, latents=need_latents)
-        tokens = latents = None
+        tokens: Head | None = None
+        latents = None
         if h is not None:
-            picked = F.layer_norm(h, h.shape[-1:])  # [N, W]
-            tokens = F.linear(picked, self.head.weight, self.head.bias + self.never).log_softmax(-1)
+            tokens = Head(F.layer_norm(h, h.shape[-1:]), self.head.weight, self.head.bias + self.never)
         if y is not None:
             out = self.latent_head(F.layer_norm(y, y.shape[-1:]))
             if self.timed:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .._common import schemas
 from ..config import Config
 from .transformer import TwoStreamTransformer, sinusoid, start_small
 
@@ -32,6 +33,7 @@ class ContinuousEncoder(nn.Module):
 
     positions: torch.Tensor  # [L, W]
 
+    @schemas.checked(config=schemas.is_a(Config))
     def __init__(self, config: Config):
         super().__init__()
         c = self.config = config

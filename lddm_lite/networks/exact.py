@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.protocols import Channel, Encoder, Task
 from .._common.randomness import draw_categorical
 from ..diffusion.channels import GaussianChannel
@@ -54,6 +55,10 @@ class ShiftEncoder(nn.Module):
 
     stochastic = True
 
+    @schemas.checked(
+        task=schemas.has("a Binsaw", "shift", "period", "angle"),
+        codes=schemas.maybe(schemas.whole(1, limit="codes")),
+    )  # fmt: skip
     def __init__(self, task: Task, codes: int | None = None):
         super().__init__()
         if not isinstance(task, Binsaw):
@@ -86,6 +91,11 @@ class ExactDenoiser(nn.Module):
     points: Any  # z_0 of each component, or None
     channel: Any  # noise of the latents, or None; `LatentDiffusion.exact` tells it
 
+    @schemas.checked(
+        task=schemas.has("a task, of known law", "log_joint", "probs", "components"),
+        latents=schemas.maybe(schemas.tensor),
+        channel=schemas.maybe(schemas.has("noise of latents", "corrupt", "rate")),
+    )  # fmt: skip
     def __init__(self, task: Task, latents: torch.Tensor | None = None, channel: Channel | None = None):
         super().__init__()
         if latents is not None and len(latents) != task.components:
@@ -130,7 +140,8 @@ def build(
 ) -> tuple[dict, ExactDenoiser, Encoder | None]:
     """(config changes, denoiser, encoder) of the exact model for `LatentDiffusion.exact`."""
     if (codes is not None) != (isinstance(encoder, str) and encoder == "shift-code"):
-        raise ValueError(f"codes must be given for encoder='shift-code', and for no other; got {codes!r}, {encoder!r}")
+        got = f"{shown(codes)}, {shown(encoder)}"
+        raise ValueError(f"codes must be given for encoder='shift-code', and for no other; got {got}")
     if encoder is None:
         return dict(latent="none"), ExactDenoiser(task), None
     if isinstance(encoder, str) and encoder in ("shift", "shift-code"):
@@ -138,7 +149,7 @@ def build(
         kind = dict(latent="continuous", dim=2) if codes is None else dict(latent="discrete", codes=codes)
         return dict(slots=1, **kind), ExactDenoiser(task, encoder.points), encoder
     if not isinstance(encoder, nn.Module):
-        raise ValueError(f"encoder must be None, 'shift', 'shift-code' or an encoder module, got {encoder!r}")
+        raise ValueError(f"encoder must be None, 'shift', 'shift-code' or an encoder module, got {shown(encoder)}")
     table = enumerated(task)
     with torch.no_grad():
         points = encoder.eval()(task.all_sequences())

@@ -17,6 +17,8 @@ from .._common.files import cache_folder
 
 __all__ = ["cached", "key_of"]
 
+KIND = "cached latents"
+
 
 def key_of(options: dict, fitted, sentences: list[str]) -> str:
     """Cache key: the hash of all that latents depend on; `fitted`: the fingerprint of the model, or
@@ -34,10 +36,10 @@ def key_of(options: dict, fitted, sentences: list[str]) -> str:
     return out.hexdigest()
 
 
-def cached(key: str | None, make) -> dict[str, torch.Tensor]:
+def cached(key: str | None, make, form: checkpoint.Form | None = None) -> dict[str, torch.Tensor]:
     """Cached tensors: those kept under `key`, else those that `make()` returns, which are then
-    kept. A damaged entry is made anew; a folder that cannot be written gives a warning, not an
-    error. No key: nothing is kept.
+    kept. A damaged entry, and one of other tensors than `form` says, is made anew; a folder that
+    cannot be written gives a warning, not an error. No key: nothing is kept.
 
     >>> cached(None, lambda: {"latents": torch.zeros(1)})
     {'latents': tensor([0.])}
@@ -45,10 +47,15 @@ def cached(key: str | None, make) -> dict[str, torch.Tensor]:
     if key is None:
         return make()
     folder = cache_folder() / "frozen" / key[:32]
+
+    def fits(meta: dict, found: checkpoint.Form) -> None:
+        if meta.get("key") != key or meta.get("kind") != KIND:
+            raise ValueError("it is of another key")
+        if form is not None:
+            checkpoint.compare(found, form)
+
     try:
-        tensors, meta = checkpoint.read(folder)
-        if meta.get("key") == key:
-            return tensors
+        return checkpoint.read(folder, fits=fits)[0]
     except (checkpoint.CheckpointError, OSError):
         pass
     tensors = make()
@@ -58,7 +65,9 @@ def cached(key: str | None, make) -> dict[str, torch.Tensor]:
         # none
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         try:
-            checkpoint.write(aside, tensors, {"kind": "cached latents", "key": key})
+            checkpoint.write(aside, tensors, {"kind": KIND, "key": key})
+            if folder.is_symlink() or folder.is_file():
+                folder.unlink()
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(aside, folder)
         finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from .._common import schemas
 from .._common.hub import PACKAGES, locate, online
 
 __all__ = ["TextEncoder", "fingerprint", "load"]
@@ -22,8 +23,8 @@ def load(name: str, kind: str, device=None):
     else the CPU).
 
     `kind`: 'AutoModel' gives token states, 'AutoModelForCausalLM' logits. ImportError naming the
-    command when a package is missing, OSError saying what to do when the hub is out of reach,
-    ValueError as in `locate`.
+    command when a package is missing, OSError saying what to do when the hub is out of reach, or
+    what does not load (code that lies beside a model is never run), ValueError as in `locate`.
 
     >>> tokenizer, model = load("minilm", "AutoModel")  # doctest: +SKIP
     """
@@ -40,9 +41,13 @@ def load(name: str, kind: str, device=None):
     if "gguf_file" not in options:  # that one takes the best part of a minute, and shows it
         logs.disable_progress_bar()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options, **local)
-        model = getattr(transformers, kind).from_pretrained(where, dtype=torch.float32, **options, **local)
-    except (OSError, ValueError) as e:  # the latter for a folder without a tokenizer
+        # no code that lies beside a model is run, and nobody is asked whether it should be; no pickle is read
+        tokenizer = transformers.AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options, **local)
+        safe = {} if "gguf_file" in options else {"use_safetensors": True}
+        model = getattr(transformers, kind).from_pretrained(
+            where, dtype=torch.float32, trust_remote_code=False, **safe, **options, **local
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as e:  # what a folder may lack
         raise OSError(_why(name, hub, bool(local), e)) from e
     finally:
         logs.set_verbosity(level)
@@ -88,6 +93,7 @@ class TextEncoder:
     >>> states, lengths = TextEncoder("minilm")(["The bank is open ."])  # doctest: +SKIP
     """
 
+    @schemas.checked(max_tokens=schemas.whole(2))
     def __init__(self, name: str, max_tokens: int = 256, device=None):
         self.tokenizer, self.model = load(name, "AutoModel", device)
         self.max_tokens = min(max_tokens, getattr(self.model.config, "max_position_embeddings", None) or max_tokens)

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments, checkpoint, randomness
+from .._common import arguments, checkpoint, hub, randomness, schemas
+from .._common.arguments import shown
 from .._common.progress import bar as progress_bar
 from .latent_cache import cached, key_of
 from .pretrained import TextEncoder
@@ -112,24 +113,32 @@ class SentenceLatents:
     torch.Size([2, 1, 2])
     """
 
-    def __init__(self, source="minilm", slots: int = 1, dim: int = 32, pooling: str = "auto",
-                 max_tokens: int = 256, device=None):
+    def __init__(
+        self, source="minilm", slots: int = 1, dim: int = 32, pooling: str = "auto", max_tokens: int = 256, device=None
+    ):
         if pooling not in ("auto", "mean", "last"):
-            raise ValueError(f"pooling must be auto, mean or last, got {pooling!r}")
+            raise ValueError(f"pooling must be auto, mean or last, got {shown(pooling)}")
         self.source, self.pooling, self.device = source, pooling, device
         self.slots = arguments.integer("slots", slots, minimum=1)
         self.dim = arguments.integer("dim", dim, minimum=2)
         self.max_tokens = arguments.integer("max_tokens", max_tokens, minimum=2)
         self.statistics: Statistics | None = None
+        self.trusted = True  # False: a file named the source, and nobody else
         self._embed = None if isinstance(source, str) else source
         if self._embed is not None and not callable(source):
-            raise ValueError(f"source must be a name, a folder or a function, got {source!r}")
+            raise ValueError(f"source must be a name, a folder or a function, got {shown(source)}")
 
     @property
     def embed(self):
         """The function from sentences to token states, loaded when first asked for. ValueError if
-        the statistics were fitted with another model."""
+        the statistics were fitted with another model, and for a name that stands in a file alone.
+        """
         if self._embed is None:
+            if not self.trusted:
+                raise ValueError(
+                    f"the file names the encoder {self.source!r}, which is no known package, and it is not loaded on "
+                    f"a file's word: load(folder, encoder={self.source!r}), on the command line --encoder, gives yours"
+                )
             self._embed = TextEncoder(self.source, self.max_tokens, self.device)
         mark, fitted = getattr(self._embed, "fingerprint", ""), self.statistics and self.statistics.fingerprint
         if fitted and mark and mark != fitted:
@@ -150,7 +159,8 @@ class SentenceLatents:
         self.statistics = None
         mark = getattr(self.embed, "fingerprint", "")
         key = key_of(self._options(), mark, sentences) if mark else None
-        found = cached(key, lambda: self._fit(sentences, progress, mark).tensors())
+        form = statistics_form(self.slots, self.dim, getattr(self.embed, "width", None))
+        found = cached(key, lambda: self._fit(sentences, progress, mark).tensors(), form)
         self.statistics = Statistics.of(found)
         return self
 
@@ -189,7 +199,8 @@ class SentenceLatents:
                 out[rows] = statistics.latents(f).cpu()
             return {"latents": out}
 
-        return cached(key, compute)["latents"]
+        form: checkpoint.Form = {"latents": ((len(sentences), self.slots, self.dim), torch.float32)}
+        return cached(key, compute, form)["latents"]
 
     def _features(self, sentences: list[str], progress: bool, what: str):
         """Batches (row numbers [B], pooled vectors [B, m, H]), each of sentences of about one
@@ -210,21 +221,72 @@ class SentenceLatents:
         return {"slots": self.slots, "dim": self.dim, "pooling": self.pooling, "max_tokens": self.max_tokens}
 
     # -- files -------------------------------------------------------------------------------------------------------
-    def save(self, folder) -> Path:
+    def save(self, folder, overwrite: bool = False) -> Path:
         """Write options and statistics to `folder`, not the model (safetensors + JSON). ValueError
-        for a function."""
+        for a function, and for a folder that holds something, unless `overwrite`."""
         if not isinstance(self.source, str) or self.statistics is None:
             raise ValueError("only an encoder that was named, and has statistics, can be saved")
+        checkpoint.check_free(folder, overwrite)
         about = {"kind": KIND, "source": self.source, "options": self._options()}
         return checkpoint.write(folder, self.statistics.tensors(), about)
 
     @classmethod
-    def load(cls, folder, device=None) -> SentenceLatents:
-        """The encoder saved in `folder`; the model itself is loaded when needed. CheckpointError
-        for a broken one."""
-        tensors, meta = checkpoint.read(folder)
-        if meta.get("kind") != KIND:
-            raise checkpoint.CheckpointError(f"{folder} holds no frozen encoder but {meta.get('kind', 'a model')!r}")
-        encoder = cls(meta["source"], **meta["options"], device=device)
-        encoder.statistics = Statistics.of(tensors)
-        return encoder
+    def load(cls, folder, device=None, encoder: str | None = None) -> SentenceLatents:
+        """The encoder saved in `folder`; the model itself is loaded when needed, if it is a known
+        package or you name it as `encoder`, too. CheckpointError for a broken one."""
+        tensors, meta = checkpoint.read(folder, fits=_fits)
+        made = cls(meta["source"], **meta["options"], device=device)
+        made.statistics = Statistics.of(tensors)
+        return made.told(encoder)
+
+    def told(self, encoder: str | None) -> SentenceLatents:
+        """For one that a file names: trust it if it is a known package or the caller's own
+        `encoder`. Returns itself.
+
+        >>> SentenceLatents("somewhere/else").told(None).trusted
+        False
+        """
+        self.source = encoder or self.source
+        self.trusted = encoder is not None or self.source in hub.PACKAGES
+        return self
+
+
+_META = schemas.record(
+    {"kind": schemas.constant(KIND), "source": schemas.text(most=4096),
+     "options": schemas.record({"slots": schemas.whole(1, limit="slots"), "dim": schemas.whole(2, limit="dim"),
+                                "pooling": schemas.choice("auto", "mean", "last"), "max_tokens": schemas.whole(2)})},
+    others=schemas.anything)  # fmt: skip
+
+
+def _fits(meta: dict, found: checkpoint.Form) -> None:
+    if meta.get("kind") != KIND:
+        kind = shown(meta.get("kind", "a model"))
+        raise checkpoint.CheckpointError(f"the folder holds no frozen encoder but {kind}")
+    about = _META("config.json", meta)["options"]
+    check_statistics(about["slots"], about["dim"], found)
+
+
+def statistics_form(slots: int, dim: int, width: int | None) -> checkpoint.Form | None:
+    """The tensors of `Statistics` for m slots of d numbers of an encoder so wide; None for an unknown
+    one.
+
+    >>> statistics_form(1, 2, 3)["axes"]
+    ((3, 2), torch.float32)
+    """
+    if width is None:
+        return None
+    form = {"mean": (slots, width), "axes": (width, dim), "scale": (dim,)}
+    return {**{name: (shape, torch.float32) for name, shape in form.items()}, "fingerprint": ((32,), torch.uint8)}
+
+
+def check_statistics(slots: int, dim: int, found: checkpoint.Form, prefix: str = "") -> None:
+    """ValueError unless those `found` in a file, whose names begin with `prefix`, are `Statistics`
+    for m slots of d numbers.
+
+    >>> check_statistics(1, 2, statistics_form(1, 2, 3))
+    """
+    own = {name.removeprefix(prefix): v for name, v in found.items() if name.startswith(prefix)}
+    mean, mark = (own.get(name, ((), None))[0] for name in ("mean", "fingerprint"))
+    form = statistics_form(slots, dim, mean[-1] if len(mean) == 2 else 0) or {}
+    form["fingerprint"] = (mark if mark in ((1,), (32,)) else (32,)), torch.uint8
+    checkpoint.compare(own, form)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from .._common import schemas
 from .style import COLOURS, FAINT, GROUPS, MARKERS, OTHERS, SOFT, TERMS, axes, look
 
 __all__ = ["bound_rates", "doubling_axis", "excess_axis", "frontier", "points", "training"]
@@ -16,6 +17,7 @@ EXACT = "exact predictor, {} steps"  # of the system `exact`, in legends, by its
 BEST = ", best steps"  # what the name of a curve ends with whose steps are so placed
 
 
+@schemas.checked(history=schemas.has("a History", "rows", "terms", "column"))
 def training(history, ax=None):
     """Loss terms of a `History` against steps, nats per sequence, and where the encoder was frozen
     (METHOD 5).
@@ -46,6 +48,7 @@ def training(history, ax=None):
         return ax
 
 
+@schemas.checked(rows=schemas.items(schemas.mapping(schemas.anything), least=1), key=schemas.text(), x=schemas.text())
 def frontier(rows, ax=None, key: str = "excess", x: str = "nfe"):
     """Quality against NFE: `rows` as from `few_steps.frontier` (dicts with system, nfe, excess,
     excess_se, ...), with bars of two standard errors. `key`: the column to draw; `x`: 'nfe',

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import functools
 import importlib.util
-import json
 import warnings
 from dataclasses import dataclass, fields
-from pathlib import Path as File
 from typing import Any
 
 import numpy as np
 
-from .._common import arguments, files, progress
+from .._common import arguments, checkpoint, documents, files, progress, schemas
+from .._common.arguments import shown
 from .style import plain
 
 __all__ = ["LatentMap", "METHODS", "plane"]
@@ -59,7 +58,7 @@ class LatentMap:
                     raise ValueError(f"{name} must be {dims}-dimensional and finite, got shape {value.shape}")
         needs = {"plane": (), "pca": ("mean", "axes"), "umap": ("points",)}
         if self.kind not in needs:
-            raise ValueError(f"method must begin with one of {', '.join(needs)}; got {self.method!r}")
+            raise ValueError(f"method must begin with one of {', '.join(needs)}; got {shown(self.method)}")
         missing = [name for name in needs[self.kind] if getattr(self, name) is None]
         if missing:
             raise ValueError(f"a {self.kind} map needs {' and '.join(missing)}")
@@ -83,6 +82,7 @@ class LatentMap:
         return f"LatentMap({len(self)} points, {self.method}, seed {self.seed})"
 
     @classmethod
+    @schemas.checked(progress=schemas.boolean, seed=arguments.seed)
     def fit(cls, latents, method: str = "auto", seed: int = 0, codebook=None, progress: bool = False) -> LatentMap:
         """Embed latents.
 
@@ -101,7 +101,7 @@ class LatentMap:
         'pca: 1 different latents are too few for UMAP'
         """
         if method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+            raise ValueError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
         arguments.integer("seed", seed, minimum=0)
         book = None if codebook is None else _numbers("codebook", codebook, "[K, d]", 2)
         flat = _flat("latents", latents, book)
@@ -198,8 +198,10 @@ def _read(path) -> dict[str, Any]:
     the base64 of float32."""
     from safetensors import safe_open
 
-    content = File(path).read_bytes()
+    path = files.user_path("path", path)
+    content = documents.read_bytes(path, "file")
     if not content.startswith(b"{"):  # safetensors begins with the length of its header, a multiple of 8
+        checkpoint.check_header(content)
         with safe_open(path, "np") as file:
             return {**(file.metadata() or {}), **{name: file.get_tensor(name) for name in file.keys()}}
 
@@ -208,7 +210,7 @@ def _read(path) -> dict[str, Any]:
             return v
         return np.frombuffer(base64.b64decode(v["base64"], validate=True), "<f4").reshape(v["shape"])
 
-    return {name: plain(v) for name, v in json.loads(content).items()}
+    return {name: plain(v) for name, v in schemas.mapping(schemas.anything)("it", documents.parse(content)).items()}
 
 
 def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from .._common import schemas
 from .._common.arguments import integer
 from .._common.words import counted
 from .latent_map import plane
@@ -13,6 +14,7 @@ from .style import COLOURS, FRESH, GROUPS, axes, hues, look, plain
 __all__ = ["codebook_use", "latent_spread", "latent_trajectories"]
 
 
+@schemas.checked(trace=schemas.has("a Trace", "latents", "knots", "tokens"), rows=schemas.whole(1))
 def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
     """Trajectories of the latents of a Trace from noise to clean, in a plane (see `plane`).
 
@@ -97,6 +99,7 @@ def latent_spread(latents, ax=None):
         return ax
 
 
+@schemas.checked(size=schemas.whole(1, limit="codes"))
 def codebook_use(codes, size: int, ax=None):
     """Codebook usage: how often each of `size` entries is used, sorted; `codes` [N, m], a line for
     each of m slots.

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib import animation
 
-from .._common.arguments import number
+from .._common import schemas
+from .._common.arguments import number, shown
 from .._common.files import staged
 from .._common.progress import bar
 from .run_frame import Scene, Still
@@ -18,6 +19,7 @@ __all__ = ["animate"]
 ENDINGS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
+@schemas.checked(fps=schemas.number(above=0, maximum=240), sample=schemas.whole(0))
 def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
     """Animate a run, or up to four side by side: one `frame` per step, the last one held
     for a second.
@@ -38,9 +40,9 @@ def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
     path = File(path)
     kind = ENDINGS.get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"path must end in {' or '.join(ENDINGS)}, got {path.name!r}")
+        raise ValueError(f"path must end in {' or '.join(ENDINGS)}, got {shown(path.name)}")
     if not 0 < number("fps", fps) <= 50:
-        raise ValueError(f"fps must be in (0, 50], got {fps!r}")
+        raise ValueError(f"fps must be in (0, 50], got {shown(fps)}")
     if not animation.writers.is_available(kind):
         raise RuntimeError(
             f"writing {path.suffix} needs the program ffmpeg, which was not found. Install it (conda install -c "

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from .._common import schemas
 from .._common.arguments import integer
 from ..diffusion.trace import Trace
 from . import run_panels
@@ -30,6 +31,7 @@ class Still(Figure):
         return png(self)
 
 
+@schemas.checked(figure=schemas.has("a figure", "savefig"))
 def png(figure) -> bytes:
     """A figure as the bytes of a PNG at 100 dots per inch, in at most 256 colours, which keeps it
     small.
@@ -45,6 +47,7 @@ def png(figure) -> bytes:
     return out.getvalue()
 
 
+@schemas.checked(step=schemas.whole(0), sample=schemas.whole(0))
 def frame(traces, step: int, sample: int = 0, order=None, planes=None, cloud=None, hue=None, names=None) -> Still:
     """One to four runs after `step` steps, side by side, 900 pixels wide: a still of
     `widgets.Scrubber`.

@@ -7,12 +7,14 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from .._common import schemas
 from .._common.arguments import integer
 from .style import BIT_COLOURS, GIVEN, axes, look, plain, reveal_colour, reveal_range
 
 __all__ = ["bits", "unmasking"]
 
 
+@schemas.checked(title=schemas.text())
 def bits(tokens, order=None, ax=None, title: str = ""):
     """Bit sequences [n, L] as rows of a picture; id 2 is the mask. `order` [n]: rows are sorted by
     it, e.g. by `task.find_shift(tokens)`, which turns Binsaw's shared structure into diagonal
@@ -43,6 +45,7 @@ def bits(tokens, order=None, ax=None, title: str = ""):
         return ax
 
 
+@schemas.checked(trace=schemas.has("a Trace", "reveal_step", "knots", "tokens"), rows=schemas.whole(1))
 def unmasking(trace, ax=None, rows: int = 40):
     """Heat map of the unmasking: which step revealed which position, of the first `rows` sequences
     of a Trace.

@@ -15,6 +15,8 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
+from .._common import schemas
+
 __all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
 __all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS"]
 __all__ += ["axes", "hues", "in_legend", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
@@ -135,6 +137,7 @@ def in_legend(name: str, most: int = 28) -> str:
     return ("…" + name[1 - most :] if len(name) > most else name).replace("$", r"\$").lstrip("_")
 
 
+@schemas.checked(trace=schemas.has("a Trace", "reveal_step"))
 def reveal_range(trace) -> tuple[int, int]:
     """The first and the last step of a Trace that can reveal tokens: steps at which t_x falls.
 
@@ -147,6 +150,7 @@ def reveal_range(trace) -> tuple[int, int]:
     return (int(moving[0]), int(moving[-1])) if len(moving) else (1, max(1, trace.steps))
 
 
+@schemas.checked(step=schemas.whole(0), first=schemas.whole(0), last=schemas.whole(0))
 def reveal_colour(step: int, first: int, last: int) -> str:
     """The colour of what was revealed at `step`, on `REVEAL` stretched from step `first` to step
     `last`.

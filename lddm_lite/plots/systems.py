@@ -6,6 +6,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from .._common import schemas
 from .curves import EXACT, doubling_axis, excess_axis, points
 from .style import GROUPS, SOFT, axes, in_legend, look
 
@@ -21,6 +22,7 @@ _PANELS = {  # column -> (label of the axis, its scale)
 }
 
 
+@schemas.checked(report=schemas.mapping(schemas.anything))
 def comparison(report: dict, ax=None):
     """Two panels of a report of `comparison.compare` (also as read from JSON) against the total
     NFE, with bars of two standard errors: Gen PPL and token entropy for text (entropy and distinct

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .mixture import MixtureTask
 
 __all__ = ["Binsaw"]
@@ -35,11 +36,13 @@ class Binsaw(MixtureTask):
     name = "binsaw"
 
     def __init__(self, length: int = 128, saws: int = 2, eps: float = 0.01, mode_bins: int = 16):
-        arguments.integer("length", length, 2)
-        arguments.integer("saws", saws, 1)
-        arguments.integer("mode_bins", mode_bins, 2)
+        length = arguments.within("length", arguments.integer("length", length, 2))
+        saws = arguments.integer("saws", saws, 1, 1024)
+        mode_bins = arguments.integer("mode_bins", mode_bins, 2, 1 << 20)
+        arguments.within("components", 4 * length * length * 2, "length: the probabilities that it makes")
         if not 0 < arguments.number("eps", eps) < 0.5:
-            raise ValueError(f"eps must be in (0, 0.5), got {eps!r}")
+            raise ValueError(f"eps must be in (0, 0.5), got {shown(eps)}")
+        eps = float(eps)
         self._arguments = dict(length=length, saws=saws, eps=eps, mode_bins=mode_bins)
         self.saws, self.eps, self.period = saws, eps, 1.0 / saws
         self.shift, weight = _nodes(length, saws)
@@ -47,6 +50,7 @@ class Binsaw(MixtureTask):
         modes = (self.shift * saws * mode_bins).long().clamp_max(mode_bins - 1)
         super().__init__(weight.log(), torch.stack([(1 - p1).log(), p1.log()], -1), modes, ["0", "1"])
 
+    @schemas.checked(shift=schemas.floats)
     def bit_probs(self, shift) -> torch.Tensor:
         """p(x_i = 1 | s) for shifts [n]: [n, L], float64.
 

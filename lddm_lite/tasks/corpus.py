@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
 from .mixture import MixtureTask
 
 __all__ = ["Corpus"]
@@ -22,7 +22,10 @@ class Corpus:
     (100, torch.Size([3, 16]), True)
     """
 
+    @schemas.checked(seed=schemas.seed)
     def __init__(self, task: MixtureTask, n: int, seed: int | torch.Generator = 0):
+        if not all(hasattr(task, name) for name in ("sample", "length", "vocab", "labels", "spec")):
+            raise ValueError(f"task must be a task, got {arguments.shown(task)}")
         self.task, self.rows = task, task.sample(arguments.integer("n", n, minimum=1), seed)
         self.length, self.vocab, self.labels, self.spec = task.length, task.vocab, task.labels, task.spec
 
@@ -32,7 +35,8 @@ class Corpus:
     def __repr__(self) -> str:
         return f"{len(self):,} sequences of {self.task!r}"
 
+    @schemas.checked(seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
-        arguments.integer("n", n, minimum=1)
+        arguments.within("tokens", arguments.integer("n", n, minimum=1) * self.length, "n * length")
         return self.rows[torch.randint(len(self), (n,), generator=randomness.generator(seed))]

@@ -14,7 +14,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
 from .._common.estimate import Estimate
 from .._common.randomness import draw_categorical
 
@@ -37,21 +37,30 @@ class MixtureTask:
     name = "mixture-task"
 
     def __init__(self, log_prior, log_probs, mode_of=None, labels=None):
-        log_prior = torch.as_tensor(log_prior, dtype=torch.float64)
-        log_probs = torch.as_tensor(log_probs, dtype=torch.float64)
+        log_prior = arguments.tensor("log_prior", log_prior).double()
+        log_probs = arguments.tensor("log_probs", log_probs).double()
         if log_probs.dim() != 3 or log_prior.shape != log_probs.shape[:1]:
             raise ValueError(
                 f"log_probs must be [G, L, V] and log_prior [G], "
                 f"got {tuple(log_probs.shape)} and {tuple(log_prior.shape)}"
             )
+        arguments.within("components", log_probs.numel(), "log_probs: their number")
+        if not log_probs.numel() or bool(log_probs.isnan().any() or log_prior.isnan().any()):
+            raise ValueError("log_probs and log_prior must hold numbers, one at least, and no nan")
         self.log_prior = log_prior - log_prior.logsumexp(0)
         self.probs = log_probs.softmax(-1)  # [G, L, V]
         self.components, self.length, self.vocab = log_probs.shape
         self.mask_id = self.vocab
-        mode_of = torch.arange(self.components) if mode_of is None else torch.as_tensor(mode_of)
+        mode_of = torch.arange(self.components) if mode_of is None else arguments.tensor("mode_of", mode_of)
+        if mode_of.shape != log_prior.shape or mode_of.is_floating_point() or int(mode_of.min()) < 0:
+            got = tuple(mode_of.shape)
+            raise ValueError(f"mode_of must hold {self.components} numbers of modes, got shape {got}")
         self.mode_of = mode_of.long()
         self.modes = int(self.mode_of.max()) + 1
-        self.labels = [str(v) for v in range(self.vocab)] if labels is None else list(labels)
+        labels = [str(v) for v in range(self.vocab)] if labels is None else labels
+        self.labels = arguments.texts("labels", labels, blank=True)
+        if len(self.labels) != self.vocab:
+            raise ValueError(f"labels must be {self.vocab}, one for each token, got {len(self.labels)}")
         # one extra all-zero row per position: a masked token says nothing about the component
         logp = self.probs.clamp_min(_FLOOR).log().permute(1, 2, 0)  # [L, V, G]
         self._table = F.pad(logp, (0, 0, 0, 1)).reshape(self.length * (self.vocab + 1), self.components)
@@ -59,6 +68,7 @@ class MixtureTask:
         self._entropy: Estimate | None = None
 
     # -- the law -----------------------------------------------------------------------------------------
+    @schemas.checked(seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` fresh sequences [n, L], int64, exactly from p*. `seed`: an integer or a
         torch.Generator.
@@ -66,7 +76,7 @@ class MixtureTask:
         >>> MixtureOfProducts(length=4).sample(3).shape
         torch.Size([3, 4])
         """
-        arguments.integer("n", n, minimum=1)
+        arguments.within("tokens", arguments.integer("n", n, minimum=1) * self.length, "n * length")
         g = randomness.generator(seed)
         comp = draw_categorical(self.log_prior.expand(n, -1), g)  # [n]
         cdf = self.probs.cumsum(-1)  # [G, L, V]
@@ -166,9 +176,9 @@ class MixtureTask:
         """
         from .scores import sliced_wasserstein
 
-        x = arguments.tokens("samples", x, self.length, self.vocab).cpu()
+        x, seed = arguments.tokens("x", x, self.length, self.vocab).cpu(), arguments.seed("seed", seed)
         ent, nll = self.entropy(), Estimate.of(-self.log_prob(x))
-        fresh = self.sample(len(x), seed=1_000_003 + seed)
+        fresh = self.sample(len(x), seed=(1_000_003 + seed) % 2**63)
         out = {
             "excess": nll.value - ent.value,
             "excess_se": math.hypot(nll.stderr, ent.stderr),
@@ -178,8 +188,9 @@ class MixtureTask:
             "coherent_fresh": float(self.coherent(fresh).double().mean()),
         }
         if self.vocab == 2:
-            out["swd"] = sliced_wasserstein(x, self.sample(len(x), seed=2_000_003 + seed), seed=seed)
-            out["swd_fresh"] = sliced_wasserstein(fresh, self.sample(len(x), seed=2_000_003 + seed), seed=seed)
+            others = self.sample(len(x), seed=(2_000_003 + seed) % 2**63)
+            out["swd"] = sliced_wasserstein(x, others, seed=seed)
+            out["swd_fresh"] = sliced_wasserstein(fresh, others, seed=seed)
         return out
 
     def spec(self) -> dict:
@@ -209,9 +220,10 @@ class MixtureOfProducts(MixtureTask):
     name = "mixture"
 
     def __init__(self, length: int = 16, modes: int = 4, vocab: int = 2, noise: float = 0.05, seed: int = 0):
-        for name, value, least in (("length", length, 1), ("modes", modes, 1), ("vocab", vocab, 2)):
-            arguments.integer(name, value, least)
-        arguments.number("noise", noise, 0.0, 1.0)
+        sizes = (("length", length, 1), ("modes", modes, 1), ("vocab", vocab, 2))
+        length, modes, vocab = (arguments.integer(name, value, least) for name, value, least in sizes)
+        arguments.within("components", length * modes * vocab, "length * modes * vocab")
+        noise, seed = arguments.number("noise", noise, 0.0, 1.0), arguments.seed("seed", seed)
         self._arguments = dict(length=length, modes=modes, vocab=vocab, noise=noise, seed=seed)
         proto = torch.randint(vocab, (modes, length), generator=randomness.generator(seed))
         self.prototypes = proto

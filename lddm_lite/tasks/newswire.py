@@ -11,7 +11,8 @@ from importlib import resources
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.randomness import draw_categorical
 from .mixture import _FLOOR, MixtureTask
@@ -31,6 +32,15 @@ def load_grammar() -> dict:
     ['aviation', 'business', 'economy']
     """
     return json.loads(resources.files(__package__).joinpath("newswire_grammar.json").read_text("utf-8"))
+
+
+_WORDS = schemas.items(schemas.text(r"\S+"), least=1)
+_TABLE = schemas.items(schemas.items(schemas.text(r"\S(.*\S)?"), least=1), least=1)
+GRAMMAR = schemas.record(
+    {"free": schemas.mapping(schemas.one_of(schemas.mapping(schemas.number(above=0)), _WORDS)),
+     "topics": schemas.mapping(schemas.record(
+         {"slots": _WORDS, "rows": _TABLE, "templates": schemas.items(schemas.text(r"\S(.*\S)?"), least=1)}))},
+    others=schemas.anything)  # fmt: skip
 
 
 class ToyNewswire(MixtureTask):
@@ -58,9 +68,10 @@ class ToyNewswire(MixtureTask):
     name = "newswire"
 
     def __init__(self, length: int = 16, typo: float = 1e-4, topics=None, grammar: dict | None = None):
-        arguments.integer("length", length, 1)
-        arguments.number("typo", typo, 0.0, 1.0)
-        self.typo, self.grammar = float(typo), load_grammar() if grammar is None else grammar
+        length, typo = arguments.integer("length", length, 1), arguments.number("typo", typo, 0.0, 1.0)
+        arguments.within("length", length)
+        grammar = None if grammar is None else GRAMMAR("grammar", grammar)
+        self.typo, self.grammar = typo, load_grammar() if grammar is None else grammar
         self.topics = _names(topics, self.grammar["topics"])
         self._arguments = dict(length=length, typo=typo, topics=topics and self.topics, grammar=grammar)
         self.templates: list[tuple[str, str]] = []
@@ -77,6 +88,7 @@ class ToyNewswire(MixtureTask):
                 self.templates.append((topic, text))
             self.mode_names += [f"{topic}/{name}" for name in rows]
         words = sorted({w for cell in cells for choice in cell for w in choice} - {FILLER})
+        arguments.within("components", len(cells) * length * (len(words) + 1), "the probabilities of this grammar")
         self.ids = {w: i for i, w in enumerate([FILLER, *words])}
         clean = torch.zeros(len(cells), length, len(self.ids), dtype=torch.float64)  # [G, L, V]
         for g, cell in enumerate(cells):
@@ -126,6 +138,8 @@ class ToyNewswire(MixtureTask):
         >>> ToyNewswire().encode("the [MASK] fell .")[-1]
         tensor(0)
         """
+        if not isinstance(text, str):
+            raise ValueError(f"text must be a text, got {arguments.shown(text)}")
         words = text.split()
         unknown = [w for w in words if w not in self.ids and w != MASK]
         if unknown:
@@ -210,7 +224,7 @@ class ToyNewswire(MixtureTask):
         >>> print(ToyNewswire().explain(x.unsqueeze(0))[0])  # doctest: +ELLIPSIS
         incoherent: river 'tiber' belongs to tiber, city 'paris' to seine, agency 'damguard' to tiber ...
         """
-        ids = torch.as_tensor(x).tolist()
+        ids = arguments.tokens("x", x, self.length, self.vocab, mask_ok=True).tolist()
         return [self._verdict(row, ok) for row, ok in zip(ids, self._readings(x), strict=True)]
 
     def _verdict(self, ids: list[int], ok: torch.Tensor) -> str:
@@ -261,5 +275,5 @@ def _names(topics, known) -> list[str]:
     """`topics` as known names in the grammar's order; None for all of them."""
     given = known if topics is None else topics if isinstance(topics, list | tuple) else [topics]
     if not given or any(t not in list(known) for t in given):
-        raise ValueError(f"topics must be a non-empty list out of {sorted(known)}, got {topics!r}")
+        raise ValueError(f"topics must be a non-empty list out of {sorted(known)}, got {shown(topics)}")
     return [t for t in known if t in given]

@@ -8,6 +8,7 @@ import math
 import torch
 
 from .._common import arguments
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .mixture import MixtureTask
 
@@ -34,10 +35,10 @@ class ParityBlocks(MixtureTask):
     name = "parity"
 
     def __init__(self, blocks: int = 4, size: int = 4, noise: float = 0.02):
-        arguments.integer("blocks", blocks, 1)
-        arguments.integer("size", size, 2)
+        blocks, size = arguments.integer("blocks", blocks, 1), arguments.integer("size", size, 2)
         if not 0 <= arguments.number("noise", noise) < 0.5:
-            raise ValueError(f"noise must be in [0, 0.5), got {noise!r}")
+            raise ValueError(f"noise must be in [0, 0.5), got {shown(noise)}")
+        noise = float(noise)
         free = (size - 1) * blocks
         if free > 16:
             raise ValueError(f"(size - 1) * blocks must be at most 16, got {free}")
@@ -54,7 +55,8 @@ class ParityBlocks(MixtureTask):
 
     def coherent(self, x) -> torch.Tensor:
         """Bool [B]: has every block of sequences [B, L] even parity?"""
-        return (torch.as_tensor(x).reshape(-1, self.blocks, self.size).sum(-1) % 2 == 0).all(-1)
+        x = arguments.tokens("x", x, self.length, self.vocab, mask_ok=True)
+        return (x.reshape(-1, self.blocks, self.size).sum(-1) % 2 == 0).all(-1)
 
     def total_correlation(self) -> float:
         """sum_i H(x_i) - H(x), nats per sequence, in closed form.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from .._common.arguments import shown
 from .._common.randomness import generator, randn
 
 __all__ = ["sliced_wasserstein"]
@@ -33,7 +34,7 @@ def sliced_wasserstein(
     if a.shape != b.shape:
         raise ValueError(f"a and b must have the same shape, got {tuple(a.shape)} and {tuple(b.shape)}")
     if p not in (1, 2):
-        raise ValueError(f"p must be 1 or 2, got {p!r}")
+        raise ValueError(f"p must be 1 or 2, got {shown(p)}")
     w = randn((a.shape[1], directions), generator(seed)).double()
     w = w / w.norm(dim=0)
     gap = (a @ w).sort(0).values - (b @ w).sort(0).values

@@ -6,7 +6,8 @@ import math
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .mixture import MixtureTask
 
@@ -33,11 +34,12 @@ class TwinChains(MixtureTask):
     name = "twins"
 
     def __init__(self, length: int = 8, flip: float = 0.02):
-        arguments.integer("length", length, 4, 12)
+        length = arguments.integer("length", length, 4, 12)
         if length % 2:
             raise ValueError(f"length must be even, half for each chain; got {length}")
         if not 0 < arguments.number("flip", flip) <= 0.5:
-            raise ValueError(f"flip must be in (0, 0.5], got {flip!r}")
+            raise ValueError(f"flip must be in (0, 0.5], got {shown(flip)}")
+        flip = float(flip)
         self._arguments = dict(length=length, flip=flip)
         x = torch.arange(2**length).unsqueeze(1) >> torch.arange(length - 1, -1, -1) & 1  # all sequences
         changes = x.unflatten(1, (2, -1)).diff(dim=-1).abs().sum((1, 2)).double()
@@ -49,5 +51,5 @@ class TwinChains(MixtureTask):
 
     def agreement(self, x: torch.Tensor) -> torch.Tensor:
         """Where the two chains of sequences [B, L] agree: codes [B, L / 2], 0 or 1."""
-        u, v = x.chunk(2, dim=1)
+        u, v = schemas.ids("x", x).chunk(2, dim=1)
         return (u == v).long()

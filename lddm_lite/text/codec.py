@@ -2,20 +2,79 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import unicodedata
 
 import torch
 
-from .._common.arguments import integer, tokens
+from .._common import arguments, documents, schemas
+from .._common.arguments import integer, shown, tokens
 from .._common.words import BYTES, joined
 
 __all__ = ["MASK", "PAD", "TextCodec", "UNK"]
 
 PAD, UNK, MASK = "[PAD]", "[UNK]", "[MASK]"  # ids 0 and 1; the mask is no piece, but the id V
 
+LETTER = r"[\p{L}\p{M}\p{N}]"  # of a word, as `wordpiece` takes it
+LINES = schemas.items(schemas.text())
 _CHUNK = 4096  # lines tokenised at once
 _STAND_INS = "ǂǁǀǃʔʕʖ\U000103a0\U000103a1\U000103a2"  # letters without case, one of which stands for a gap
+
+
+_NESTED = re.compile(r"\((?:[^()\\]|\\.)*(?:[*+]|\{\d*,\d*\})(?:[^()\\]|\\.)*\)(?:[*+]|\{\d+,\d*\})")
+_SAFE = [  # repeats within repeats that cannot be taken in two ways: `wordpiece`'s, and what it was before
+    rf"{first}(?:[.,:'’&/-]{first})*" for first in (rf"[\p{{L}}\p{{N}}]{LETTER}*", rf"{LETTER}+")
+]
+
+
+def read_tokenizer(text: str):
+    """The tokenizer that a JSON text describes. ValueError for a damaged one, and for what would take
+    time or memory without end: padding, truncation, patterns that repeat within repeats, refer back
+    or are long, and more pieces than the limit `vocab`.
+
+    >>> from lddm_lite.text.wordpiece import train
+    >>> read_tokenizer(train(["a b"])).get_vocab_size() > 2
+    True
+    """
+    from tokenizers import Tokenizer
+
+    if not isinstance(text, str):
+        raise ValueError(f"the tokenizer must be JSON text, got {shown(text)}")
+    about = documents.parse(text, "the tokenizer")
+    if not isinstance(about, dict):
+        raise ValueError(f"the tokenizer must be an object, got {shown(about)}")
+    for name in ("padding", "truncation"):
+        if about.get(name) is not None:
+            raise ValueError(f"the tokenizer must have no {name}, got {shown(about[name])}: rows are filled up here")
+    model = about.get("model")
+    pieces = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(pieces, dict | list):
+        arguments.within("vocab", len(pieces), "the tokenizer's pieces")
+    for pattern in _patterns(about):
+        rest = functools.reduce(lambda rest, safe: rest.replace(safe, "x"), _SAFE, pattern)
+        if len(pattern) > 4000 or _NESTED.search(rest) or re.search(r"\\[1-9]|\(\?P?[=>&]|\\[gk]", rest):
+            raise ValueError(f"the tokenizer has a pattern that may take for ever: {shown(pattern)}")
+    try:
+        return Tokenizer.from_str(text)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as e:  # the library raises bare Exceptions, and what its Rust panics with is none
+        raise ValueError(f"the tokenizer is damaged: {e}") from None
+
+
+def _patterns(about):
+    """All regular expressions in a tokenizer's JSON."""
+    todo = [about.get(k) for k in ("normalizer", "pre_tokenizer", "post_processor", "decoder")]
+    while todo:
+        v = todo.pop()
+        if isinstance(v, dict):
+            if isinstance(v.get("Regex"), str):
+                yield v["Regex"]
+            todo += list(v.values())
+        elif isinstance(v, list):
+            todo += v
 
 
 class TextCodec:
@@ -42,13 +101,8 @@ class TextCodec:
     def __init__(
         self, tokenizer: str, length: int, lowercase: bool = True, spaced: bool = True, foreign: bool = False
     ):
-        from tokenizers import Tokenizer
-
-        try:
-            self._tokenizer = Tokenizer.from_str(tokenizer)
-            about = json.loads(tokenizer)
-        except Exception as e:  # the library raises bare Exceptions
-            raise ValueError(f"the tokenizer is damaged: {e}") from None
+        self._tokenizer = read_tokenizer(tokenizer)
+        about = json.loads(tokenizer)
         words = self._tokenizer.get_vocab()
         names = sorted(words, key=words.__getitem__)
         self.tokenizer, self.lowercase, self.foreign = tokenizer, bool(lowercase), bool(foreign)
@@ -61,9 +115,10 @@ class TextCodec:
             names, spaced = self._adopt(about, words, names)
         elif sorted(words.values()) != list(range(len(words))) or names[:2] != [PAD, UNK]:
             raise ValueError(f"not a tokenizer of this library: ids must be 0..V-1, with {PAD} 0 and {UNK} 1")
-        self.labels, self.spaced = names, bool(spaced)
+        self.labels, self.spaced = names, arguments.truth("spaced", spaced)
         self.normalises = self._tokenizer.normalizer is not None
-        self.length = integer("length", length, minimum=1)
+        self.lowercase = arguments.truth("lowercase", lowercase)
+        self.length = arguments.within("length", integer("length", length, minimum=1))
         self.vocab = self.mask_id = len(self.labels)
         self.pad_id = 0
 
@@ -108,6 +163,7 @@ class TextCodec:
             return {"text": {**about, "foreign": True, "spaced": self.spaced, "trimmed": self.trimmed}}
         return {"text": about if self.spaced else {**about, "spaced": False}}
 
+    @schemas.checked(lines=LINES)
     def tokenise(self, lines: list[str]) -> list[list[int]]:
         """Token ids of each line, of any length; '[MASK]' is ordinary text here.
 
@@ -130,6 +186,7 @@ class TextCodec:
         """
         if not isinstance(text, str):
             raise ValueError(f"text must be a string, got {type(text).__name__}")
+        arguments.texts("text", [text], blank=True)
         if not isinstance(gap, str) or not gap.strip():
             raise ValueError(f"gap must be a text that is not blank, got {gap!r}")
         ids = self.around(text, gap) if gap in text else self.tokenise([text])[0]
@@ -182,7 +239,7 @@ class TextCodec:
         >>> codec.decode([0, 1, codec.mask_id])
         '[UNK] [MASK]'
         """
-        x = torch.as_tensor(ids).reshape(1, -1)
+        x = arguments.tensor("ids", ids).reshape(1, -1)
         known = tokens("ids", x, x.shape[1], self.vocab, mask_ok=True)[0].tolist()
         text = joined([[*self.labels, MASK][i] for i in known if i != self.pad_id], self.spaced)
         return text.strip(" ") if self.trimmed else text

@@ -6,9 +6,12 @@ keeps a text of any size on disk.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
 from .codec import UNK, TextCodec
 from .lines import read_lines
 from .losses import LOOK, Losses, returned
@@ -38,7 +41,8 @@ class TextData:
         self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
 
     @classmethod
-    def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> TextData:
+    @schemas.checked(codec=schemas.is_a(TextCodec), blank=schemas.whole(0), name=schemas.text())
+    def of(cls, codec: TextCodec, lines: list[str], blank: int = 0, name: str = "the text") -> Self:
         """Tokenised lines; those longer than `codec.length` are dropped. ValueError when none is
         left.
 
@@ -67,6 +71,7 @@ class TextData:
         counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
         return {**self.codec.spec(), "lengths": (counts.double() / len(self)).tolist()}
 
+    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` sentences drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
@@ -112,6 +117,7 @@ class TextData:
         )
 
 
+@schemas.checked(seed=schemas.seed)
 def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Train-validation split: numbers of n sentences, rising: those to train on, and a random
     `fraction`, at least one, that is held out. ValueError for fewer than two sentences, and a
@@ -122,7 +128,7 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.
     ([0, 1, 2, 3], 1)
     """
     if not 0 < arguments.number("fraction", fraction) < 1:
-        raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
+        raise ValueError(f"fraction must be in (0, 1), got {shown(fraction)}")
     if n < 2:
         raise ValueError(f"a split needs at least 2 sentences; there is {n}")
     order = torch.randperm(n, generator=randomness.generator(seed))
@@ -151,6 +157,11 @@ def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int
     )  # fmt: skip
 
 
+@schemas.checked(
+    vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
+    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean,
+    limit=schemas.maybe(schemas.whole(1)), seed=schemas.seed,
+)  # fmt: skip
 def from_file(
     path,
     vocab: int = 4000,
@@ -191,6 +202,10 @@ def from_file(
     return _build(lines, blank, vocab, length, lowercase, codec, str(path), tokenizer, allow_losses)
 
 
+@schemas.checked(
+    vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
+    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean,
+)  # fmt: skip
 def from_lines(
     lines,
     vocab: int = 4000,
@@ -222,6 +237,8 @@ def from_spec(data: dict) -> TextCodec:
     >>> from_spec(data.spec()).encode("a [MASK]").tolist()[1:] == [data.vocab, 0, 0]
     True
     """
+    if not isinstance(data, dict):
+        raise ValueError(f"data must be what a model keeps of its text, got {arguments.shown(data)}")
     if not isinstance(data.get("text"), dict) or not {"tokenizer", "length"} <= set(data["text"]):
         raise ValueError(f"not a model of text: its data have no tokenizer, only {sorted(data)}")
     about = data["text"]
@@ -262,6 +279,8 @@ def _build(lines, blank, vocab, length, lowercase, codec, name, tokenizer, allow
         arguments.integer("length", length, minimum=1)
     nul, lines = sum("\0" in line for line in lines), [line.replace("\0", "") for line in lines]
     blank, lines = blank + sum(not line.strip() for line in lines), [line for line in lines if line.strip()]
+    if codec is not None and not isinstance(codec, TextCodec):
+        raise ValueError(f"codec must be a TextCodec or None, got {arguments.shown(codec)}")
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
     given = codec is not None

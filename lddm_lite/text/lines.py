@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import os
+
+from .._common import arguments, documents, schemas
+from .._common.files import user_path
 
 __all__ = ["iter_lines", "read_lines"]
 
@@ -20,18 +22,20 @@ def read_lines(path, errors: str = "strict", strip: bool = True) -> tuple[list[s
 
 def iter_lines(path, errors: str = "strict", strip: bool = True):
     """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line) unless
-    `strip=False`, with or without a byte-order mark, with any of the three line ends. ValueError naming the first line
-    that is not UTF-8; `errors='replace'` drops such bytes. Holds one line at a time.
+    `strip=False`, with or without a byte-order mark, with any of the three line ends. ValueError
+    naming the first line that is not UTF-8, unless `errors='replace'`, which drops such bytes, and
+    one that is longer than the limit `line`. Holds one line at a time.
 
     >>> with open("sentences.txt", "wb") as f:
     ...     _ = f.write(b"Rain fell .\\r\\n\\n")
     >>> list(iter_lines("sentences.txt"))
     ['Rain fell .', '']
     """
-    if errors not in ("strict", "replace"):
-        raise ValueError(f"errors must be 'strict' or 'replace', got {errors!r}")
-    with open(os.fspath(path), "rb") as f:
-        for number, raw in enumerate(f, 1):
+    schemas.choice("strict", "replace")("errors", errors)
+    with open(documents.regular(user_path("path", path)), "rb") as f:
+        most = arguments.limit("line")
+        for number, raw in enumerate(iter(lambda: f.readline(most + 1), b""), 1):
+            arguments.within("line", len(raw), f"{path}, line {number}: its bytes")
             raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             try:
                 text = raw.decode("utf-8", errors)

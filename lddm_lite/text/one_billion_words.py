@@ -28,8 +28,9 @@ import urllib.request
 import zlib
 from pathlib import Path
 
-from .._common import arguments
-from .._common.files import cache_folder, locked, read_json, replacing, sha256, write_json
+from .._common import arguments, schemas
+from .._common.arguments import shown
+from .._common.files import cache_folder, locked, read_json, replacing, sha256, user_path, write_json
 from .._common.progress import bar as progress_bar
 
 __all__ = ["DamagedArchive", "DownloadError", "GrowingCopy", "Remote", "SIZES", "SPLITS", "StaleCopy", "URL", "subset"]
@@ -65,13 +66,13 @@ def subset(sentences: int | None = 50_000, split="train", cache=None, url: str =
     >>> subset(1_000)  # doctest: +SKIP
     PosixPath('/home/me/.cache/lddm-lite/lm1b/7cfc577ace1b/train-1000.txt')
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be 'train' or 'heldout', got {split!r}")
+    schemas.choice(*SPLITS)("split", split)
     own, most = os.environ.get("LDDM_LM1B"), SIZES[split] if url == URL else None
     if sentences is not None:
         arguments.integer("sentences", sentences, minimum=1, maximum=most)
     about = {"format": FORMAT, "version": VERSION, "source": _identity(own) if own else url, "split": split}
-    folder = Path(cache or cache_folder()) / "lm1b" / hashlib.sha256(about["source"].encode()).hexdigest()[:12]
+    home = cache_folder() if cache is None else user_path("cache", cache)
+    folder = home / "lm1b" / hashlib.sha256(about["source"].encode()).hexdigest()[:12]
     how_many = "all" if sentences is None else sentences
     file = folder / f"{split}-{how_many}.txt"
     with locked(folder):
@@ -141,7 +142,7 @@ def _batches(archive, wanted: re.Pattern):
             with tarfile.open(fileobj=plain, mode="r|", tarinfo=_StrictHeader) as tar:
                 for member in tar:
                     stream = tar.extractfile(member) if member.isfile() and wanted.search(member.name) else None
-                    while lines := stream.readlines(1 << 18) if stream else []:
+                    while lines := _some_lines(stream) if stream else []:
                         # nothing but text is in the benchmark: what is not, is damage
                         text = b"".join(lines)
                         text.decode("utf-8")
@@ -158,6 +159,17 @@ def _batches(archive, wanted: re.Pattern):
         raise DamagedArchive(f"the archive {archive.name} is damaged: {e}") from None
 
 
+def _some_lines(stream) -> list[bytes]:
+    """Lines of together about 256 kB. DamagedArchive for one above the limit `line`."""
+    most, lines, size = arguments.limit("line"), [], 0
+    while size < 1 << 18 and (line := stream.readline(most + 1)):
+        if len(line) > most:
+            raise DamagedArchive(f"it has a line of more than {most:,} bytes")
+        lines.append(line)
+        size += len(line)
+    return lines
+
+
 # What tarfile raises for a header that is none, apart from a regular end; typeshed does not list these.
 _DAMAGED = tuple(getattr(tarfile, f"{kind}HeaderError") for kind in ("Invalid", "Truncated", "Empty"))
 
@@ -172,6 +184,16 @@ class _StrictHeader(tarfile.TarInfo):
         except _DAMAGED as e:
             raise DamagedArchive(str(e)) from None
 
+    def _proc_member(self, tarfile_):
+        """Names and comments that a header brings along are read whole: no more than 1 MB of them."""
+        if self.type in _TOLD and not 0 <= self.size <= 1 << 20:
+            raise DamagedArchive(f"a header of {self.size:,} bytes")
+        return super()._proc_member(tarfile_)  # type: ignore[misc]
+
+
+_TOLD = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+         tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_SPARSE)  # fmt: skip
+
 
 def _identity(path: str) -> str:
     """A file given by hand, in words that change with it."""
@@ -180,7 +202,7 @@ def _identity(path: str) -> str:
     except OSError as e:
         raise FileNotFoundError(e.errno, f"LDDM_LM1B names a file that cannot be read ({e.strerror})", path) from None
     if not os.path.isfile(path):
-        raise ValueError(f"LDDM_LM1B must name the archive, a .tar.gz file; got {path!r}")
+        raise ValueError(f"LDDM_LM1B must name the archive, a .tar.gz file; got {shown(path)}")
     return f"file {os.path.abspath(path)}, {about.st_size} bytes, {about.st_mtime_ns}"
 
 
@@ -226,7 +248,7 @@ class Remote:
 
     def __init__(self, url: str, path):
         if not re.match(r"https?://", str(url)):
-            raise ValueError(f"url must begin with http:// or https://, got {url!r}")
+            raise ValueError(f"url must begin with http:// or https://, got {shown(url)}")
         self.url = self.name = str(url)
         self.copy, self.received, self._ranges = GrowingCopy(path), 0, True
         self._at, self._rest = 0, memoryview(b"")  # where the next piece begins; what is left of this one
@@ -399,6 +421,10 @@ class Remote:
         return DownloadError(f"could not download {self.url}: {reason}; {self.copy.have / 1e6:,.1f} MB are here")
 
 
+_COPY = schemas.record(
+    {}, {"size": schemas.maybe(schemas.whole(0)), "version": schemas.maybe(schemas.text(most=1000))})  # fmt: skip
+
+
 class GrowingCopy:
     """The copy at `path` of the beginning of a file. However it was cut off, a beginning it stays.
 
@@ -416,7 +442,12 @@ class GrowingCopy:
     def __init__(self, path):
         self.path, self.about = Path(path), Path(f"{path}.json")
         told = read_json(self.about)
-        self.size, self.version = (None, None) if told is None else (told.get("size"), told.get("version"))
+        try:
+            told = _COPY("", told)
+        except ValueError:
+            told = None
+        self.size: int | None = None if told is None else told.get("size")
+        self.version: str | None = None if told is None else told.get("version")
         if told is None or (self.size is not None and self.have > self.size):  # of who knows what
             self.clear()
 

@@ -20,7 +20,7 @@ from .codec import MASK
 
 __all__ = [
     "blank", "codec_of", "draw_lengths", "encode", "example", "gaps", "given_class", "kind", "marks", "pattern_of",
-    "prompted", "read", "shown", "task_of", "unknown", "whole",
+    "prompted", "read", "shown", "spaced", "task_of", "unknown", "whole",
 ]  # fmt: skip
 
 SHOWN = 40  # characters of a word that messages repeat
@@ -37,6 +37,17 @@ def kind(model: Model) -> str:
     if "text" in model.data:
         return "text"
     return "words" if any(len(label) > 1 for label in model.labels) else "symbols"
+
+
+def spaced(model: Model) -> bool:
+    """Do spaces stand between the words of `model`? Not between the symbols of a molecule.
+
+    >>> from lddm_lite import LatentDiffusion, text
+    >>> spaced(LatentDiffusion.preset("mdlm", text.molecules.from_smiles(["CCO"], length=3)))
+    False
+    """
+    about = model.data.get("text")
+    return not isinstance(about, dict) or about.get("spaced", True)
 
 
 def task_of(model: Model):
@@ -212,7 +223,7 @@ def _complaint(odd: list[str], model: Model, gaps: list[str]) -> str:
     shown = ", ".join(f"“{w[:SHOWN]}{'…' * (len(w) > SHOWN)}”" for w in odd[:5])
     if len(odd) > 5:
         shown += f" and {len(odd) - 5} more"
-    what = "symbol" if kind(model) == "symbols" or _single(model) else "word"
+    what = "symbol" if kind(model) == "symbols" or not spaced(model) else "word"
     start = f"Unknown {plural(len(odd), what)}: {shown}."
     if kind(model) == "symbols":
         here = [m for m in gaps if m != MASK] or gaps
@@ -225,11 +236,6 @@ def _complaint(odd: list[str], model: Model, gaps: list[str]) -> str:
     if kind(model) == "text":
         return f"{start} Such words hold characters that the tokenizer has not seen."
     return f"{start} The task has {len(model.labels)} words (model.labels)."
-
-
-def _single(model: Model) -> bool:
-    """Is the text of the model cut into characters, or pieces without spaces between them?"""
-    return kind(model) == "text" and not (model.data["text"] or {}).get("spaced", True)
 
 
 def _some(labels: list[str]) -> str:
@@ -275,10 +281,12 @@ def example(model: Model) -> str:
             4, model.config.length - 1 or 1
         )
     tries = ["the tiber rose by two metres in [MASK] on [MASK] , [MASK] said .", "the [MASK] said [MASK] ."]
-    for pattern in tries if not _single(model) and MASK in marks(model) else ():
+    if not spaced(model):  # a ring to grow something on
+        tries = ["C1CC1([MASK])[MASK]"]
+    for pattern in tries if MASK in marks(model) else ():
         if len(pattern.split()) <= model.config.length and not unknown(model, pattern):
             return pattern
-    return " ".join([MASK if MASK in marks(model) else gap] * min(4, model.config.length))
+    return " "[: spaced(model)].join([MASK if MASK in marks(model) else gap] * min(4, model.config.length))
 
 
 def pattern_of(model: Model, ids) -> str:
@@ -292,7 +300,7 @@ def pattern_of(model: Model, ids) -> str:
     from . import dataset
 
     pad, what = model.config.pad_id, kind(model)
-    row = [int(i) for i in ids if int(i) != pad][: 64 if what == "symbols" or _single(model) else 16]
+    row = [int(i) for i in ids if int(i) != pad][: 64 if what == "symbols" or not spaced(model) else 16]
     gap = marks(model)[-1] if what == "symbols" else marks(model)[0]
     mask = model.token_channel.mask_id
     at = set(range(2, len(row), 3 if len(row) < 12 else 4)) or {len(row) - 1}
@@ -337,6 +345,7 @@ def blank(model: Model, n: int, seed: int, at_least: int = 0, length: int | None
       of models without padding.
     """
     arguments.integer("n", n, minimum=1)
+    arguments.within("tokens", n * model.config.length, "n * length")
     most, device = model.config.length, model.device
     start = torch.full((n, most), model.token_channel.mask_id, device=device)
     if length is not None:
@@ -346,6 +355,8 @@ def blank(model: Model, n: int, seed: int, at_least: int = 0, length: int | None
             raise ValueError(f"length must be {most} for {model.name!r}: all its sequences have that; got {length}")
         return start
     if length is None:
+        if "lengths" not in model.data:
+            raise ValueError("the model has padding, and its data have no `lengths` to draw those of sequences from")
         share = torch.tensor(model.data["lengths"], dtype=torch.float64)
         if at_least:
             share[:at_least] = 0.0

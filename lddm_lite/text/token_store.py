@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .._common import arguments, randomness
-from .._common.files import read_json, sha256
+from .._common import arguments, randomness, schemas
+from .._common.arguments import shown
+from .._common.files import read_json, sha256, user_path
 from .codec import TextCodec
 from .dataset import from_spec, split_rows
 from .losses import Losses
@@ -27,6 +28,17 @@ from .losses import Losses
 __all__ = ["DamagedStore", "TokenStore", "load"]
 
 FORMAT, VERSION = "lddm-lite tokens", 1
+
+
+_COUNT = schemas.whole(0)
+HEADER = schemas.record(
+    {"format": schemas.constant(FORMAT), "version": schemas.constant(VERSION), "rows": schemas.whole(1),
+     "dtype": schemas.choice("<u2", "<u4"), "lengths": schemas.items(_COUNT), "sha256": schemas.text("[0-9a-f]{64}"),
+     "codec": schemas.record({"tokenizer": schemas.text(), "length": schemas.whole(1, limit="length"),
+                              "lowercase": schemas.boolean}, others=schemas.anything),
+     "mode": schemas.choice("pad", "pack"), "tokens": schemas.whole(1), "unknown": _COUNT, "dropped": _COUNT,
+     "cropped": _COUNT},
+    {"blank": _COUNT, "nul": _COUNT}, others=schemas.anything)  # fmt: skip
 
 
 class DamagedStore(ValueError):
@@ -78,7 +90,10 @@ class TokenStore:
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).batch([0, 0]).shape
         torch.Size([2, 6])
         """
-        i = np.asarray(indices, dtype=np.int64).reshape(-1)
+        i = arguments.numbers_of("indices", indices).reshape(-1)
+        if i.size and i.dtype.kind not in "iu":
+            raise ValueError(f"indices must be integers, got {shown(indices)}")
+        i = i.astype(np.int64)
         if i.size and (i.min() < 0 or i.max() >= len(self)):
             raise IndexError(f"rows are numbered 0..{len(self) - 1}, got {i.min()}..{i.max()}")
         if self._numbers is not None:
@@ -94,6 +109,7 @@ class TokenStore:
                 raise DamagedStore(f"{self.folder / 'tokens.bin'} was cut off while it was in use")
         return out
 
+    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
@@ -116,7 +132,7 @@ class TokenStore:
         """
         arguments.integer("batch", batch, minimum=1)
         arguments.integer("number", number, minimum=0)
-        g = randomness.generator(arguments.integer("seed", seed, minimum=0) * 1_000_003 + number)
+        g = randomness.generator((arguments.seed("seed", seed) * 1_000_003 + number) % 2**63)
         for numbers in torch.randperm(len(self), generator=g).split(batch):
             yield self.batch(numbers)
 
@@ -197,22 +213,25 @@ def load(folder, verify: bool = True) -> TokenStore:
     >>> len(load(store.folder))
     1
     """
-    folder = Path(folder)
+    folder = user_path("folder", folder)
     header = read_json(folder / "header.json")
     if header is None or header.get("format") != FORMAT:
         raise DamagedStore(f"{folder} holds no tokens, or its header.json is damaged")
     if header.get("version") != VERSION:
-        raise DamagedStore(f"{folder} has version {header.get('version')!r}; this library reads version {VERSION}")
+        raise DamagedStore(f"{folder} has version {shown(header.get('version'))}; this library reads version {VERSION}")
     try:
+        header = HEADER("", header)
         about, file = header["codec"], folder / "tokens.bin"
         codec = from_spec({"text": about})
         size = header["rows"] * codec.length * np.dtype(header["dtype"]).itemsize
-        if header["rows"] < 1 or len(header["lengths"]) != codec.length + 1:
+        if len(header["lengths"]) != codec.length + 1 or sum(header["lengths"]) != header["rows"]:
             raise ValueError("numbers that do not fit together")
-    except (KeyError, TypeError, ValueError) as e:
-        raise DamagedStore(f"{folder / 'header.json'} is damaged: {e!r}") from None
+    except ValueError as e:
+        raise DamagedStore(f"{folder / 'header.json'} is damaged: {e}") from None
     if not file.is_file() or file.stat().st_size != size:
         raise DamagedStore(f"{file} is missing or cut off: it must have {size:,} bytes")
+    if file.is_symlink():
+        raise DamagedStore(f"{file} is a link to another file")
     if verify and sha256(file) != header["sha256"]:
         raise DamagedStore(f"{file} was changed: its sha256 is not the one in header.json")
     return TokenStore(folder, header, codec)

@@ -19,6 +19,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
+from .._common import documents
 from .._common.arguments import integer
 from .._common.words import BYTES
 from .codec import PAD, UNK, TextCodec
@@ -215,6 +216,9 @@ def _read(tokenizer: str) -> str:
             f"tokenizer must be one of auto, {', '.join(KINDS)}, or the path of a tokenizer.json; got {tokenizer!r}"
         )
     try:
-        return path.read_text(encoding="utf-8")
+        about = documents.parse(path.read_text(encoding="utf-8"), f"the tokenizer {path}")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no tokenizer.json: it is not UTF-8") from None
+    if isinstance(about, dict):  # rows are filled up, and cut, here
+        about |= {"padding": None, "truncation": None}
+    return json.dumps(about, ensure_ascii=False)

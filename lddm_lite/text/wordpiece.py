@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections import Counter
 
+from .._common import arguments
 from .._common.arguments import integer
-from .codec import PAD, UNK
+from .codec import LETTER, PAD, UNK
 
 __all__ = ["train"]
 
 # What stays together as one word; whatever lies between two matches is a word too. Brackets and '#'
 # stand alone, so that no text can spell [PAD], [UNK], [MASK] or a '##' piece.
-_LETTER = r"[\p{L}\p{M}\p{N}]"
 _ABBREVIATION = r"(?:\p{L}\.){2,}"
-_CLITIC = rf"['’]\p{{L}}{{1,2}}(?!{_LETTER})"
+_CLITIC = rf"['’]\p{{L}}{{1,2}}(?!{LETTER})"
 _FIRST = r"[\p{L}\p{N}]"  # a mark, such as the selector behind an emoji, belongs to what it follows
-_WORD = rf"{_FIRST}{_LETTER}*(?:[.,:'’&/-]{_FIRST}{_LETTER}*)*"
+_WORD = rf"{_FIRST}{LETTER}*(?:[.,:'’&/-]{_FIRST}{LETTER}*)*"
 _LONGEST = 200  # characters of a word; longer ones are [UNK]
 
 
@@ -38,7 +38,9 @@ def train(lines: list[str], vocab: int = 4000, lowercase: bool = True) -> str:
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    integer("vocab", vocab, minimum=16)
+    arguments.within("vocab", integer("vocab", vocab, minimum=16))
+    arguments.truth("lowercase", lowercase)
+    lines = arguments.texts("lines", lines, blank=True)
     # clean_text drops NUL, other control characters and U+FFFD
     clean = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=False, strip_accents=False, lowercase=bool(lowercase)

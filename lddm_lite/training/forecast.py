@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._common import randomness
+from .._common import randomness, schemas
 from .._common.protocols import Data, Model, is_frozen
 from ..networks import custom_parts
 from . import preflight
@@ -70,6 +70,9 @@ class Forecast:
         )
 
 
+@schemas.checked(
+    model=schemas.model, processes=schemas.whole(1), config=schemas.maybe(schemas.is_a(TrainConfig)),
+)  # fmt: skip
 def estimate(model: Model, data: Data, config: TrainConfig | None = None, processes: int = 1) -> Forecast:
     """Forecast of `fit(model, data, config)` on this machine, with `processes` like this one. Takes
     some steps in each stage (at most about half a minute, unless a single sequence takes longer);
@@ -86,8 +89,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
     # held_out is no part of it
     preflight.check_together(model, data, replace(config, validate_every=0, tensorboard=False))
     preflight.check_micro_batches(model, config, processes)
-    frozen = is_frozen(model.encoder)
-    if frozen:
+    if is_frozen(model.encoder) and model.config.latent == "continuous":
         shallow: Any = copy.copy(model)
         shallow._modules = {**shallow._modules, "encoder": _Table(model.config)}
         model = shallow

@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 from typing import Any
 
-from .._common import files
+from .._common import files, schemas
 
 __all__ = ["History"]
 
 FIXED = ("step", "stage", "lr", "loss", "seconds")  # in every row; terms of the loss come beside them
 HELD_OUT = ("held_out", "held_out_se")  # in the rows in which a bound was taken
+
+
+_STEP = schemas.whole(0)
+ROWS = schemas.items(
+    schemas.record({"step": _STEP}, {"stage": schemas.whole(1, 2)}, others=schemas.number(finite=False)))  # fmt: skip
+EVENTS = schemas.items(schemas.pair(_STEP, schemas.text()))
+PREVIEWS = schemas.items(schemas.pair(_STEP, schemas.items(schemas.text())))
+HISTORY = schemas.record(
+    {"rows": ROWS, "events": EVENTS}, {"interrupted": schemas.boolean, "previews": PREVIEWS})  # fmt: skip
 
 
 class History:
@@ -26,6 +34,8 @@ class History:
     [5.0]
     """
 
+    @schemas.checked(rows=schemas.maybe(ROWS), events=schemas.maybe(EVENTS), interrupted=schemas.boolean,
+                     previews=schemas.maybe(PREVIEWS))  # fmt: skip
     def __init__(self, rows=None, events=None, interrupted: bool = False, previews=None):
         self.rows: list[dict] = list(rows or [])
         self.events: list[tuple[int, str]] = [tuple(e) for e in events or []]
@@ -33,6 +43,7 @@ class History:
         self.interrupted = interrupted
         self.state: Any = None  # a `TrainState`
 
+    @schemas.checked(name=schemas.text())
     def column(self, name: str) -> list[float]:
         """All values of one column; rows without it give nan."""
         return [row.get(name, float("nan")) for row in self.rows]
@@ -54,7 +65,8 @@ class History:
 
     @classmethod
     def from_dict(cls, raw: dict) -> History:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`. ValueError for anything else."""
+        raw = HISTORY("raw", raw)
         return cls(raw["rows"], raw["events"], raw.get("interrupted", False), raw.get("previews"))
 
     def save(self, path) -> None:
@@ -65,8 +77,8 @@ class History:
         >>> Path("history.csv").read_text().splitlines()[1]
         '10,5.0'
         """
-        text = io.StringIO()
-        if Path(path).suffix == ".csv":
+        text, path = io.StringIO(), files.user_path("path", path)
+        if path.suffix == ".csv":
             names = list(dict.fromkeys(k for row in self.rows for k in row)) or FIXED
             out = csv.DictWriter(text, names, lineterminator="\n")
             out.writeheader()

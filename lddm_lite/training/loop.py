@@ -5,17 +5,20 @@ It knows nothing of the model's formulas.
 
 from __future__ import annotations
 
+import functools
 import math
 import shlex
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .._common import data_contract, randomness
+from .._common import arguments, checkpoint, data_contract, files, randomness, schemas
+from .._common.arguments import shown
 from .._common.protocols import Data, Model, is_frozen
 from ..evaluation.latents import z_response
 from ..networks import custom_parts
@@ -35,6 +38,9 @@ LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
+@schemas.checked(
+    model=schemas.has("a model", "config", "loss", "parameters", "save"), progress=schemas.boolean,
+)  # fmt: skip
 def fit(
     model: Model,
     data: Data,
@@ -43,6 +49,7 @@ def fit(
     resume=False,
     progress: bool = True,
     held_out: Data | None = None,
+    overwrite: bool = False,
     **options,
 ) -> History:
     """Train `model` on `data` and return the history.
@@ -50,12 +57,15 @@ def fit(
     - `model`: trained in place; afterwards it holds the averaged (EMA) weights.
     - `data`: anything with `sample(n, generator)` -> tokens [n, L].
     - `config`: a `TrainConfig`; None for its defaults.
-    - `out`: a folder for checkpoints, and the history as history.csv; None writes nothing.
+    - `out`: a folder for checkpoints, and the history as history.csv; None writes nothing. One in
+      which another process trains is refused.
     - `resume`: True (from `out`), or a history: go on exactly where that run stopped, bit for bit
-      on CPU. With more `steps` than planned the learning rate warms up again, to half its peak, and
-      falls to zero at the new end; that is another run than one of so many steps from the start.
+      on CPU, with the same data. With more `steps` than planned the learning rate warms up again, to
+      half its peak, and falls to zero at the new end; that is another run than one of so many steps
+      from the start.
     - `progress`: show a bar.
     - `held_out`: data for `validate_every`, the bound of the averaged weights.
+    - `overwrite`: take an `out` that holds something, which is refused otherwise.
     - `options`: fields of `TrainConfig`, in place of those of `config`.
 
     Ctrl-C or a kernel stop ends after the current step and keeps a usable model; SIGTERM and SIGHUP
@@ -75,19 +85,45 @@ def fit(
     for name in options:
         if name not in known:
             raise ValueError(f"unknown training option {name!r}; allowed are {', '.join(sorted(known))}")
+    if config is not None and not isinstance(config, TrainConfig):
+        raise ValueError(f"config must be a TrainConfig or None, got {shown(config)}")
+    arguments.truth("overwrite", overwrite)
+    if not isinstance(resume, History):
+        arguments.truth("resume", resume)
     config = replace(config or TrainConfig(), **options)
+    out = None if out is None else files.user_path("out", out)
     preflight.check_together(model, data, config, held_out, out)
     team = processes.join(model.device)
-    model.to(team.device)
-    run = Trainer(model, data, config, Path(out) if out else None, held_out, team)
-    if resume:
-        run.resume(resume)
-    preflight.check_micro_batches(model, run.config, team.size)
-    if is_frozen(model.encoder):  # after resuming, which brings the statistics of its latents
-        with team.main_first():
-            model.encoder.prepare(preflight.sentences(data, model.config.encoder), progress and team.main)
-    team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given
-    return run.go(progress and team.main)
+    with _alone(out if team.main else None):
+        if out is not None and team.main:
+            _check_folder(out, resume, overwrite)
+        model.to(team.device)
+        run = Trainer(model, data, config, out, held_out, team)
+        if resume:
+            run.resume(resume)
+        preflight.check_micro_batches(model, run.config, team.size)
+        if is_frozen(model.encoder):  # after resuming, which brings the statistics of its latents
+            with team.main_first():
+                model.encoder.prepare(preflight.sentences(data, model.config.encoder), progress and team.main)
+        team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given
+        return run.go(progress and team.main)
+
+
+def _alone(out: Path | None):
+    """A lock of the run's folder, for as long as the run goes on; Busy where another has it."""
+    return nullcontext() if out is None else files.locked(out, ".running", wait=False)
+
+
+def _check_folder(out: Path, resume, overwrite: bool) -> None:
+    """ValueError for a folder that holds what this run would overwrite."""
+    state = out / "training"
+    if state.is_symlink():
+        raise ValueError(f"{state} is a link; the state of a run is written into its folder alone")
+    if resume is True or (resume and checkpoint.is_checkpoint(state)):
+        return
+    checkpoint.check_free(out, overwrite)
+    if state.is_dir() and checkpoint.is_checkpoint(state):  # nothing of the old run may be taken for the new one's
+        checkpoint.remove(state)
 
 
 class Trainer:
@@ -112,6 +148,7 @@ class Trainer:
         learned = custom_parts.learned(model.encoder)
         if model.config.latent == "discrete":
             model.encoder.late = config.late_codes
+        self.whole = True  # no step is half done
         self.step, self.stage = 0, 1 if learned and config.stage1 > 0 else 2
         self.g_data = randomness.generator(config.seed + DATA)
         self.g_noise = randomness.generator(config.seed + 1_000_003, model.device)
@@ -130,13 +167,16 @@ class Trainer:
             if self.out is None:
                 raise ValueError("resume=True needs `out`, the folder of the run to go on with, or resume=history")
             state = TrainState.read(self.out / "training")
+            if any(v.is_symlink() for v in (self.out / "training", self.out / "tensorboard")):
+                raise ValueError(f"{self.out} holds links to other folders, and what lies there is not written to")
         if self.config.accumulate == self.team.size:  # not asked for otherwise: as the stopped run had it
             self.config = replace(self.config, accumulate=state.options["accumulate"])
         if "weight" not in state.options:  # from before there was a choice
             self.config = replace(self.config, weight="time")
         stopped = {**asdict(TrainConfig(weight="time")), **state.options}  # which may be older than an option
         if stopped != asdict(self.config):
-            differ = [k for k, v in asdict(self.config).items() if stopped.get(k) != v]
+            now = asdict(self.config)
+            differ = [k for k in {**now, **stopped} if k not in now or stopped.get(k) != now[k]]
             if differ != ["steps"] or self.config.steps < stopped["steps"]:
                 raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
         restore(self, state)
@@ -146,10 +186,16 @@ class Trainer:
             text = f"{self.config.steps:,} steps instead of {stopped['steps']:,}: lr warms up again, to half its peak"
             self.history.events.append((self.step, text))
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Of the data, so that a run does not go on with others."""
+        return preflight.fingerprint(self.data)
+
     def go(self, progress: bool) -> History:
         """Steps until done or stopped; the model ends with EMA weights, the run's state kept for
         resuming."""
         c, started, saved = self.config, time.perf_counter(), False
+        self.fingerprint  # noqa: B018 - taken now, since data that fail later could not be asked any more
         if c.tensorboard and self.out is not None and self.team.main:
             self.board = open_writer(self.out / "tensorboard", self.step)
         with (
@@ -164,6 +210,7 @@ class Trainer:
                     terms = self._one_step()
                     self.step += 1
                     self.window.append(terms)
+                    self.whole = True
                     self._log(started)
                     self.bar.update(1)
                     early = not saved and time.perf_counter() - started > FIRST_SAVE
@@ -172,24 +219,31 @@ class Trainer:
                         saved = True
             finally:
                 self.history.interrupted = self.step < c.steps
-                self.history.state = snapshot(self)
+                if self.whole:  # else a second Ctrl-C cut a step in two: what was saved before it is what to go on from
+                    self.history.state = snapshot(self)
                 self._use_ema()
                 if self.board:
                     self.board.close()
-                self._save(self.history.state)
-                self._tell(getattr(stop, "by", None))
+                if self.whole:
+                    self._save(self.history.state)
+                    self._tell(getattr(stop, "by", None))
         return self.history
 
     def _one_step(self) -> dict:
-        """One step, or a TrainingError that leaves the model as it was before."""
+        """One step; an error before the weights move leaves all as it was before: generators too, so
+        that resuming is exact."""
         # the forward pass of stage 1 already moves the encoder's statistics and codebook
         before = [b.clone() for b in self.model.encoder.buffers()] if self.stage == 1 else []
+        drawn = [(g, g.get_state()) for g in (self.g_data, self.g_noise)]
         try:
             return self._update()
-        except TrainingError:
-            with torch.no_grad():
-                for b, old in zip(self.model.encoder.buffers() if before else (), before, strict=True):
-                    b.copy_(old)
+        except BaseException:
+            if self.whole:
+                with torch.no_grad():
+                    for b, old in zip(self.model.encoder.buffers() if before else (), before, strict=True):
+                        b.copy_(old)
+                for g, state in drawn:
+                    g.set_state(state)
             raise
 
     def _update(self) -> dict:
@@ -216,6 +270,7 @@ class Trainer:
                 f"step {self.step + 1}: the gradient norm is {float(norm)}; stopped, the weights of step "
                 f"{self.step} are kept"
             )
+        self.whole = False  # until the step is counted
         self.optimiser.step()
         decay = min(c.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -305,7 +360,7 @@ class Trainer:
         state = state or snapshot(self)
         state.write(self.out / "training")
         with averages.averaged(self.model, self.params, self.ema):  # whatever happens, the run's own weights come back
-            self.model.save(self.out, history=self.history.to_dict(), training=asdict(self.config))
+            self.model.save(self.out, overwrite=True, history=self.history.to_dict(), training=asdict(self.config))
         self.history.save(self.out / "history.csv")
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import torch
 
-from .._common import data_contract
+from .._common import data_contract, randomness
 from .._common.protocols import Data, Model, has_rows, read_rows
 from .config import TrainConfig
 from .precision import check_precision
 from .tensorboard import summary_writer
 
-__all__ = ["check_micro_batches", "check_together", "sentences"]
+__all__ = ["check_micro_batches", "check_together", "fingerprint", "sentences"]
 
 
 def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data | None = None, out=None) -> None:
@@ -29,9 +32,11 @@ def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data
     if losses is not None:  # of a text: what was destroyed on its way trains well, and to no end
         losses.check("data")
     for name, part in (("data", data), ("held_out", held_out)):
-        if part is not None:
-            data_contract.check(part, name, whole=False)
-        if part is not None and (part.length, part.vocab) != (model.config.length, model.config.vocab):
+        if part is None and name == "held_out":
+            continue
+        data_contract.check(part, name, whole=False)
+        assert part is not None  # for the type checker
+        if (part.length, part.vocab) != (model.config.length, model.config.vocab):
             raise ValueError(
                 f"{name} has length {part.length} and vocab {part.vocab}; "
                 f"the model was made for {model.config.length} and {model.config.vocab}"
@@ -43,6 +48,26 @@ def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data
             raise ValueError("tensorboard=True needs `out`, the folder to write to")
         summary_writer()
     check_precision(config.precision, model.device)
+
+
+def fingerprint(data: Data) -> str:
+    """SHA-256 of what the data give: their description, a hundred sequences drawn from them, and of
+    a corpus in memory all. The same data have the same one, in another process too.
+
+    >>> from lddm_lite import tasks
+    >>> len(fingerprint(tasks.Binsaw(length=8)))
+    64
+    """
+    spec = data.spec() if hasattr(data, "spec") else {}
+    out = hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode())
+    parts = [data.sample(101, randomness.generator(20_251_018))]
+    if has_rows(data):
+        out.update(f"{len(data)} rows".encode())
+        parts += [data.rows] if isinstance(data.rows, torch.Tensor) else []  # on disk: the spec and the draws must do
+    for x in parts:
+        x = torch.as_tensor(x).cpu().contiguous()
+        out.update(f"{x.dtype} {tuple(x.shape)}".encode() + x.numpy().tobytes())
+    return out.hexdigest()
 
 
 def check_micro_batches(model: Model, config: TrainConfig, processes: int = 1) -> None:

@@ -19,6 +19,7 @@ from .._common.files import write_json
 from .._common.protocols import Data, Model
 from ..config import SYSTEMS, Config
 from ..model import LatentDiffusion
+from ..networks.cost import forward_flops
 from .precision import computing
 
 __all__ = ["Rows", "build", "matmul_rate", "one_thread", "sampling_times", "step_flops", "throughput", "training_times"]
@@ -163,25 +164,15 @@ def _seconds(call, device, times: int) -> float:
 
 
 def step_flops(model: Model, batch: int) -> int:
-    """FLOPs of a training step by the usual count: 6 per weight and token, and 12 n^2 W a block for
-    attention among n positions. The main pass alone: all L tokens with the weights of the token
-    stream and the head, all m slots with those of the latent stream. That the last block and the
+    """FLOPs of a training step by the usual count: three times those of a call (`forward_flops`). The
+    main pass alone: all L tokens with the weights of the token stream and the head, all m slots with
+    those of the latent stream. That the last block and the
     head run at masked positions only is not deducted; encoder and latent-only passes are not added.
 
     >>> step_flops(build("mdlm", Rows(8, 5, n=1), width=16, blocks=1, heads=1), batch=1)
     163584
     """
-    c, net = model.config, model.denoiser
-    slots = 0 if c.latent == "none" else c.slots
-
-    def weights(*modules) -> int:
-        return sum(w.weight.numel() for part in modules for w in part.modules() if isinstance(w, torch.nn.Linear))
-
-    def stream(halves) -> int:
-        return sum(weights(h.qkv, h.out, h.up, h.down) for h in halves)  # adaLN is per sequence, hence next to nothing
-
-    per_sequence = c.length * (stream(net.trunk.token) + weights(net.head)) + slots * stream(net.trunk.latent)
-    return batch * (6 * per_sequence + 12 * c.blocks * c.width * (c.length + slots) ** 2)
+    return batch * 3 * int(forward_flops(model.denoiser))
 
 
 def throughput(

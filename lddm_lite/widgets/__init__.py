@@ -6,6 +6,7 @@ from __future__ import annotations
 from .infill import Infill
 from .latent_explorer import LatentExplorer
 from .path_explorer import PathExplorer
+from .playground import Playground
 from .scrubber import Scrubber
 
-__all__ = ["Infill", "LatentExplorer", "PathExplorer", "Scrubber"]
+__all__ = ["Infill", "LatentExplorer", "PathExplorer", "Playground", "Scrubber"]

@@ -54,6 +54,10 @@ class Widget(anywidget.AnyWidget):
         """The reply to a question from the browser (runs in the kernel)."""
         raise NotImplementedError
 
+    def weights(self) -> dict[str, bytes]:
+        """Models that the page runs, packed, by their keys."""
+        return {}
+
     def _asked(self, _, message, buffers):
         try:
             reply = self.answer(message)
@@ -72,6 +76,7 @@ class Widget(anywidget.AnyWidget):
             self.bus if live else "",
             self.still(),
             f"{self.title}: a still picture of an interactive figure",
+            {key: block for key, block in self.weights().items() if not live or _first_here(key)},
         )
 
     def _repr_mimebundle_(self, **kwargs):
@@ -88,3 +93,19 @@ class Widget(anywidget.AnyWidget):
         path = File(path)
         files.write(path, payload.page(self.title, self._fragment(live=False)))
         return path
+
+
+_CARRIERS: dict[str, object] = {}  # key of a model -> the cell whose output holds it
+
+
+def _first_here(key: str) -> bool:
+    """Must the output of this cell hold that model? Not where another cell's does: weights lie once
+    in a notebook. A cell that is run again holds what it held."""
+    try:
+        from IPython import get_ipython
+
+        shell = get_ipython()
+        cell = shell.get_parent()["metadata"].get("cellId") or shell.execution_count
+    except (ImportError, AttributeError, KeyError):  # no notebook, where nothing can be shared
+        return True
+    return _CARRIERS.setdefault(key, cell) == cell

@@ -11,6 +11,7 @@ import time
 
 import ipywidgets as W
 
+from .._common.arguments import shown
 from .._common.words import counted
 from ..diffusion.paths import Path
 from ..diffusion.trace import Trace
@@ -19,7 +20,7 @@ from ..text import prompts
 from .scrubber import Scrubber
 from .status_line import StatusLine
 
-__all__ = ["Infill"]
+__all__ = ["Infill", "named"]
 
 BEAT = 0.1  # seconds between two messages to the page while sampling
 
@@ -45,7 +46,7 @@ class Infill(W.VBox):
     """
 
     def __init__(self, models, text: str | None = None, *, token_steps=8, latent_steps=None, lead=None, seed=0, n=4):
-        self._models = _named(models)
+        self._models = named(models)
         self._loaded: dict[str, LatentDiffusion] = {}
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
@@ -198,7 +199,7 @@ class _Stopped(Exception):
     """Stop was pressed."""
 
 
-def _named(models) -> dict:
+def named(models) -> dict:
     """The argument `models` as a dictionary."""
     if isinstance(models, LatentDiffusion):
         models = {models.name: models}
@@ -207,7 +208,7 @@ def _named(models) -> dict:
     elif isinstance(models, list | tuple):
         models = {m if isinstance(m, str) else getattr(m, "name", str(m)): m for m in models}
     if not isinstance(models, dict) or not models:
-        raise ValueError(f"models must be a dictionary of names to models or checkpoint names, got {models!r}")
+        raise ValueError(f"models must be a dictionary of names to models or checkpoint names, got {shown(models)}")
     return {str(name): model for name, model in models.items()}
 
 

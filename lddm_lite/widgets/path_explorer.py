@@ -11,6 +11,7 @@ from importlib import resources
 import traitlets as T
 
 from .._common import arguments
+from .._common.arguments import shown
 from ..diffusion.paths import Path
 from ..diffusion.rate_grid import PathCost, RateGrid
 from ..tasks import Binsaw
@@ -79,7 +80,7 @@ class PathExplorer(Widget):
         grid = list(stored_grids()) if grid is None else [grid] if isinstance(grid, RateGrid) else grid
         self.grids = list(grid) if isinstance(grid, (list, tuple)) else []
         if not self.grids or not all(isinstance(g, RateGrid) for g in self.grids):
-            raise ValueError(f"grid must be a RateGrid or a list of them, got {grid!r}")
+            raise ValueError(f"grid must be a RateGrid or a list of them, got {shown(grid)}")
         arguments.number("lead", lead, 0.0, 0.5)
         arguments.integer("token_steps", token_steps, 1, 128)
         arguments.integer("latent_steps", latent_steps, 1, 128)
@@ -121,7 +122,7 @@ def _about(grid: RateGrid) -> dict:
 def _grid_of(task: Binsaw) -> RateGrid:
     """The stored grid of a Binsaw, or a fresh one."""
     if not isinstance(task, Binsaw):
-        raise ValueError(f"task must be a Binsaw, got {task!r}; for others give grid=rate_grid(model, x)")
+        raise ValueError(f"task must be a Binsaw, got {shown(task)}; for others give grid=rate_grid(model, x)")
     for grid in stored_grids():
         if grid.data == task.spec():
             return grid

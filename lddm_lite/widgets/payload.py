@@ -7,26 +7,32 @@ import base64
 import functools
 import html
 import json
+import re
 import zlib
 from importlib import resources
 from importlib.abc import Traversable
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from .._common import documents
 from .es_modules import inline
 
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
+MOST = 1 << 28  # bytes that a block unfolds to
+_OTHER = re.compile(r'@import "([\w.]+)";\n')  # a style sheet within another
 _START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
 
 
-def pack(head: dict, arrays: dict[str, np.ndarray]) -> bytes:
+def pack(head: dict, arrays: dict[str, np.ndarray], level: int = 9) -> bytes:
     """One compressed safetensors block: the arrays, and the head as JSON in its metadata.
 
-    Floats travel as float32, integers as the smallest type that holds them. ValueError for other
-    kinds of array, and for negative integers beyond int32.
+    Floats travel as float32, integers as the smallest type that holds them; float16 and int8, the
+    types of weights, as they are. ValueError for other kinds of array, and for negative integers
+    beyond int32. `level`: of zlib, 9 the smallest, 1 the quickest.
 
     >>> unpack(pack({"title": "x"}, {"a": np.array([1, 300])}))["a"].tolist()
     [1, 300]
@@ -36,8 +42,10 @@ def pack(head: dict, arrays: dict[str, np.ndarray]) -> bytes:
         array = np.ascontiguousarray(array)
         if array.dtype.kind not in "iubf":
             raise ValueError(f"array {name!r} must hold numbers, got dtype {array.dtype}")
-        sent[name] = array.astype("<f4") if array.dtype.kind == "f" else small_ints(array)
-    return zlib.compress(save(sent, {"head": json.dumps(head, allow_nan=False)}), 9)
+        if array.dtype not in (np.float16, np.int8):
+            array = array.astype("<f4") if array.dtype.kind == "f" else small_ints(array)
+        sent[name] = array
+    return zlib.compress(save(sent, {"head": json.dumps(head, allow_nan=False)}), level)
 
 
 def small_ints(array: np.ndarray) -> np.ndarray:
@@ -51,17 +59,24 @@ def small_ints(array: np.ndarray) -> np.ndarray:
 
 
 def unpack(block: bytes) -> dict:
-    """The inverse of `pack`: the arrays by name, and the head under 'head'."""
-    raw = zlib.decompress(block)
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return {**load(raw), "head": json.loads(header["__metadata__"]["head"])}
+    """The inverse of `pack`: the arrays by name, and the head under 'head'. ValueError for a damaged
+    block, and one of more than MOST bytes."""
+    try:
+        raw = zlib.decompressobj().decompress(block, MOST + 1)
+        if len(raw) > MOST:
+            raise ValueError(f"it unfolds to more than {MOST:,} bytes")
+        header = documents.parse(raw[8 : 8 + int.from_bytes(raw[:8], "little")], "its header")
+        return {**load(raw), "head": documents.parse(header["__metadata__"]["head"], "its head")}
+    except (zlib.error, SafetensorError, KeyError, TypeError, ValueError) as e:
+        raise ValueError(f"the block is damaged: {e}") from None
 
 
 @functools.cache
 def bundle(kind: str, folder: str | None = None) -> str:
     """The browser code of a widget as one script: for the kind "path-explorer", the ES module
     `static/path_explorer.js` and all that it imports. One of these, styles.js, is made here: it
-    exports `CSS`, the text of `style.css` and `path_explorer.css`.
+    exports `CSS`, the text of `style.css` and `path_explorer.css`, in which `@import "other.css";`
+    stands for that file.
 
     `folder`: one of your own, for kinds that are not the library's: modules and styles are looked
     for there first.
@@ -79,7 +94,7 @@ def bundle(kind: str, folder: str | None = None) -> str:
 
     def read(file):
         if file == "styles.js":
-            css = "".join(read(f) for f in ("style.css", f"{name}.css"))
+            css = read("style.css") + _OTHER.sub(lambda m: read(m[1]), read(f"{name}.css"))
             return f"export const CSS = {json.dumps(css)};\n"
         place = next((p for p in places if p.joinpath(file).is_file()), places[-1])
         return place.joinpath(file).read_text("utf-8")
@@ -88,7 +103,15 @@ def bundle(kind: str, folder: str | None = None) -> str:
 
 
 def fragment(
-    code: str, uid: str, kind: str, block: bytes, state: dict, bus: str = "", still: bytes | None = None, alt: str = ""
+    code: str,
+    uid: str,
+    kind: str,
+    block: bytes,
+    state: dict,
+    bus: str = "",
+    still: bytes | None = None,
+    alt: str = "",
+    weights: dict[str, bytes] | None = None,
 ) -> str:
     """HTML that shows a widget without a kernel and without a network; where scripts are stripped,
     the `still`.
@@ -99,9 +122,10 @@ def fragment(
     - `block`: its data, from `pack`;
     - `state`: its traits by name;
     - `bus`: of the live widget that it follows, if any;
-    - `still`, `alt`: a PNG, and its text.
+    - `still`, `alt`: a PNG, and its text;
+    - `weights`: models by their key, from `pack`, which any widget of the page finds.
 
-    Nothing from data appears in it except inside the base64 block, and `alt`, which is escaped.
+    Nothing from data appears in it except inside base64 blocks, and `alt`, which is escaped.
     """
     picture = ""
     if still:
@@ -111,8 +135,12 @@ def fragment(
     arguments = ", ".join(
         json.dumps(v).replace("<", "\\u003c") for v in (uid, kind, base64.b64encode(block).decode(), state, bus or uid)
     )
+    models = "".join(
+        f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">{base64.b64encode(b).decode()}</script>'
+        for key, b in (weights or {}).items()
+    )
     return (
-        f'<div data-lddm="{uid}"><div class="lddm-host"></div>{picture}</div>'
+        f'<div data-lddm="{uid}"><div class="lddm-host"></div>{picture}</div>{models}'
         f'<script type="module" data-lddm-code="{uid}">{code}\n{_START}startHtml({arguments});</script>'
     )
 

@@ -14,7 +14,7 @@ from ..model import LatentDiffusion
 from ..plots import plane
 from ..tasks import MixtureTask
 
-__all__ = ["collect", "encoded", "hidden"]
+__all__ = ["collect", "encoded", "hidden", "hues"]
 
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
 PROB = 65535  # probabilities travel as 16-bit integers
@@ -44,7 +44,7 @@ def collect(
         data = task.sample(CLOUD, seed=17)
     if task is not None and hue is None and data is not None:
         hue = hidden(task, data)
-    values, groups = _hues(hue, data, clouds)
+    values, groups = hues(hue, data, clouds)
     n = min(len(traces[0]), samples)
     orders = _orders(order, traces, task)
     head = {"samples": n, "groups": groups, "runs": []}
@@ -81,7 +81,7 @@ def _each(name, value, count) -> list:
     return [value] * count
 
 
-def _hues(hue, data: np.ndarray | torch.Tensor | None, clouds):
+def hues(hue, data: np.ndarray | torch.Tensor | None, clouds):
     """(values [N] or None, group names or None): numbers stay, names become group numbers, the most
     frequent first."""
     if hue is None:

@@ -41,24 +41,27 @@ def rewrite(folder, change):
 
 def test_saving_again_replaces_and_leaves_nothing_behind(saved):
     first = weights(saved).name
-    build("mdlm").save(saved)
+    with pytest.raises(ValueError, match="holds a checkpoint; give another folder, or overwrite=True"):
+        build("mdlm").save(saved)
+    build("mdlm").save(saved, overwrite=True)
     assert load(saved).name == "mdlm" and weights(saved).name != first
     assert sorted(p.name for p in saved.iterdir()) == sorted(["config.json", weights(saved).name])
 
 
 def test_left_over_parts_of_a_crash_do_no_harm(saved):
-    (saved / "config.json.part").write_text("{")
-    (saved / "weights-0123456789ab.safetensors.part").write_bytes(b"\0")
-    (saved / "weights-cdef01234567.safetensors").write_bytes(b"\0")  # written before the crash, never named
+    told = json.loads((saved / "config.json").read_text()) | {"weights": "weights-cdef01234567.safetensors"}
+    (saved / "config.json.part").write_text(json.dumps(told))
+    (saved / "weights-cdef01234567.safetensors").write_bytes(b"\0")  # written before the crash, which named it first
     assert load(saved).name == "co-seq"
-    build("co-seq").save(saved)
+    build("co-seq").save(saved, overwrite=True)
     assert load(saved).name == "co-seq" and len(list(saved.glob("weights-*"))) == 1
 
 
-@pytest.mark.parametrize("name", ["weights-final.pt", "weights-best.safetensors", "weights-0123456789ab.bak"])
+@pytest.mark.parametrize("name", ["weights-final.pt", "weights-best.safetensors", "weights-0123456789ab.bak",
+                                  "weights-0123456789ab.safetensors"])
 def test_files_of_other_people_stay(saved, name):
     (saved / name).write_bytes(b"theirs")
-    build("co-seq").save(saved)
+    build("co-seq").save(saved, overwrite=True)
     assert (saved / name).read_bytes() == b"theirs"
 
 
@@ -181,5 +184,5 @@ def test_a_pickle_is_refused_and_never_run(tmp_path):
 def test_weights_may_not_lie_outside_the_folder(saved, tmp_path):
     weights(saved).rename(tmp_path / "elsewhere.safetensors")
     rewrite(saved, lambda m: m.update(weights="../elsewhere.safetensors"))
-    with pytest.raises(CheckpointError, match="is missing"):
+    with pytest.raises(CheckpointError, match="weights must be of the form weights-"):
         load(saved)

@@ -60,7 +60,7 @@ def test_steps_are_read_off():
         visible = earlier != 3
         assert (earlier[visible] == later[visible]).all()
     for wrong in (-1, 6):
-        with pytest.raises(ValueError, match="step must be in 0..5"):
+        with pytest.raises(ValueError, match=r"step must be an integer in \[0, 5\]"):
             trace.tokens_at(wrong)
 
 

@@ -124,7 +124,7 @@ def test_by_name_it_trains_without_a_first_stage_and_goes_on_exactly(preset, dat
     fit(again, data, config, out=tmp_path / "run", resume=True, progress=False)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
-    loaded = LatentDiffusion.load(tmp_path / "run")
+    loaded = LatentDiffusion.load(tmp_path / "run", encoder=preset().config.encoder)
     x = data.sample(4)
     assert torch.allclose(loaded.encode(x), whole.eval().encode(x), atol=1e-6)
 

@@ -78,7 +78,7 @@ def test_the_hidden_shift_is_found_and_is_the_circular_mean_of_its_posterior():
         (lambda: Binsaw(8, eps=math.nan), "eps must be"),
         (lambda: Binsaw(8).sample(0), "n must be"),
         (lambda: Binsaw(4).log_prob([[0, 1, 3, 0]]), r"x holds ids 0\.\.3; allowed are 0\.\.2"),
-        (lambda: Binsaw(4).score([[0, 1, 2, 0]]), r"samples holds ids 0\.\.2; allowed are 0\.\.1"),
+        (lambda: Binsaw(4).score([[0, 1, 2, 0]]), r"x holds ids 0\.\.2; allowed are 0\.\.1"),
         (lambda: Binsaw(4).predict(torch.zeros(0, 4, dtype=torch.long)), "x_t is an empty batch"),
     ],
 )

@@ -23,9 +23,12 @@ from lddm_lite.diffusion.paths import Knot, Path
 from lddm_lite.diffusion.rate_grid import RateGrid
 from lddm_lite.diffusion.trace import Trace
 from lddm_lite.plots import style
+from lddm_lite.text.smiles import faults
 from lddm_lite.widgets import payload
 from lddm_lite.widgets.path_explorer import PathExplorer, stored_grids
 from lddm_lite.widgets.scrubber import Scrubber
+
+from . import engine_truth as engine
 
 FOLDER = File(__file__).with_name("javascript")
 OLDEST = 18  # the first node that has a runner of tests and DecompressionStream
@@ -91,8 +94,7 @@ def _numbers(about, tokens, latents):
 
 
 def packed():
-    """A block with all types of number that travel, lengths that are filled up, and an empty array.
-    """
+    """A block with all types of number that travel, lengths that are filled up, and an empty array."""
     rng = np.random.default_rng(0)
     arrays = {
         "u1": rng.integers(0, 2**8, (3, 5)),
@@ -165,6 +167,16 @@ def latent_explorer_places():
     return {"shares": shares.tolist(), "walks": walks}
 
 
+def smiles():
+    """Random strings of symbols, some with a mask, and molecules, with their faults."""
+    rng = np.random.default_rng(0)
+    kinds = ["C", "[nH]", "Br", "(", ")", "1", "2", "%10", "=", "[MASK]", "."]
+    share = np.array([6, 1, 1, 2, 2, 2, 1, 0.2, 1, 0.1, 0.1])
+    cases = [rng.choice(kinds, size=n, p=share / share.sum()).tolist() for n in rng.integers(1, 9, 400)]
+    cases += [list("C1CC1(C)C=O"), list("N#CC(=O)N1CC1"), []]
+    return {"cases": [{"symbols": c, "faults": [list(f) for f in faults(c).items()]} for c in cases]}
+
+
 def _scale(last):
     return [plots.reveal_colour(step, 1, last) for step in range(1, last + 1)]
 
@@ -180,6 +192,12 @@ TRUTHS = {
     "numbers": dict,
     "scrubber_steps": scrubber_steps,
     "latent_explorer_places": latent_explorer_places,
+    "smiles": smiles,
+    "engine_binsaw": engine.engine_binsaw,
+    "engine_network": engine.engine_network,
+    "engine_random": engine.engine_random,
+    "engine_sampler": engine.engine_sampler,
+    "playground_plan": engine.playground_plan,
 }
 
 
@@ -192,7 +210,8 @@ def test_every_file_of_tests_is_run():
 def test_under_node(name, tmp_path):
     command = [node(), "--test", FOLDER / f"{name}.test.mjs"]
     truth = tmp_path / "truth.json"
-    truth.write_text(json.dumps(TRUTHS[name](), allow_nan=False))
-    done = subprocess.run(command, env=os.environ | {"TRUTH": str(truth)}, capture_output=True, text=True, timeout=60)
+    says = TRUTHS[name](tmp_path) if name.startswith(("engine", "playground")) else TRUTHS[name]()
+    truth.write_text(json.dumps(says, allow_nan=False))
+    done = subprocess.run(command, env=os.environ | {"TRUTH": str(truth)}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r" tests (\d+)$", done.stdout, re.M)[1]) >= 3

@@ -1,36 +1,13 @@
 // The arithmetic of rate_grid.py and paths.py in lddm_lite/diffusion/ again, so that no kernel is
 // needed. Equation numbers: METHOD.
 import { clamp } from "./numbers.js";
+import { pathCorners, pathKnots } from "./path_knots.js";
 
 const BEND_X = 2, PANEL = 1 / 16; // as in rate_grid.py; BEND_Z is 1
 const GAUSS = [[-0.8611363115940526, 0.34785484513745385], [-0.33998104358485626, 0.6521451548625461],
   [0.33998104358485626, 0.6521451548625461], [0.8611363115940526, 0.34785484513745385]];
 const GAUSS_SHORT = [[-0.5773502691896257, 1], [0.5773502691896257, 1]]; // for pieces below half a panel
 const place = (t, bend) => 1 - (1 - t) ** (1 / bend);
-
-// Knots [t_x, t_z] of the walk from (1, 1) to (0, 0): Path.knots, (M10)
-export function pathKnots(lead, tokenSteps, latentSteps) {
-  const scale = 1 - lead, events = new Map();
-  const add = (u, axis, t) => {
-    const key = Math.round(u * 1e9), event = events.get(key) || [null, null];
-    event[axis] = t;
-    events.set(key, event);
-  };
-  for (let k = 1; k <= tokenSteps; k++) add(scale * (1 - k / tokenSteps), 0, 1 - k / tokenSteps);
-  for (let k = 1; k <= latentSteps; k++) add(lead + scale * (1 - k / latentSteps), 1, 1 - k / latentSteps);
-  const knots = [[1, 1]];
-  for (const [, event] of [...events].sort((a, b) => b[0] - a[0])) {
-    const last = knots[knots.length - 1];
-    knots.push([event[0] === null ? last[0] : event[0], event[1] === null ? last[1] : event[1]]);
-  }
-  return knots;
-}
-
-// corners of the path itself, in infinitely many steps
-export function pathCorners(lead) {
-  const gap = lead / (1 - lead);
-  return [[1, 1], [1, 1 - gap], [gap, 0], [0, 0]];
-}
 
 // about: one entry of the head's `grids`; tokens, latents [nx, nz]: arrays of the payload
 export class RateGrid {

@@ -3,7 +3,7 @@
 import { PALETTES, REVEAL, ramp, rgb } from "./colours.js";
 import { el, fit } from "./elements.js";
 import { clamp, ticks } from "./numbers.js";
-import { pathCorners } from "./path_grid.js";
+import { pathCorners } from "./path_knots.js";
 import { FONT, stepMark, write } from "./path_marks.js";
 
 const HEAT = 96; // cells of the heat map each way

@@ -9,7 +9,10 @@ import { Run } from "./scrubber_run.js";
 
 const SPEEDS = [1, 2, 4, 8, 15, 30]; // steps per second
 
-register("scrubber", (root, app, link) => {
+register("scrubber", drawScrubber);
+
+// Also drawn by widgets that make runs of their own. `app`, `link`: see mount.js.
+export function drawScrubber(root, app, link) {
   const { head, arrays } = app, last = Math.max(...head.runs.map((r) => r.nfe));
   let step = clamp(link.get("step"), 0, last), sample = clamp(link.get("sample"), 0, head.samples - 1);
   let fps = calm() ? 2 : 4, ticking = null, numbers = false, loop = false, palette = PALETTES.light;
@@ -109,7 +112,7 @@ register("scrubber", (root, app, link) => {
     },
     close: stop,
   };
-});
+}
 
 function legend(last) {
   const colours = REVEAL.map((c, k) => `${c} ${(100 * k) / (REVEAL.length - 1)}%`).join(", ");

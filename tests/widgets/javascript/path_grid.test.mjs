@@ -1,7 +1,8 @@
 // The grid of rates and the bound over it, as RateGrid and Path of lddm_lite/diffusion/ have them.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { RateGrid, pathCorners, pathKnots } from "../../../lddm_lite/widgets/static/path_grid.js";
+import { RateGrid } from "../../../lddm_lite/widgets/static/path_grid.js";
+import { pathCorners, pathKnots } from "../../../lddm_lite/widgets/static/path_knots.js";
 import { near, truth } from "./truth.mjs";
 
 for (const { about, tables, points, paths, alone } of truth) {

@@ -1,0 +1,493 @@
+"""Domains: what a value from outside may be, in one line each. A schema of a file, or the domain of
+an argument, is a function (name, value) -> value that raises a ValueError naming what is wrong.
+
+A new kind of file is one more `record`; a field of it one more line: {"steps": whole(1)}. Names of
+fields inside come out as in `history.rows[3].step`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from . import arguments
+from .arguments import shown
+from .words import either
+
+__all__ = [
+    "Domain", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "floats", "function",
+    "has", "ids", "is_a", "items", "line", "mapping", "maybe", "model", "number", "one_of", "pair", "path", "record",
+    "rows", "seed", "source", "task", "tensor", "text", "times", "unit", "whole",
+]  # fmt: skip
+
+Domain = Callable[[str, Any], Any]
+
+
+def whole(minimum: int | None = None, maximum: int | None = None, limit: str | None = None) -> Domain:
+    """An integer in a range, and within a limit of `arguments.LIMITS`.
+
+    >>> whole(1)("steps", 3)
+    3
+    """
+
+    def check(name: str, value):
+        value = arguments.integer(name, value, minimum, maximum)
+        return value if limit is None else arguments.within(limit, value, name)
+
+    return check
+
+
+def number(minimum=None, maximum=None, above=None, below=None, finite: bool = True) -> Domain:
+    """A number in a range; `finite=False`: NaN and infinities too.
+
+    >>> number(0, 1)("lead", 0.5)
+    0.5
+    """
+
+    def check(name: str, value):
+        if not finite and isinstance(value, float):
+            return value
+        value = arguments.number(name, value, minimum, maximum, above, below)
+        if finite and value in (float("inf"), float("-inf")):
+            raise ValueError(f"{name} must be finite, got {value}")
+        return value
+
+    return check
+
+
+def text(pattern: str | None = None, most: int | None = None) -> Domain:
+    """A text, which a pattern fits whole, of at most so many characters.
+
+    >>> text("[a-z]+")("name", "rain")
+    'rain'
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a text, got {shown(value)}")
+        if most is not None and len(value) > most:
+            raise ValueError(f"{name} must be a text of at most {most:,} characters, got {len(value):,}")
+        if pattern is not None and not re.fullmatch(pattern, value):
+            raise ValueError(f"{name} must be of the form {pattern}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def boolean(name: str, value) -> bool:
+    """True or False.
+
+    >>> boolean("finished", True)
+    True
+    """
+    return arguments.truth(name, value)
+
+
+def anything(name: str, value):
+    """Whatever there is; how deep it may be is a matter of `documents`.
+
+    >>> anything("meta", [1])
+    [1]
+    """
+    return value
+
+
+def constant(wanted) -> Domain:
+    """One value alone.
+
+    >>> constant(1)("version", 1)
+    1
+    """
+
+    def check(name: str, value):
+        if type(value) is not type(wanted) or value != wanted:
+            raise ValueError(f"{name} must be {wanted!r}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def choice(*names: str) -> Domain:
+    """One of several texts.
+
+    >>> choice("pad", "pack")("mode", "pad")
+    'pad'
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, str) or value not in names:
+            raise ValueError(f"{name} must be {either(list(map(repr, names)))}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def maybe(of: Domain) -> Domain:
+    """None, too.
+
+    >>> maybe(whole())("pad_id", None)
+    """
+
+    def check(name: str, value):
+        return None if value is None else of(name, value)
+
+    return check
+
+
+def one_of(*domains: Domain) -> Domain:
+    """In one of these domains; of an error, the last one speaks.
+
+    >>> one_of(whole(), text())("x", "a")
+    'a'
+    """
+
+    def check(name: str, value):
+        for of in domains[:-1]:
+            try:
+                return of(name, value)
+            except ValueError:
+                continue
+        return domains[-1](name, value)
+
+    return check
+
+
+def items(of: Domain, least: int = 0, most: int | None = None) -> Domain:
+    """A list, each item in a domain.
+
+    >>> items(whole(1))("levels", [1, 2])
+    [1, 2]
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{name} must be a list, got {shown(value)}")
+        if len(value) < least or (most is not None and len(value) > most):
+            many = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most:,}"
+            raise ValueError(f"{name} must be a list of {many}, got {len(value):,}")
+        return [of(f"{name}[{i}]", v) for i, v in enumerate(value)]
+
+    return check
+
+
+def mapping(of: Domain) -> Domain:
+    """An object of any keys, each value in a domain.
+
+    >>> mapping(whole())("counts", {"a": 1})
+    {'a': 1}
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name or 'it'} must be an object, got {shown(value)}")
+        return {k: of(f"{name}[{shown(k)}]", v) for k, v in value.items()}
+
+    return check
+
+
+def record(
+    fields: dict[str, Domain], optional: dict[str, Domain] | None = None, others: Domain | None = None
+) -> Domain:
+    """An object with these fields; `optional` ones may be missing. `others`: the domain of further
+    ones, of which there are none without it.
+
+    >>> record({"n": whole(1)}, {"seed": whole(0)})("", {"n": 1})
+    {'n': 1}
+    """
+    known = {**fields, **(optional or {})}
+
+    def check(name: str, value):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name or 'it'} must be an object, got {shown(value)}")
+        for key in fields:
+            if key not in value:
+                raise ValueError(f"{_inner(name, key)} is missing")
+        if others is None and (odd := [k for k in value if k not in known]):
+            raise ValueError(f"{_inner(name, shown(odd[0]))} is unknown; known are {', '.join(sorted(known))}")
+        return {k: (known.get(k) or others or anything)(_inner(name, k), v) for k, v in value.items()}
+
+    return check
+
+
+def _inner(name: str, key: str) -> str:
+    return f"{name}.{key}" if name else key
+
+
+def is_a(*classes: type) -> Domain:
+    """An instance of one of these classes.
+
+    >>> is_a(dict)("options", {})
+    {}
+    """
+
+    def check(name: str, value):
+        if not isinstance(value, classes):
+            raise ValueError(f"{name} must be a {either([c.__name__ for c in classes])}, got {shown(value)}")
+        return value
+
+    return check
+
+
+def has(what: str, *names: str) -> Domain:
+    """An object with these attributes, which is `what`.
+
+    >>> has("a text", "strip")("x", "a")
+    'a'
+    """
+
+    def check(name: str, value):
+        missing = [k for k in names if not hasattr(value, k)]
+        if missing or isinstance(value, type):
+            lacks = f", which has no {missing[0]}" if missing else ""
+            raise ValueError(f"{name} must be {what}, got {shown(value)}{lacks}")
+        return value
+
+    return check
+
+
+model = has("a model", "config", "predict", "check_tokens", "latent_channel")
+data = has("a task or a text", "sample", "length", "vocab", "labels")
+task = has("a task, of known law", "sample", "length", "vocab", "labels", "score", "entropy")
+
+
+def function(name: str, value):
+    """A function.
+
+    >>> function("save", print) is print
+    True
+    """
+    if not callable(value):
+        raise ValueError(f"{name} must be a function, got {shown(value)}")
+    return value
+
+
+def seed(name: str, value):
+    """A seed: an integer in [0, 2^63), or a generator.
+
+    >>> seed("seed", 3)
+    3
+    """
+    if type(value).__name__ == "Generator" and hasattr(value, "manual_seed"):
+        return value
+    return arguments.seed(name, value)
+
+
+def tensor(name: str, value):
+    """A tensor, or what makes one.
+
+    >>> tensor("x", [1])
+    tensor([1])
+    """
+    return arguments.tensor(name, value)
+
+
+def source(name: str, value):
+    """Where random numbers come from: a generator or streams.
+
+    >>> import torch
+    >>> source("g", torch.Generator()).initial_seed() > 0
+    True
+    """
+    if type(value).__name__ not in ("Generator", "Streams") or not hasattr(value, "device"):
+        raise ValueError(f"{name} must be a torch.Generator, got {shown(value)}")
+    return value
+
+
+def ids(name: str, value):
+    """Token ids [B, L], of whatever vocabulary.
+
+    >>> ids("x", [[0, 1]])
+    tensor([[0, 1]])
+    """
+    x = arguments.tensor(name, value)
+    if x.dim() != 2 or not x.numel() or x.is_floating_point() or x.is_complex() or x.dtype.itemsize == 1:
+        kind = str(x.dtype).removeprefix("torch.")
+        raise ValueError(f"{name} must be integer ids of shape [batch, length], got {kind} {list(x.shape)}")
+    return x
+
+
+def floats(name: str, value):
+    """A tensor of real numbers, finite, one at least; of integers, floats are made.
+
+    >>> floats("u", [0, 1])
+    tensor([0., 1.])
+    """
+    x = arguments.tensor(name, value)
+    if x.is_complex() or not x.numel():
+        raise ValueError(f"{name} must hold real numbers, one at least, got {shown(value)}")
+    if x.dtype.itemsize == 1 and not x.is_floating_point():
+        raise ValueError(f"{name} must hold real numbers, got {x.dtype}")
+    x = x if x.is_floating_point() else x.float()
+    if not bool(x.isfinite().all()):
+        raise ValueError(f"{name} must hold finite numbers, got {shown(value)}")
+    return x
+
+
+def unit(name: str, value):
+    """As `floats`, in [0, 1].
+
+    >>> unit("u", [0.5])
+    tensor([0.5000])
+    """
+    x = floats(name, value)
+    if not -1e-6 <= float(x.min()) <= float(x.max()) <= 1 + 1e-6:
+        raise ValueError(f"{name} must be in [0, 1], got {shown(value)}")
+    return x
+
+
+def line(name: str, value):
+    """As `floats`, in a row: [n].
+
+    >>> line("costs", [1, 2])
+    tensor([1., 2.])
+    """
+    x = floats(name, value)
+    if x.dim() != 1:
+        raise ValueError(f"{name} must be a row of numbers [n], got shape {list(x.shape)}")
+    return x
+
+
+def rows(name: str, value):
+    """Log-probabilities [N, V], minus infinities among them.
+
+    >>> rows("log_probs", [[0.0]])
+    tensor([[0.]])
+    """
+    x = arguments.tensor(name, value)
+    if x.dim() != 2 or not x.is_floating_point() or not x.shape[1]:
+        raise ValueError(f"{name} must be log-probabilities [N, V], got {x.dtype} {list(x.shape)}")
+    return x
+
+
+def times(name: str, value):
+    """Noise times in [0, 1]: a number, or an array of them.
+
+    >>> times("t_x", 0.5)
+    array(0.5)
+    """
+    x = arguments.numbers_of(name, value)
+    if x.dtype.kind == "b" or not x.size or not bool(((x >= 0) & (x <= 1)).all()):
+        raise ValueError(f"{name} must hold times in [0, 1], got {shown(value)}")
+    return x
+
+
+def counts(name: str, value) -> tuple[int, ...]:
+    """Numbers of steps: one, or a list of them.
+
+    >>> counts("token_steps", 4), counts("token_steps", (1, 2))
+    ((4,), (1, 2))
+    """
+    one = whole(0, limit="steps")
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    found = tuple(one(name, v) for v in (value if isinstance(value, list | tuple | range) else [value]))
+    if not found:
+        raise ValueError(f"{name} must hold at least one number, got none")
+    return found
+
+
+def path(name: str, value):
+    """A path of noise times: a Path, a Curve or a Schedule.
+
+    >>> from lddm_lite import Path
+    >>> path("path", Path.joint())
+    Path(lead=0.0)
+    """
+    if isinstance(value, type) or not all(hasattr(value, k) for k in ("knots", "corners", "lead")):
+        raise ValueError(f"{name} must be a Path, a Curve or a Schedule, got {shown(value)}")
+    return value
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator: arguments with these names are in these domains, and are passed on as the domain
+    returns them; a ValueError else.
+
+    >>> @checked(n=whole(1))
+    ... def twice(n: int) -> int:
+    ...     return 2 * n
+    >>> twice(-1)
+    Traceback (most recent call last):
+    ValueError: n must be an integer >= 1, got -1
+    """
+
+    def wrap(f: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(f)
+        odd = set(domains) - set(signature.parameters)
+        assert not odd, f"{f.__name__} has no {odd}"
+
+        @functools.wraps(f)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            for name, value in bound.arguments.items():
+                if name in domains:
+                    bound.arguments[name] = domains[name](name, value)
+            return f(*bound.args, **bound.kwargs)
+
+        return call
+
+    return wrap
+
+
+def pair(first: Domain, second: Domain) -> Domain:
+    """A list of two, each in a domain of its own.
+
+    >>> pair(whole(), text())("event", [3, "frozen"])
+    [3, 'frozen']
+    """
+
+    def check(name: str, value):
+        a, b = items(anything, 2, 2)(name, value)
+        return [first(f"{name}[0]", a), second(f"{name}[1]", b)]
+
+    return check
+
+
+def array(kinds: str, dims: Sequence[int]) -> Domain:
+    """An array, as `Trace` and its like write it, {"dtype", "shape", "base64"}, or as lists of
+    numbers; as numpy's, finite.
+
+    - `kinds`: of its dtype, numpy's letters ("i", "f", "u");
+    - `dims`: how many axes it may have.
+
+    >>> array("i", [1])("x", {"dtype": "<i4", "shape": [1], "base64": "AQAAAA=="})
+    array([1], dtype=int32)
+    """
+    import base64
+    import math
+
+    import numpy as np
+
+    form = record({"dtype": text(f"[<|][{kinds}][1248]"), "shape": items(whole(0)), "base64": text()})
+
+    def packed(name: str, value: dict):
+        about = form(name, value)
+        shape, dtype = about["shape"], np.dtype(about["dtype"])
+        try:
+            raw = base64.b64decode(about["base64"], validate=True)
+        except ValueError as e:
+            raise ValueError(f"{name}.base64 is damaged: {e}") from None
+        if len(raw) != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{name}.base64 holds {len(raw):,} bytes, which are not {shown(shape)} of {dtype.str}")
+        return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+
+    def check(name: str, value):
+        if isinstance(value, dict):
+            out = packed(name, value)
+        else:
+            out = arguments.numbers_of(name, value)
+        if out.dtype.kind not in kinds and not (out.dtype.kind in "iu" and "f" in kinds):
+            raise ValueError(f"{name} must hold {'numbers' if 'f' in kinds else 'integers'}, got {out.dtype}")
+        if out.ndim not in dims:
+            raise ValueError(f"{name} must have {either(list(map(str, dims)))} axes, got shape {list(out.shape)}")
+        if out.dtype.kind == "f" and not np.isfinite(out).all():
+            raise ValueError(f"{name} holds nan or infinite values")
+        return out
+
+    return check

@@ -1,0 +1,111 @@
+"""What is said of generated molecules, with `rdkit`, which `make molecules` installs: valid, unique,
+novel, their properties and scaffolds.
+
+The Fréchet distance of the field (FCD) is left out: its network comes as a pickle, which could run
+any code.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from .._common import arguments
+from ..text.molecules import INSTALL
+
+__all__ = ["PROPERTIES", "canonical", "drawing", "molecule_scores", "properties", "scaffolds"]
+
+PROPERTIES = ("weight", "log_p", "qed", "rings")
+
+
+def canonical(strings: Sequence[str]) -> list[str | None]:
+    """The one spelling of each molecule, or None for a string that is none, or empty. ImportError
+    without rdkit.
+
+    >>> canonical(["OCC", "C1CC"])  # doctest: +SKIP
+    ['CCO', None]
+    """
+    chem = _chem()
+    found = (chem.MolFromSmiles(s) if s else None for s in strings)
+    return [None if m is None or not m.GetNumAtoms() else chem.MolToSmiles(m) for m in found]
+
+
+def molecule_scores(strings: Sequence[str], known: Collection[str] | None = None) -> dict[str, float]:
+    """Scores of molecules: `valid`, the share of strings that are one; `unique`, the share of
+    different ones among these; and, with the canonical strings `known` from training, `novel`, the
+    share of the different ones that are not among them. ImportError without rdkit.
+
+    >>> molecule_scores(["CCO", "OCC", "C(C", "CC"], known={"CC"})  # doctest: +SKIP
+    {'valid': 0.75, 'unique': 0.6666666666666666, 'novel': 0.5}
+    """
+    strings = arguments.texts("strings", strings, blank=True)
+    valid = [s for s in canonical(strings) if s is not None]
+    different = set(valid)
+    out = {"valid": len(valid) / len(strings), "unique": len(different) / max(1, len(valid))}
+    if known is not None:
+        out["novel"] = sum(s not in known for s in different) / max(1, len(different))
+    return out
+
+
+def properties(strings: Sequence[str]) -> dict[str, list[float]]:
+    """Properties of the valid ones among molecules, for histograms: `weight` in daltons; `log_p`,
+    how much it prefers fat to water (Crippen); `qed`, likeness to drugs in 0..1; number of `rings`.
+
+    >>> properties(["CCO"])["weight"]  # doctest: +SKIP
+    [46.069]
+    """
+    chem = _chem()
+    from rdkit.Chem import QED, Crippen, Descriptors, rdMolDescriptors
+
+    how: dict[str, Any] = dict(zip(PROPERTIES, (
+        Descriptors.MolWt, Crippen.MolLogP, QED.qed, rdMolDescriptors.CalcNumRings), strict=True))  # fmt: skip
+    found = [m for s in strings if s and (m := chem.MolFromSmiles(s)) is not None and m.GetNumAtoms()]
+    return {name: [float(f(m)) for m in found] for name, f in how.items()}
+
+
+def scaffolds(strings: Sequence[str]) -> Counter[str]:
+    """How often each scaffold occurs among the valid molecules: rings and what links them (Bemis &
+    Murcko 1996); "" where there is no ring.
+
+    >>> scaffolds(["Cc1ccccc1", "CCO"])  # doctest: +SKIP
+    Counter({'c1ccccc1': 1, '': 1})
+    """
+    _chem()
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    return Counter(MurckoScaffold.MurckoScaffoldSmiles(smiles=s) for s in canonical(strings) if s is not None)
+
+
+def drawing(string: str, width: int = 160, height: int = 120) -> str:
+    """A molecule as a picture, SVG text of that many pixels; of a string that is none, "". What it
+    shows is drawn by rdkit from its own atoms, so that no part of the string gets into the page.
+
+    >>> drawing("CCO").startswith("<svg")  # doctest: +SKIP
+    True
+    """
+    chem = _chem()
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    arguments.integer("width", width, minimum=16)
+    arguments.integer("height", height, minimum=16)
+    molecule = chem.MolFromSmiles(string) if string else None
+    if molecule is None or not molecule.GetNumAtoms():
+        return ""
+    pen = rdMolDraw2D.MolDraw2DSVG(width, height)
+    pen.drawOptions().clearBackground = False
+    pen.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(molecule))
+    pen.FinishDrawing()
+    svg = pen.GetDrawingText()
+    return svg[svg.index("<svg") :].replace("#000000", "currentColor").strip()  # dark pages show it, too
+
+
+@functools.cache
+def _chem() -> Any:
+    try:
+        from rdkit import Chem, RDLogger
+    except ImportError:
+        raise ImportError(f"molecules are judged by rdkit, not installed here:  {INSTALL}", name="rdkit") from None
+    RDLogger.DisableLog("rdApp.*")  # a line for each string that is no molecule
+    return Chem

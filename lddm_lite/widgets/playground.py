@@ -1,0 +1,178 @@
+"""The playground: models that sample in the page, without a kernel."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path as File
+
+import numpy as np
+import torch
+import traitlets as T
+
+from .._common import arguments
+from ..model import LatentDiffusion, load
+from ..networks.web_export import WebModel
+from ..plots import plane
+from ..tasks import MixtureTask, make
+from . import payload
+from .base import Widget
+from .infill import named
+from .scrubber_data import encoded, hidden, hues
+
+__all__ = ["Playground"]
+
+CLOUD = 300  # encoded sequences behind the latent plane
+SHIPPED = File(__file__).resolve().parents[2] / "data"
+RESULTS = ("binsaw-compared.json", "newswire-compared.json")
+
+
+class Playground(Widget):
+    """Playground: choose a model, its steps or any schedule, order, temperature and seed; *Sample*
+    runs it in the browser, in a worker, and opens the run in a scrubber beside the last one. It
+    needs no kernel, not even in a saved notebook, and the same seed gives the run that
+    `LatentDiffusion.sample` gives, up to what rounding decides.
+
+    - `models`: a dictionary from names to models, folders or names of checkpoints that ship, or a
+      list of these, or one: with the library's own networks (see `LatentDiffusion.to_web`);
+    - `weights`: how they travel, one of `_common.quantised.KINDS`;
+    - `encoder`: take encoders along, for the ring in the latent plane that says where the finished
+      sequence would be encoded; they are a third of a model of Binsaw;
+    - `samples`, `seed`: where the controls begin;
+    - `start`: sample once when the widget is first seen;
+    - `title`: above it.
+
+    On Binsaw a table tells excess and modes of what was drawn, beside the exact limits and what was
+    measured of a model that ships. Weights lie once in a page, by their key, and serve all its
+    widgets. Trait: `plan`, the controls as a dictionary. Raises ValueError for models that no page
+    can run.
+
+    >>> from lddm_lite import tasks
+    >>> Playground(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=16), width=16))
+    Playground(Models that sample here: mdlm)
+    """
+
+    _kind = "playground"
+    _state = ("plan",)
+    plan = T.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        models,
+        *,
+        weights: str = "int8",
+        encoder: bool = False,
+        samples: int = 16,
+        seed: int = 0,
+        start: bool = True,
+        title: str | None = None,
+    ):
+        arguments.integer("samples", samples, 1, 64)
+        arguments.integer("seed", seed, 0, 2**31 - 2)
+        given = named(models)
+        self.models = {n: m if isinstance(m, LatentDiffusion) else load(m) for n, m in given.items()}
+        sent = {name: _exported(model, weights, encoder) for name, model in self.models.items()}
+        self._packed = {w.key: payload.pack(w.head, w.arrays) for w in sent.values()}
+        head: dict = {"title": title or f"Models that sample here: {', '.join(sent)}", "start": start, "groups": None}
+        arrays: dict[str, np.ndarray] = {}
+        head["models"] = []
+        for k, (name, model) in enumerate(self.models.items()):
+            about, own = _about(name, model)
+            if about["groups"] and head["groups"] in (None, about["groups"]):  # colours have one meaning in a page
+                head["groups"] = about["groups"]
+            elif about["groups"]:
+                own.pop("hue", None)
+            head["models"].append(about | {"key": sent[name].key, "index": k, "head": sent[name].head})
+            arrays |= {f"{kind}{k}": a for kind, a in own.items()}
+        plan = dict(model=0, seed=seed, samples=samples, order="ancestral", temperature=1.0, top_p=1.0, eta=1.0)
+        plan |= dict(latent_temperature=1.0, schedule="") | head["models"][0]["usual"]
+        super().__init__(head, arrays, plan=plan)
+
+    def weights(self) -> dict[str, bytes]:
+        return self._packed
+
+    def answer(self, message: dict) -> dict:
+        """`{"weights": key}` -> them, for a page that lost the cell in which they lay."""
+        return {"weights": base64.b64encode(self._packed[message["weights"]]).decode()}
+
+    def still(self) -> bytes:
+        """A run of the first model, as PNG."""
+        from .. import plots
+
+        model = next(iter(self.models.values()))
+        trace = model.sample(self.plan["samples"], seed=self.plan["seed"])
+        return plots.png(plots.frame(trace, trace.steps))
+
+
+def _exported(model: LatentDiffusion, weights: str, encoder: bool) -> WebModel:
+    able = model.config.latent != "none" and model.config.encoder == "learned"
+    return model.to_web(weights, encoder=encoder and able)
+
+
+def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
+    """What the page says of a model, and the arrays behind its latent plane."""
+    c = model.config
+    task = make(**model.data) if "task" in model.data else None
+    steps = {"none": (8, 1), "continuous": (1, 7) if c.lead == 0.5 else (8, 8), "discrete": (3, c.slots)}[c.latent]
+    if c.latent == "discrete" and c.lead == 0:
+        steps = (4, 4)
+    about: dict = {"name": name, "plane": None, "groups": None}
+    about["usual"] = {"token_steps": steps[0], "latent_steps": steps[1], "lead": model.path.lead}
+    if task is not None and task.name == "binsaw":
+        entropy = task.entropy()
+        about["truth"] = {"entropy": entropy.value, "entropy_se": entropy.stderr}
+        about |= _measured(name, model)
+    arrays: dict = {}
+    if c.latent == "continuous":
+        z, x = _cloud(model, task)
+        if c.slots * c.dim != 2:
+            project = plane(z)
+            eye = np.eye(c.slots * c.dim).reshape(-1, c.slots, c.dim)
+            mean = z.reshape(len(z), -1).mean(0)
+            axes = (project(eye) - project(0 * eye)).T  # of a linear map
+            about["plane"] = {"mean": mean.tolist(), "axes": axes.tolist()}
+        arrays["cloud"] = plane(z)(z).astype("f4")
+        if x is not None and task is not None:
+            value, about["groups"] = hues(hidden(task, x), x, [])
+            arrays["hue"] = value
+    return about, arrays
+
+
+def _cloud(model: LatentDiffusion, task: MixtureTask | None):
+    """Latents [N, m, d] for the backdrop, encoded, or, where no encoder is at hand, drawn; and the
+    sequences, if encoded."""
+    if task is not None and model.config.encoder == "learned":
+        x = task.sample(CLOUD, seed=17)
+        return encoded(model, x).numpy(), x
+    return model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents[-1], None
+
+
+def _measured(name: str, model: LatentDiffusion) -> dict:
+    """From `data/results`: exact limits for the model's data, and what was measured of it, if it is
+    the one that ships under this name."""
+    for file in RESULTS:
+        try:
+            found = json.loads((SHIPPED / "results" / file).read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        if "task" not in model.data or found.get("data") != repr(make(**model.data)):
+            continue
+        keys = ("nfe", "token_steps", "latent_steps", "excess", "excess_se", "kl_forward", "kl_forward_se", "kl_reverse",
+                "kl_reverse_se")  # fmt: skip
+        rows: dict[str, list] = {}
+        for row in found["rows"]:
+            rows.setdefault(row["model"], []).append({k: row[k] for k in keys if row.get(k) is not None})
+        out = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
+        if _ships(name, model):
+            out["measured"] = rows.get(model.config.system, [])
+        return out
+    return {}
+
+
+def _ships(name: str, model: LatentDiffusion) -> bool:
+    """Has the model the weights of the checkpoint of this name?"""
+    folder = SHIPPED / "checkpoints" / name
+    if not (folder / "config.json").is_file():
+        return False
+    there, here = LatentDiffusion.load(folder).state_dict(), model.state_dict()
+    return there.keys() == here.keys() and all(torch.equal(v, here[k].cpu()) for k, v in there.items())

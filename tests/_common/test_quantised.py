@@ -1,0 +1,65 @@
+"""Weights in few bits: how near they stay, what they cost in nats, and files of them."""
+
+import pytest
+import torch
+
+from lddm_lite import LatentDiffusion, load, tasks
+from lddm_lite._common.quantised import KINDS, cost, quantise, restore
+
+G = torch.Generator().manual_seed(0)
+TENSORS = {"w": torch.randn(50, 90, generator=G), "three": torch.randn(9, 30, 40, generator=G), "count": torch.tensor(3),
+           "b": torch.randn(5, generator=G), "book": torch.randn(9000, 4, generator=G), "zero": torch.zeros(64, 64)}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_comes_back_is_near(kind):
+    kept, back = quantise(TENSORS, kind), restore(quantise(TENSORS, kind))
+    assert list(back) == list(TENSORS) and back["count"] == 3
+    for name, value in TENSORS.items():
+        assert back[name].dtype == value.dtype and back[name].shape == value.shape
+    w = TENSORS["w"]
+    if kind.startswith("int"):
+        levels = 2 ** (int(kind[3:]) - 1) - 1
+        assert kept["w"].dtype == torch.int8 and kept["w"].abs().amax() == levels
+        half = w.abs().amax(1, keepdim=True) / levels / 2
+        assert bool(((back["w"] - w).abs() <= half * (1 + 1e-5)).all()), "at most half a step"
+        assert bool((back["w"] - w).gather(1, w.abs().argmax(1, keepdim=True)).abs().max() < 1e-6)
+        assert torch.equal(back["b"], TENSORS["b"]) and not back["zero"].any()
+        assert kept["book"].dtype == torch.float16, "short rows: a scale each would cost as much"
+    else:
+        assert torch.allclose(back["w"], w, rtol=0 if kind == "float32" else 2**-10, atol=0)
+
+
+def test_once_more_changes_nothing():
+    once = restore(quantise(TENSORS))
+    assert all(torch.allclose(restore(quantise(once))[k], v, atol=1e-7) for k, v in once.items())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_refusals(bad):
+    with pytest.raises(ValueError, match="kind must be one of float32.*int3"):
+        quantise(TENSORS, "int3")
+    with pytest.raises(ValueError, match="w holds numbers that int8 cannot"):
+        quantise({"w": torch.full((64, 64), bad)})
+    with pytest.raises(ValueError, match="float16 cannot"):
+        quantise({"w": torch.tensor([1e6])}, "float16")
+    kept = quantise({"w": torch.ones(64, 64)})
+    with pytest.raises(ValueError, match="w needs a scale for each of its 64 rows"):
+        restore({"w": kept["w"]})
+
+
+def test_cost_is_told_with_an_error_and_grows_as_bits_go():
+    """Measured on 256 sentences: int8 costs 0.000 ± 0.002 nats, int4 0.32 ± 0.05, six errors off."""
+    model, x = load("newswire-di-seq"), tasks.ToyNewswire().sample(256, seed=0)
+    few, many = cost(model, x, "int4"), cost(model, x, "int8")
+    assert abs(many.value) < 0.02 and few.value > many.value + 3 * (few.stderr + many.stderr)
+    assert model.nelbo(x, each=True).sum() == model.nelbo(x, each=True).sum(), "the model itself is as it was"
+
+
+def test_a_checkpoint_of_few_bits(tmp_path):
+    model = LatentDiffusion.preset("di-seq", tasks.Binsaw(length=16))
+    model.save(tmp_path / "full"), model.save(tmp_path / "small", weights="int8")
+    size = {name: sum(f.stat().st_size for f in (tmp_path / name).glob("*.safetensors")) for name in ("full", "small")}
+    assert size["small"] < 0.3 * size["full"]
+    again, want = LatentDiffusion.load(tmp_path / "small"), restore(quantise(model.state_dict()))
+    assert all(torch.equal(v, want[k]) for k, v in again.state_dict().items())

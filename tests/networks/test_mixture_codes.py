@@ -1,0 +1,85 @@
+"""Codes by a mixture of products: against mixtures whose classes are known."""
+
+import pytest
+import torch
+
+from lddm_lite import Config, LatentDiffusion, fit, tasks
+from lddm_lite.networks import MixtureCodes
+from lddm_lite.training import estimate
+from tests.support.training_runs import interrupt
+
+
+def codes_of(config=None, **options):
+    return MixtureCodes(config or Config.preset("di-seq", length=12, vocab=3, encoder="mixture", **options))
+
+
+def told(codes, truth):
+    """Mutual information of codes and true classes, over the entropy of the classes."""
+    joint = torch.zeros(int(codes.max()) + 1, int(truth.max()) + 1, dtype=torch.float64)
+    joint.index_put_((codes, truth), torch.ones(len(codes), dtype=torch.float64), accumulate=True)
+    p = joint / joint.sum()
+    entropy = [float(torch.special.entr(v).sum()) for v in (p, p.sum(0), p.sum(1))]
+    return (entropy[1] + entropy[2] - entropy[0]) / entropy[1]
+
+
+def classes(n=2000, seed=0):
+    """Sequences of five products far apart: (x [n, 12], class [n])."""
+    g = torch.Generator().manual_seed(seed)
+    law = torch.full((5, 12, 3), 0.05)
+    law.scatter_(2, torch.randint(3, (5, 12, 1), generator=g), 0.9)
+    of = torch.randint(5, (n,), generator=g)
+    return torch.multinomial(law[of].flatten(0, 1), 1, generator=g).view(n, 12), of
+
+
+def test_classes_are_found():
+    """Five far apart, twelve codes to find them with: what is told of the class is nearly all."""
+    x, of = classes()
+    codes = codes_of(slots=1, codes=12, dim=8).prepare(x, progress=False)
+    assert told(codes(x).flatten(), of) > 0.95
+    fresh, of = classes(seed=0)
+    assert torch.equal(codes(fresh), codes(x)) and codes.log_probs.dtype == torch.uint8
+
+
+def test_probabilities_are_those_of_the_class():
+    x, _ = classes()
+    codes = codes_of(slots=1, codes=12, dim=8).prepare(x, progress=False)
+    z = codes(x).flatten()
+    most = int(z.bincount().argmax())
+    shares = torch.nn.functional.one_hot(x[z == most], 3).float().mean(0)
+    said = (codes.log_probs[most] / -16.0).exp()
+    assert (said - shares).abs().max() < 0.05, "sixteenths of a nat, smoothed, and classes that moved once more"
+    assert said.sum(-1) == pytest.approx(1, abs=0.1)
+
+
+def test_each_slot_has_a_stretch_of_its_own():
+    x, _ = classes()
+    codes = codes_of(slots=3, codes=8, dim=4).prepare(x, progress=False)
+    z = codes(x)
+    assert z.shape == (2000, 3)
+    swapped = torch.cat([x[:, 4:8], x[:, :4], x[:, 8:]], 1)
+    assert torch.equal(codes(swapped), z[:, [1, 0, 2]])
+    with pytest.raises(ValueError, match="slots must divide length=12 for encoder='mixture', got 5"):
+        codes_of(slots=5, codes=8)
+    with pytest.raises(ValueError, match="codes=8 need as many sequences at least, got 2"):
+        codes_of(slots=1, codes=8).prepare(x[:2], progress=False)
+    with pytest.raises(ValueError, match="encoder='mixture' needs discrete latents"):
+        Config.preset("co-seq", length=12, vocab=3, encoder="mixture")
+
+
+def test_it_trains_resumes_and_moves_its_vectors(tmp_path):
+    corpus = tasks.Corpus(tasks.Binsaw(length=8), 64)
+    options = dict(slots=1, codes=8, dim=4, width=16, encoder="mixture")
+    whole = LatentDiffusion.preset("di-seq", corpus, **options)
+    fit(whole, corpus, steps=6, batch=8, progress=False)
+    parts = LatentDiffusion.preset("di-seq", corpus, **options)
+    stopping = tasks.Corpus(corpus.task, 64)
+    stopping.sample = lambda n, g, left=iter(range(2)): (next(left, None) is None and interrupt()) or corpus.sample(n, g)
+    assert fit(parts, stopping, steps=6, batch=8, progress=False, out=tmp_path).interrupted
+    fit(parts, corpus, steps=6, batch=8, progress=False, out=tmp_path, resume=True)
+    weights = parts.state_dict()
+    assert all(torch.equal(v, weights[name]) for name, v in whole.state_dict().items())
+    start = LatentDiffusion.preset("di-seq", corpus, **options)
+    start.encoder.prepare(corpus.rows, progress=False)
+    assert not torch.equal(start.encoder.codebook, weights["encoder.codebook"])
+    assert torch.equal(start.encoder.log_probs, weights["encoder.log_probs"])
+    assert estimate(LatentDiffusion.preset("di-seq", corpus, **options), corpus).encoder == 8 * 4

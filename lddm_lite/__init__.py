@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from .evaluation import along_path, compare, rate_grid
     from .model import LatentDiffusion, load
     from .networks import ExactDenoiser
+    from .tasks.arrays import from_arrays
     from .training import History, TrainConfig, TrainingError, fit
 
 __all__ = [
     "Config", "Curve", "Estimate", "ExactDenoiser", "GaussianChannel", "History", "LatentDiffusion", "MaskedChannel",
     "Path", "Prediction", "Schedule", "Trace", "TrainConfig", "TrainingError", "along_path", "compare", "course",
-    "diffusion", "evaluation", "fit", "load", "networks", "plots", "rate_grid", "selfcheck", "tasks",
+    "diffusion", "evaluation", "fit", "from_arrays", "load", "networks", "plots", "rate_grid", "selfcheck", "tasks",
     "text", "training", "widgets",
 ]  # fmt: skip
 
@@ -40,6 +41,7 @@ _FROM = {  # place -> what the face shows of it; the other names of __all__ are 
     "evaluation": ["along_path", "compare", "rate_grid"],
     "model": ["LatentDiffusion", "load"],
     "networks": ["ExactDenoiser"],
+    "tasks.arrays": ["from_arrays"],
     "training": ["History", "TrainConfig", "TrainingError", "fit"],
 }
 _PLACE = {name: place for place, names in _FROM.items() for name in names}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, old_names, protocols, quantised, randomness, schemas
+from ._common import arguments, checkpoint, data_contract, old_names, protocols, quantised, randomness, schemas
 from ._common.arguments import shown
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
@@ -18,7 +18,7 @@ from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact, model_files, shipped, web_export
+from .networks import build, custom_parts, exact, model_files, shipped, warm_start, web_export
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -80,7 +80,7 @@ class LatentDiffusion(nn.Module):
 
         - `system`: mdlm, co-joint, co-seq, di-joint or di-seq.
         - `data`: any task or text: what has `length`, `vocab`, `labels`, `spec()` and maybe
-          `pad_id`. Nothing is drawn from it.
+          `pad_id` (see `protocols.Data`, which it is checked against).
         - `seed`: the same one gives the same weights.
         - `denoiser`, `encoder`, `channel` (of the latents): parts of your own, or what makes them
           of a `Config`; see `lddm_lite.networks.custom_parts` for what is asked of each. None for
@@ -89,12 +89,13 @@ class LatentDiffusion(nn.Module):
 
         ValueError for another system or option, and one that names a part that does not fit.
         """
+        data_contract.check(data)
         changes.setdefault("pad_id", getattr(data, "pad_id", None))
         if isinstance(encoder, str):
             changes["encoder"], encoder = encoder, None
         config = Config.preset(system, data.length, data.vocab, **changes)
         own = dict(denoiser=denoiser, encoder=encoder, channel=channel)
-        return cls.from_config(config, data.labels, data.spec(), seed, **own)
+        return cls.from_config(config, list(data.labels), data_contract.described(data), seed, **own)
 
     @classmethod
     @schemas.checked(
@@ -159,6 +160,20 @@ class LatentDiffusion(nn.Module):
         denoiser.channel = model.latent_channel
         return model.eval()  # in train mode the encoder would no longer give the latents that the denoiser was told
 
+    def init_from(self, source) -> list[str]:
+        """Begin with the weights of another model, a folder, a shipped checkpoint's name or a model, as
+        far as names and shapes are the same. Returns a line for each tensor that was left as it is.
+        ValueError where less than half would be taken (see `networks.warm_start`).
+
+        >>> from lddm_lite.tasks import Binsaw
+        >>> one, two = (LatentDiffusion.preset("co-seq", Binsaw(length=8), seed=s) for s in (0, 1))
+        >>> two.init_from(one)
+        []
+        """
+        if isinstance(source, LatentDiffusion):
+            return warm_start.take(self, source.state_dict(), source.name)
+        return warm_start.take(self, quantised.restore(checkpoint.read(shipped.place(source))[0]), str(source))
+
     # -- parts ---------------------------------------------------------------------------------------------------
     @property
     def device(self) -> torch.device:
@@ -199,8 +214,10 @@ class LatentDiffusion(nn.Module):
             return None
         x = x.to(self.device)
         if protocols.is_stochastic(self.encoder):
-            return self.encoder(x, randomness.generator(0, self.device) if g is None else g)
-        return self.encoder(x)
+            z = self.encoder(x, randomness.generator(0, self.device) if g is None else g)
+        else:
+            z = self.encoder(x)
+        return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
@@ -209,6 +226,9 @@ class LatentDiffusion(nn.Module):
             z_t = table[z_t]
         if lengths is None and self.config.pad_id is not None and x_t is not None:
             lengths = self.valid(x_t).sum(1)
+        if z_t is not None:  # latents are float32 whatever the weights are
+            kind = next((p.dtype for p in self.denoiser.parameters()), z_t.dtype)
+            z_t = z_t.to(kind) if z_t.is_floating_point() else z_t
         said = self.denoiser(x_t, z_t, t_z, where, need_latents, lengths)
         return said if isinstance(said, Prediction) else Prediction(said.tokens, said.latents)
 
@@ -280,16 +300,20 @@ class LatentDiffusion(nn.Module):
         - `seed`: the same one gives the same samples.
         - `options`: the fields of `sampler.Draws`; `batch`, sequences in one network call, and
           `progress`, as in `sampler.sample`; `latents`: z at t_z = 0, such as `latents` of a Trace
-          end with, taken as they are, from which only the tokens are drawn. ValueError for others.
+          end with, taken as they are, from which only the tokens are drawn; `length`, tokens of each
+          sequence, and `label`, the class of each, of data that have classes (`from_arrays`), which is
+          given as the first token. ValueError for others.
 
-        Models with padding draw lengths from their training data's.
+        Models with padding draw lengths from their training data's, unless `length` is given.
         """
         if n is None:
             if "latents" not in options:
                 raise ValueError("n, the number of sequences, must be given where latents are not")
             given = arguments.tensor("latents", options["latents"])
             n = len(given) if given.dim() else 0
-        start = prompts.blank(self, n, seed)
+        label = options.pop("label", None)
+        start = prompts.blank(self, n, seed, length=options.pop("length", None))
+        start = start if label is None else prompts.given_class(self, start, label)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
     @schemas.checked(
@@ -312,16 +336,17 @@ class LatentDiffusion(nn.Module):
 
         - `n`: how many, at least 1.
         - `token_steps`, `latent_steps`, `path`, `seed`, `options`: as for `sample`.
-        - `prompt`: the beginning, words and gaps; empty for none.
+        - `prompt`: the beginning, words and gaps; empty for none. `gap=`: what stands for a gap in
+          it, instead of [MASK].
 
-        Lengths are those of the training data, none below the prompt's. ValueError for models of
+        Lengths are those of the training data, none below the prompt's, or `length=`. ValueError for models of
         something else than text or the toy newswire, and a prompt that they cannot read.
 
         >>> from lddm_lite.tasks import ToyNewswire
         >>> LatentDiffusion.exact(ToyNewswire()).generate_text(token_steps=16, prompt="the tiber", order="even").text(0)
         'the tiber climbed by two metres in rome on thursday , damguard said .'
         """
-        start = prompts.prompted(self, n, prompt, seed)
+        start = prompts.prompted(self, n, prompt, seed, options.pop("length", None), options.pop("gap", None))
         trace = self._run(start, token_steps, latent_steps, path, seed, options)
         if self.config.pad_id is None:  # the newswire, whose first label fills a sentence up
             trace.meta["filler"] = self.labels[0]
@@ -346,12 +371,12 @@ class LatentDiffusion(nn.Module):
         one beside each other.
 
         - `x`: ids [B, L], id V where masked, or a text with gaps, or a list of such: "the [MASK]
-          rose ." (`prompts.encode`).
+          rose ." (`prompts.encode`). `gap=`: what stands for a gap, instead of [MASK].
         - `n`: how often each is filled, at least 1.
         - `token_steps`, `latent_steps`, `path`, `seed`, `options`: as for `sample`.
         """
         if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
-            x = prompts.gaps(self, x)
+            x = prompts.gaps(self, x, options.pop("gap", None))
         x, n = self.check_tokens("x", x, mask_ok=True), arguments.integer("n", n, minimum=1)
         arguments.within("tokens", n * x.numel(), "n * the tokens of x")
         x = x.repeat_interleave(n, 0)
@@ -365,8 +390,7 @@ class LatentDiffusion(nn.Module):
             run["latents"] = given_latents.check_latents(self, "latents", run["latents"], len(start))
             knots = given_latents.without_latents(knots)
         trace = sampler.sample(self, start, knots, path, seed, sampler.Draws.of(**options), **run)
-        if not prompts.spaced(self):
-            trace.meta["spaced"] = False
+        trace.meta |= prompts.shown(self)
         return trace
 
     # -- files -----------------------------------------------------------------------------------------------------

@@ -11,9 +11,10 @@
 | `Model` | what is sampled, bounded, trained and shown | `LatentDiffusion` |
 | `Judge` | a language model that reads samples | `evaluation.Judge`, and yours |
 
-They are annotations, read by people and by a type checker; nothing inherits from them, and nothing
-is checked against them at run time. B sequences of L tokens out of V, whose mask is id V; latents
-are m slots of d numbers, or of codes out of K. Times t, s are [B], 0 for clean and 1 for noise.
+They are annotations, read by people and by a type checker; nothing inherits from them. Data alone
+are checked at run time, where they come in (`_common.data_contract`). B sequences of L tokens out
+of V, whose mask is id V; latents are m slots of d numbers, or of codes out of K. Times t, s are
+[B], 0 for clean and 1 for noise.
 """
 
 from __future__ import annotations
@@ -35,10 +36,20 @@ __all__ += ["Text", "has_rows", "has_scores", "is_exact", "is_frozen", "is_stoch
 
 # -- data ------------------------------------------------------------------------------------------------------------
 class Data(Protocol):
-    """What every data object is: a source of token sequences, all of one length.
+    """What every data object is: a source of token sequences, all of one length. For an array of ids
+    there is `ld.from_arrays`; for text, `ld.text.from_lines`; for anything else a class with these
+    five members, and maybe these, which are asked for by `getattr(data, name, None)`:
 
-    Data with padding also have `pad_id`, the id that fills short sequences up; it is asked for by
-    `getattr(data, "pad_id", None)`, so that data without padding need not speak of it.
+    - `pad_id`: the id that fills short sequences up, at their end alone; neither noised nor scored.
+      `spec()` may then give `lengths`, the share of sequences of each length 0..L;
+    - `shape`: (rows, columns), where a sequence is a picture. `spec()` gives it as `shape`;
+    - `rows` and `len`: see `Corpus`; `score` and `entropy`: see `Task`;
+    - `decode(ids)`: the text of a sequence, where it is not its labels between spaces;
+    - `losses`: what a text lost on its way to ids (`text.losses`).
+
+    Checked where data come in: labels are V texts, ids lie below V, rows are int [n, L], padding is
+    at the end, `spec()` goes into JSON. On the command line: `--task my.py:Runs`, with the class in
+    a file or module of yours, given again wherever data are asked for.
 
     >>> import torch
     >>> import lddm_lite as ld
@@ -51,6 +62,8 @@ class Data(Protocol):
     >>> model = ld.LatentDiffusion.preset("mdlm", Runs(), width=16)
     >>> ld.fit(model, Runs(), steps=2, progress=False).column("step")
     [2]
+    >>> model.sample(1, token_steps=2).tokens.shape, model.infill("0__1").texts()[0][0]
+    ((1, 4), '0')
     """
 
     @property

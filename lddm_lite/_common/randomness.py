@@ -16,7 +16,11 @@ import torch
 
 from .arguments import integer
 
-__all__ = ["Source", "Streams", "at_quantiles", "draw_categorical", "generator", "quantiles", "rand", "randn"]
+__all__ = [
+    "Source", "Streams", "at_quantiles", "draw_categorical", "generator", "quantiles", "rand", "randn", "wide",
+]  # fmt: skip
+
+NO_FLOAT64 = {"mps"}  # kinds of devices that have none: what else is float64 is float32 there
 
 _DRAW_ENTRIES = 1 << 22  # float64 entries of one chunk of a categorical draw: 32 MiB
 
@@ -91,7 +95,7 @@ def draw_categorical(log_probs: torch.Tensor, g: Source, where: torch.Tensor | N
     tensor([0, 1])
     """
     at = torch.ones(len(log_probs), 1, dtype=torch.bool) if where is None else where
-    return at_quantiles(log_probs, quantiles(at, g).to(log_probs.device))
+    return at_quantiles(log_probs, quantiles(at, g))
 
 
 def quantiles(where: torch.Tensor, g: Source) -> torch.Tensor:
@@ -112,16 +116,26 @@ def at_quantiles(log_probs: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     tensor([1])
     """
     u = u.unsqueeze(-1)
+    u = (u.float() if log_probs.device.type in NO_FLOAT64 else u).to(log_probs.device)
     rows = max(1, _DRAW_ENTRIES // max(1, log_probs.shape[-1]))
     out = [log_probs.new_empty(0, dtype=torch.long)]
     for lp, v in zip(log_probs.split(rows), u.split(rows), strict=True):
-        cdf = lp.double().softmax(-1).cumsum(-1)
+        cdf = wide(lp).softmax(-1).cumsum(-1)
         if not bool((cdf[:, -1] > 0.5).all()):  # without this, such a row would quietly become token 0
             raise ValueError("log_probs has a row with nan, +inf or only -inf: there is nothing to draw from")
         # scaling by the last entry makes the CDF end at exactly 1, so that rounding never yields an
         # id out of range
         out.append((v * cdf[:, -1:] >= cdf).sum(-1).clamp_max(lp.shape[-1] - 1))
     return torch.cat(out)
+
+
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """`x` in float64, or float32 on a device that has no float64.
+
+    >>> wide(torch.zeros(1)).dtype
+    torch.float64
+    """
+    return x.float() if x.device.type in NO_FLOAT64 else x.double()
 
 
 def generator(seed: int | torch.Generator, device: str | torch.device = "cpu") -> torch.Generator:

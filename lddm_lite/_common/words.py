@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["counted", "either", "joined", "plural"]
+__all__ = ["BYTES", "counted", "either", "joined", "plural"]
+
+BYTES = tuple(f"<0x{b:02X}>" for b in range(256))  # labels of single bytes, of what is no whole character
+_BYTES = re.compile(r"(?:<0x[0-9A-F]{2}>)+")
 
 
-def joined(pieces: Iterable[str]) -> str:
+def joined(pieces: Iterable[str], spaced: bool = True) -> str:
     """Text out of words and word pieces: spaces between words, none before a piece that goes on
-    with one ('##').
+    with one ('##'). Not `spaced`: of pieces that have their own blanks, and of bytes, which become
+    the characters that they spell.
 
-    >>> joined(["the", "rain", "##s", "fell", "."])
-    'the rains fell .'
+    >>> joined(["the", "rain", "##s", "fell", "."]), joined(["a", " ", "<0xC3>", "<0xA9>"], spaced=False)
+    ('the rains fell .', 'a é')
     """
-    return " ".join(pieces).replace(" ##", "")
+    if spaced:
+        return " ".join(pieces).replace(" ##", "")
+    spelled = (bytes.fromhex(p[3:-1].replace("><0x", "")) if _BYTES.fullmatch(p) else p.encode() for p in pieces)
+    return b"".join(spelled).decode("utf-8", "replace")
 
 
 def either(names: Sequence[str]) -> str:

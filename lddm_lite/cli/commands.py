@@ -4,20 +4,21 @@ the library."""
 from __future__ import annotations
 
 import functools
+import json
 import os
 import shlex
 import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from .._common import arguments
+from .._common import arguments, files
 from .._common.protocols import has_scores
 from .._common.words import counted
 from . import terminal
 from .options import PROGRAM, build_parser, defaults
 
 if TYPE_CHECKING:
-    from .._common.protocols import Task, Text
+    from .._common.protocols import Data
     from ..diffusion.paths import Path as NoisePath
     from ..model import LatentDiffusion
 
@@ -100,44 +101,62 @@ def _train(args, argv) -> int:
         return forecast(given, _machine(args))
     if args.out is None:
         raise ValueError("where to keep the run? Give --out DIR")
-    return train(args.out, given, argv, _machine(args), args.resume, args.force, args.quiet)
+    return train(args.out, given, argv, _machine(args), args.resume, args.force, args.quiet, args.init_from)
 
 
 def _sample(args, argv) -> int:
     model, path = _load(args)
     draw = model.sample if args.prompt is None else functools.partial(model.generate_text, prompt=args.prompt)
+    if args.gap is not None and args.prompt is None:
+        raise ValueError("--gap: only with --prompt, in which it stands for a gap")
+    written: list[str] = []
     for k in _token_steps(args, (8,)):
-        how = _draws(args)
+        how = {**_draws(args), "batch": args.batch}
+        how |= {name: getattr(args, name) for name in ("length", "label", "gap") if getattr(args, name) is not None}
+        if args.label is not None and args.prompt is not None:
+            raise ValueError("--label: not with --prompt; write the class at the beginning of the prompt")
         if args.schedule == "best":
             how["order"] = "even" if args.order == "ancestral" else args.order
-            _show(draw(args.n, path=_best(model, args, k), **how), k, args.trace)
+            trace = draw(args.n, path=_best(model, args, k), **how)
         else:
-            _show(draw(args.n, k, args.latent_steps, path, **how), k, args.trace)
+            trace = draw(args.n, k, args.latent_steps, path, **how)
+        _show(trace, k, args.trace)
+        about = {"nfe": trace.nfe, "token_steps": k, "seed": trace.seed}
+        written += [
+            json.dumps({"text": text, "tokens": row, **about}, ensure_ascii=False)
+            for text, row in zip(trace.texts(), trace.tokens.tolist(), strict=True)
+        ]
+    if args.out:
+        files.write(args.out, "".join(line + "\n" for line in written))
+        print(f"# {len(written):,} sequences in {args.out}")
     return 0
 
 
 def _best(model: LatentDiffusion, args, nfe: int):
     """The best schedule of the model of a task. ValueError for options that say otherwise, and for
     models of something else."""
-    from .. import tasks
     from ..evaluation import few_steps, search_schedule
+    from ..text import prompts
 
     few_steps.checked_schedule("best", latent_steps=args.latent_steps, lead=args.lead)
-    if "text" in model.data:
+    task = prompts.task_of(model)
+    if task is None:
         raise ValueError("--schedule best: only for models of a task; of a text, `evaluate --text FILE` measures it")
-    return search_schedule.best_schedule(model, tasks.from_spec(model.data), nfe, seed=args.seed + 1)
+    return search_schedule.best_schedule(model, task, nfe, seed=args.seed + 1)
 
 
 def _infill(args, argv) -> int:
     from ..text import prompts
 
     model, path = _load(args)
-    x = prompts.encode(model, args.pattern)
+    x = prompts.encode(model, args.pattern, args.gap)
     masks = int((x == model.token_channel.mask_id).sum())
     if not masks:
-        raise ValueError("nothing to fill in: write [MASK] for each token that is missing")
+        mark = prompts.marks(model, args.gap)[0]
+        raise ValueError(f"nothing to fill in: write {mark} for each token that is missing")
+    how = {**_draws(args), "batch": args.batch}
     for k in _token_steps(args, (min(8, masks),)):
-        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **_draws(args)), k, args.trace)
+        _show(model.infill(x.unsqueeze(0), args.n, k, args.latent_steps, path, **how), k, args.trace)
     return 0
 
 
@@ -154,7 +173,6 @@ def _compare(args, argv) -> int:
 
 
 def _evaluate(args, argv) -> int:
-    from .._common import files
     from .._common.provenance import provenance
     from ..evaluation import few_steps, latents, tables
 
@@ -182,11 +200,14 @@ def _evaluate(args, argv) -> int:
     return 0
 
 
-def _data(model: LatentDiffusion, args) -> tuple[Task | Text, int]:
+def _data(model: LatentDiffusion, args) -> tuple[Data, int]:
     """(what the model is judged by, sequences per number of steps)."""
     from .train_data import judged_by
 
-    data = judged_by(model, args.text)
+    data = judged_by(model, args)
+    losses = getattr(data, "losses", None)
+    for line in [] if losses is None else losses.told():
+        print(f"note: {line}", file=sys.stderr)
     return data, (2048 if has_scores(data) else 256) if args.n is None else args.n
 
 
@@ -231,10 +252,15 @@ def _machine(args) -> str:
     from ..diffusion import prediction
 
     prediction.limit(args.logits)
-    there = torch.cuda.is_available()
-    if args.device == "cuda" and not there:
-        raise ValueError("--device cuda: torch sees no CUDA device here; leave the option out, or run doctor")
-    return "cuda" if there and args.device != "cpu" else "cpu"
+    there = [kind for kind in ("cuda", "xpu", "mps") if getattr(torch, kind).is_available()]
+    if args.device in ("cpu", "auto"):
+        return "cuda" if args.device == "auto" and "cuda" in there else "cpu"
+    if args.device not in there:
+        raise ValueError(
+            f"--device {args.device}: torch sees no {args.device.upper()} device here; leave the option out, or run "
+            "doctor"
+        )
+    return args.device
 
 
 def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
@@ -256,9 +282,27 @@ def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:
     return steps
 
 
+def _remasked(trace) -> str:
+    """The entropy of tokens that were drawn again, and of as many real ones it is another matter."""
+    if not trace.meta.get("remask"):
+        return ""
+    import torch
+
+    from ..evaluation.metrics import unigram_entropy
+
+    entropy = unigram_entropy(torch.as_tensor(trace.tokens).long(), len(trace.labels), trace.pad_id)
+    return f", remasking {trace.meta['remask']:g}, token entropy {entropy:.3f} nats"
+
+
+def _score(args, argv) -> int:
+    from .score_command import run
+
+    return run(args, *_load(args))
+
+
 def _show(trace, token_steps: int, file) -> None:
     steps = counted(token_steps, "token step")
-    print(f"# {trace.model}: NFE {trace.nfe}, {steps}, lead {trace.lead:g}, seed {trace.seed}")
+    print(f"# {trace.model}: NFE {trace.nfe}, {steps}, lead {trace.lead:g}, seed {trace.seed}{_remasked(trace)}")
     for i in range(len(trace)):
         print(trace.text(i))
     if file:
@@ -267,5 +311,5 @@ def _show(trace, token_steps: int, file) -> None:
 
 COMMANDS = {
     "data": _fetch_data, "train": _train, "sample": _sample, "infill": _infill, "evaluate": _evaluate,
-    "compare": _compare, "doctor": _doctor,
+    "score": _score, "compare": _compare, "doctor": _doctor,
 }  # fmt: skip

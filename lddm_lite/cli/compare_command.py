@@ -7,14 +7,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._common.arguments import shown
 from .._common.options import option
 from .._common.protocols import has_scores
 
 if TYPE_CHECKING:
-    from .._common.protocols import Task, Text
     from ..evaluation.judge import Judge
     from ..model import LatentDiffusion
 
@@ -50,6 +49,10 @@ class Compare:
         metavar="K,...")
     n: int = option(256, "samples per row", minimum=1, flags=("-n", "--n"))
     text: str | None = option(None, "models of text: real sentences they have not seen, one a line", metavar="FILE")
+    task: str | None = option(None, "models of your own data: FILE.py:NAME or MODULE:NAME, as in train", metavar="NAME")
+    ids: str | None = option(None, "models of your own data: held-out rows of ids", metavar="FILE.npy")
+    classes: str | None = option(
+        None, "the class of each of these rows, where the models have classes", metavar="FILE.npy")
     judge: str = option(
         "smollm2", "of Gen PPL: smollm2 (a package, offline), gpt2-large (the field's choice, from the hub), auto "
         "(that, or smollm2 without a network), a folder, or none")
@@ -83,7 +86,8 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
 
     models = _models(args.models, device, args.encoder)
     data = _data(models, args)
-    judge = None if has_scores(data) else _judge(args.judge, device)
+    words = has_scores(data) or "text" not in next(iter(models.values())).data  # a judge reads text
+    judge = None if words else _judge(args.judge, device)
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
     partial = Path(args.out) / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}
@@ -139,7 +143,7 @@ def _models(names: list[str], device: str, encoder: str | None = None) -> dict[s
     return dict(zip(names, models, strict=True))
 
 
-def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
+def _data(models: dict[str, LatentDiffusion], args) -> Any:
     """What all models are scored on: the task of the first, or the text in its tokens."""
     from .train_data import judged_by
 
@@ -150,7 +154,7 @@ def _data(models: dict[str, LatentDiffusion], args) -> Task | Text:
     if len(set(kinds.values())) > 1:
         found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
         raise ValueError(f"models of different data cannot be compared: {found}")
-    return judged_by(next(iter(models.values())), args.text)
+    return judged_by(next(iter(models.values())), args)
 
 
 def _judge(name: str, device: str) -> Judge | None:

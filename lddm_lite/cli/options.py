@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, replace
 from .._common.options import Option, option, options
 from ..config import SIZES, Config
 from .compare_command import DRAWS, Compare
+from .score_command import Score
 
 __all__ = ["CLASSES", "PROGRAM", "SOURCES", "TEXT_ONLY", "build_parser", "defaults", "model_options", "of_command"]
 __all__ += ["run_options"]
@@ -28,8 +29,8 @@ ABOUT = f"""commands in the order in which they are used:
   {PROGRAM} compare runs/a binsaw-mdlm --out runs/compared
 Each explains itself: {PROGRAM} train --help"""
 FOLLOWS = ("length", "vocab", "pad_id", "latent")  # fields of Config that the data or the system decide
-SOURCES = ("task", "text", "molecules")  # fields of Data, of which a run has one
-TEXT_ONLY = ("vocab", "lowercase", "holdout", "tokenizer", "stream")  # fields of Data
+SOURCES = ("task", "text", "ids", "molecules")  # fields of Data, of which a run has one
+TEXT_ONLY = ("vocab", "lowercase", "tokenizer", "stream", "allow_losses")  # fields of Data
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Machine:
     """What computes: options of every command that does."""
 
     threads: int | None = option(None, "CPU threads (default: torch's own choice)", minimum=1)
-    device: str = option("auto", "what computes", choices=("auto", "cpu", "cuda"))
+    device: str = option("auto", "what computes", choices=("auto", "cpu", "cuda", "mps", "xpu"))
     logits: int = option(
         256, "megabytes of log-probabilities of tokens held at once; less where memory is short", minimum=1)
 
@@ -74,15 +75,22 @@ class Train:
       python -m lddm_lite train --task binsaw --length 32 --steps 1000 --out runs/a    # a few minutes
       python -m lddm_lite train --task newswire --system mdlm --out runs/b
       python -m lddm_lite train --text FILE.txt --slots 8 --out runs/c                 # one sentence a line
+      python -m lddm_lite train --task my.py:Bars --out runs/bars                      # data of your own
+      python -m lddm_lite train --ids digits.npy --shape 8x8 --system di-seq --out runs/digits
       python -m lddm_lite train --out runs/a --resume                                  # go on where it stopped
+      python -m lddm_lite train --out runs/a --resume --steps 4000                     # more than were planned
       python -m lddm_lite train --text FILE.txt --size small --precision bf16 --dry-run       # what would it need?
     on several GPUs, or CPUs with --device cpu (--batch is that of all together):
       accelerate launch --multi_gpu --num_processes 2 -m lddm_lite train --task binsaw --out runs/d
     Ctrl-C stops after the current step and keeps what was learned; resuming is exact, bit for bit on a CPU.
+    With more --steps than planned it is not: the rate warms up again to half of its peak, and falls to 0.
     """
 
     out: str | None = option(None, "folder for the model, its history and its state", metavar="DIR")
-    resume: bool = option(False, "go on with the run in --out; needs no other option")
+    resume: bool = option(
+        False, "go on with the run in --out; needs no other option, but --task FILE.py:NAME where that was given")
+    init_from: str | None = option(
+        None, "begin with the weights of another model, as far as names and shapes are the same", metavar="DIR")
     recipe: str | None = option(None, "a new run with the options of the one in DIR, but those given", metavar="DIR")
     force: bool = option(False, "overwrite another run in --out")
     quiet: bool = option(False, "no progress bar")
@@ -94,20 +102,34 @@ class Data:
     """What `train` trains on."""
 
     task: str | None = option(
-        None, "a task with exact answers", choices=("binsaw", "mixture", "newswire", "parity", "twins"))
+        None, "a task with exact answers: binsaw, mixture, newswire, parity or twins; or FILE.py:NAME, MODULE:NAME, "
+        "data of your own (protocols.Data)")
     text: str | None = option(None, "any UTF-8 text, one sentence a line", metavar="FILE")
+    ids: str | None = option(None, "rows of token ids, as numpy.save writes them", metavar="FILE.npy")
     molecules: str | None = option(
         None, "strings of molecules, after `make molecules`: qm9 or moses", choices=("qm9", "moses"))
     length: int | None = option(
-        None, "tokens per sequence (default: the task's own; 64 for text, longer sentences are dropped)",
+        None, "tokens per sequence (default: the task's own; 64 for text, up to 512 where tokens are characters or "
+        "bytes; longer sentences are dropped)",
         minimum=1, flags=("--length", "--task-length"))
     vocab: int = option(4000, "text: pieces of the tokenizer trained on it", minimum=1)
-    lowercase: bool = option(True, "text: in small letters")
+    lowercase: bool | None = option(None, "text: in small letters (default: only words of English are)")
     limit: int | None = option(
         None, "that many sentences, drawn once (default: all of a text; a task draws afresh)", minimum=1)
-    holdout: float = option(0.05, "text: share of sentences kept for the final score", minimum=0.0, below=1.0)
-    tokenizer: str = option("own", "text: trained on it, or that of bert-base-uncased", choices=("own", "bert"))
+    holdout: float = option(0.05, "text, ids: share kept for the final score", minimum=0.0, below=1.0)
+    tokenizer: str = option(
+        "auto", "text: words, characters, bytes, symbols, the path of a tokenizer.json, bert (bert-base-uncased's), or "
+        "auto, which looks at the text and says what it chose")
+    allow_losses: bool = option(
+        False, "text: train also where more than 1 % is unknown, 20 % dropped or 0.1 % changed")
     stream: bool | None = option(None, "text: keep its ids on disk, in little memory (default: above 50 MB)")
+    labels: str | None = option(None, "ids: the words shown for them, one a line (default: numbers)", metavar="FILE")
+    pad_id: int | None = option(None, "ids: the one that fills short sequences up", minimum=0)
+    shape: str | None = option(None, "ids: rows x columns of sequences that are pictures, such as 8x8", metavar="RxC")
+    classes: str | None = option(
+        None, "ids: the class of each row, an integer; it becomes the first token, for sample --label",
+        metavar="FILE.npy")
+    names: str | None = option(None, "ids: names of the classes, one a line", metavar="FILE")
 
 
 @dataclass
@@ -156,6 +178,10 @@ class Evaluate(Use):
     """
 
     text: str | None = option(None, "text models: held-out text, one sentence a line", metavar="FILE")
+    task: str | None = option(None, "models of your own data: FILE.py:NAME or MODULE:NAME, as in train", metavar="NAME")
+    ids: str | None = option(None, "models of your own data: held-out rows of ids", metavar="FILE.npy")
+    classes: str | None = option(
+        None, "the class of each of these rows, where the model has classes", metavar="FILE.npy")
     schedule: str = option(
         "even", "best: --token-steps are then network calls in all, in the steps that are best for the model",
         choices=("even", "best"))
@@ -183,6 +209,11 @@ class Sample(Use):
         choices=("even", "best"))
     trace: str | None = option(None, "save every step of the sampler as JSON (one step count only)", metavar="FILE")
     prompt: str | None = option(None, "what each text begins with (models of text, the toy newswire)", metavar="TEXT")
+    gap: str | None = option(None, "what stands for a gap in --prompt (default: [MASK])", metavar="MARK")
+    length: int | None = option(None, "tokens of each sequence (default: as in the training data)", minimum=1)
+    label: str | None = option(None, "the class of each sequence, of data with classes", metavar="CLASS")
+    batch: int = option(512, "sequences in one network call", minimum=1)
+    out: str | None = option(None, "write JSON too, an object a line: text, tokens, nfe, seed", metavar="FILE")
 
 
 @dataclass(kw_only=True)
@@ -199,6 +230,9 @@ class Infill(Use):
     n: int = option(4, "ways to fill it in", minimum=1)
     token_steps: tuple[int, ...] | None = option(
         None, "token step counts (default: 8, or the number of masks if smaller)", minimum=1, metavar="K,...")
+    gap: str | None = option(
+        None, "what stands for a gap (default: [MASK], and _ unless it is a symbol)", metavar="MARK")
+    batch: int = option(512, "sequences in one network call", minimum=1)
     trace: str | None = option(None, "save every step of the sampler as JSON (one step count only)", metavar="FILE")
 
 
@@ -214,8 +248,8 @@ class Doctor:
 
 
 CLASSES: dict[str, type] = {
-    "data": Fetch, "train": Train, "sample": Sample, "infill": Infill, "evaluate": Evaluate, "compare": Compare,
-    "doctor": Doctor,
+    "data": Fetch, "train": Train, "sample": Sample, "infill": Infill, "evaluate": Evaluate, "score": Score,
+    "compare": Compare, "doctor": Doctor,
 }  # fmt: skip
 
 
@@ -285,7 +319,8 @@ def build_parser(commands: Mapping[str, Callable], asked: Collection[str] | None
     sub = top.add_subparsers(dest="command", metavar="command")
     for name, run in commands.items():
         line, _, more = inspect.cleandoc(CLASSES[name].__doc__ or "").partition("\n\n")
-        usage = f"{PROGRAM} train (--task NAME | --text FILE) --out DIR [options]" if name == "train" else None
+        either_of = "--task NAME | --text FILE | --ids FILE"
+        usage = f"{PROGRAM} train ({either_of}) --out DIR [options]" if name == "train" else None
         p = sub.add_parser(name, help=line, description=line, epilog=more, usage=usage)
         p.set_defaults(run=run)
         if asked is not None and name not in asked:

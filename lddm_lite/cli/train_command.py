@@ -21,6 +21,7 @@ from .._common.documents import read_document, regular
 from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
 from ..config import ALIASES, SYSTEMS, size_fields
+from . import own_data
 from .options import PROGRAM, SOURCES, TEXT_ONLY, defaults, model_options, run_options
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ __all__ = ["forecast", "recipe", "train"]
 FORMAT = "lddm-lite run"
 
 
-def train(out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False) -> int:
+def train(
+    out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False, init_from=None
+) -> int:
     """Train, print what comes of it, and return the exit status: 0, or 130 when stopped.
 
     - `out`: the folder of the run: checkpoints, history and model.
@@ -43,6 +46,7 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
     - `resume`: go on with the run in `out`.
     - `force`: a new run may replace another one in `out`, though never other files.
     - `quiet`: no progress bars.
+    - `init_from`: another model, whose weights a new run begins with as far as they fit.
 
     Raises ValueError for options that do not fit together, for a folder that holds something else,
     and when resuming with other options or another text; TrainingError when the loss is not finite.
@@ -54,19 +58,26 @@ def train(out, given: dict, words: list[str], device: str, resume=False, force=F
 
     team = processes.join(device)
     try:
-        return _train(user_path("--out", out), given, words, team, resume, force, quiet or not team.main)
+        return _train(user_path("--out", out), given, words, team, resume, force, quiet or not team.main, init_from)
     finally:
         team.close()
 
 
-def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet) -> int:
-    run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force))
+def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet, init_from) -> int:
+    run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force, init_from))
     options = run["options"]
     with team.main_first():  # what it downloads or builds, the others find in the cache
         model, config, data, held_out = _make(options, team.device, not quiet)
     _check(model, config, data, held_out, out, team.size)
+    again = run.get("init_from") if resume and not (out / "training" / "config.json").is_file() else None
+    if again is not None and init_from is None:
+        raise ValueError(f"--resume: the run begins again; give --init-from {shlex.quote(again)} again")
+    left = [] if init_from is None else model.init_from(init_from)
     going_on = team.first(lambda: _begin(out, run, model, resume))
     say = print if team.main else lambda *words, **options: None
+    if init_from is not None and not going_on:
+        say(f"note: begins with the weights of {init_from}" + (f"; {len(left)} tensors do not fit:" if left else ""))
+        say("\n".join(f"  {line}" for line in left[:20]), end="\n" if left else "")
     with _unless_refused(out, team.main and not resume):
         return _trained(out, run, model, config, data, held_out, team, going_on, say, quiet)
 
@@ -94,6 +105,9 @@ def _trained(
     options = run["options"]
     say(f"{model.name} on {data!r}\n{_parameters(model):,} parameters, {config.steps:,} steps of {config.batch} on "
         f"{team.device.type}{f', {team.size} processes' if team.size > 1 else ''}")
+    losses = getattr(data, "losses", None)
+    for line in str(losses).splitlines() if losses is not None else ():
+        say(f"note: {line}")
     try:
         history = fit(
             model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True)
@@ -107,7 +121,9 @@ def _trained(
         scores = _final_scores(model, held_out, config.seed)
         about = {"history": history.to_dict(), "training": history.state.options}
         model.save(out, overwrite=True, **about, command=run["command"], scores=scores)
-        _next(out, options)
+        if held_out is None:
+            print("no final score: nothing is held out (--holdout)")
+        _next(out, options, model, data)
 
     team.first(finish)  # the others wait: a process that ends while another still works has been seen to abort
     return 0
@@ -184,11 +200,15 @@ def _chosen(given: dict) -> dict:
     """All options of a new run: those given, what the size stands for, and the defaults."""
     if sum(k in given for k in SOURCES) != 1:
         raise ValueError(
-            "what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE, or --molecules qm9"
+            "what to train on? Give --task binsaw, mixture, newswire or parity, or --text FILE, or --molecules qm9; or "
+            "data of your own: --task FILE.py:NAME, or --ids FILE.npy"
         )
-    misplaced = [f"--{k}" for k in TEXT_ONLY if k in given]
-    if misplaced and "text" not in given:
-        raise ValueError(f"{', '.join(misplaced)}: for --text only")
+    for names, source in ((TEXT_ONLY, "text"), (own_data.IDS_ONLY, "ids")):
+        misplaced = [f"--{k.replace('_', '-')}" for k in names if k in given]
+        if misplaced and source not in given:
+            raise ValueError(f"{', '.join(misplaced)}: for --{source} only")
+    if "holdout" in given and ("molecules" in given or "task" in given and not own_data.is_own(given["task"])):
+        raise ValueError("--holdout: for --text only, and for rows of your own")
     from . import train_data
 
     options = {**defaults(), **given}
@@ -197,7 +217,7 @@ def _chosen(given: dict) -> dict:
     return {**defaults(), **sized, **given, **train_data.check(given)}
 
 
-def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
+def _new(out: Path, given: dict, words: list[str], force: bool, init_from=None) -> dict:
     """The description of a new run, kept as run.json so that --resume needs nothing else."""
     options = _chosen(given)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -206,9 +226,10 @@ def _new(out: Path, given: dict, words: list[str], force: bool) -> dict:
         if not force:
             raise ValueError(f"{out} holds another run; go on with it by --resume, or overwrite it by --force")
     command = shlex.join(["python", "-m", "lddm_lite", *words])
-    text = None if options["text"] is None else user_path("--text", options["text"])
-    digest = {} if text is None else {"text_sha256": sha256(regular(text))}
-    return {"format": FORMAT, "command": command, "options": options, **digest}
+    read = {k: options[k] for k in ("text", "ids") if options[k] is not None}
+    digests = {f"{k}_sha256": sha256(regular(user_path(f"--{k}", file))) for k, file in read.items()}
+    run = {"format": FORMAT, "command": command, "options": options, **digests}
+    return run if init_from is None else {**run, "init_from": str(init_from)}
 
 
 def _is_ours(out: Path) -> bool:
@@ -234,6 +255,16 @@ def recipe(folder, given: dict | None = None) -> dict:
     return {k: v for k, v in options.items() if v != defaults()[k]}
 
 
+def _given_again(options: dict, given: dict, asked: str) -> None:
+    """ValueError where a run's own class is not named on this command line: a file names no code."""
+    name = own_data.has_own(options)
+    if name is not None and not any(k in given for k in (name, *SOURCES[:1])):
+        what = "data" if name == "task" else "a tokenizer"
+        raise ValueError(
+            f"{asked}: the run was trained on {what} of your own; give them again, --{name} {shlex.quote(options[name])}"
+        )
+
+
 def _read(folder: Path, asked: str) -> dict:
     """The description of the run in a folder; ValueError, beginning with the option that `asked`."""
     file = folder / "run.json"
@@ -241,7 +272,8 @@ def _read(folder: Path, asked: str) -> dict:
         run = read_document(file, _RUN)
         if odd := set(run["options"]) - set(defaults()):
             raise ValueError(f"options.{min(odd)} is unknown")
-        run["options"] = {**defaults(), "weight": "time", **run["options"]}  # older runs had no other weight
+        before = {"weight": "time", "tokenizer": "own", "lowercase": True}  # of runs older than these options
+        run["options"] = {**defaults(), **before, **run["options"]}
         for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])
     except FileNotFoundError:
@@ -265,10 +297,15 @@ def _trust(run: dict, given: dict, asked: str) -> None:
             f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
             f"you trust it, give --encoder {shlex.quote(options['encoder'])}"
         )
-    if options["text"] is not None and "text" not in given and "task" not in given:
-        file = user_path("text", options["text"])
-        if not file.is_file() or sha256(file) != run.get("text_sha256"):
-            raise ValueError(f"{asked}: {file} is not, or not any more, the text of that run; give it by --text FILE")
+    _given_again(options, given, asked)
+    for name in ("text", "ids"):
+        if options[name] is not None and not any(k in given for k in SOURCES):
+            file = user_path(name, options[name])
+            if not file.is_file() or sha256(file) != run.get(f"{name}_sha256"):
+                what = "text" if name == "text" else "array"
+                raise ValueError(
+                    f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
+                )
 
 
 def _stored(out: Path, given: dict) -> dict:
@@ -276,12 +313,16 @@ def _stored(out: Path, given: dict) -> dict:
     run = _read(out, "--resume")
     _trust(run, given, "--resume")
     options = run["options"]
-    differ = [f"--{k.replace('_', '-')}" for k, v in given.items() if k != "text" and options[k] != v]
+    moved = ("text", "ids", *own_data.IDS_ONLY)  # files that may lie elsewhere now
+    if given.get("steps", 0) > options["steps"]:  # more than planned
+        options["steps"] = given["steps"]
+    other = [k for k, v in given.items() if options[k] != v and (k not in moved or options[k] is None)]
+    differ = [f"--{k.replace('_', '-')}" for k in other]
     if differ:
         raise ValueError(
             f"--resume: {', '.join(differ)} not as in the run in {out}; leave out what differs, or start a new run"
         )
-    options |= {k: v for k, v in given.items() if k == "text"}  # the file may have moved
+    options |= {k: v for k, v in given.items() if k in moved}
     return run
 
 
@@ -314,14 +355,20 @@ def _stopped(out: Path, when: str, say) -> int:
     return 130
 
 
-def _next(out: Path, options: dict) -> None:
-    folder, text = shlex.quote(str(out)), options["text"] is not None
-    pattern = '"the [MASK] said [MASK] ."' if text else "01__10"
+def _next(out: Path, options: dict, model: LatentDiffusion, data: Data) -> None:
+    from ..text import prompts
+
+    folder = shlex.quote(str(out))
+    pattern = prompts.pattern_of(model, data.sample(1, seed=0)[0])
     if options["molecules"]:
-        pattern = '"C1CC1([MASK])[MASK]"'
+        pattern = "C1CC1([MASK])[MASK]"
     if options["task"] == "newswire":
-        pattern = '"the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."'
+        pattern = "the [MASK] rose by two metres in [MASK] on friday , [MASK] said ."
+    again = {"text": " --text HELD_OUT.txt", "ids": " --ids HELD_OUT.npy"}
+    given = next((words for name, words in again.items() if options[name] is not None), "")
+    if own_data.is_own(options["task"]):
+        given = f" --task {shlex.quote(options['task'])}"
     print(f"\nSaved in {out}. Next:")
     print(f"  {PROGRAM} sample {folder}")
-    print(f"  {PROGRAM} infill {folder} {pattern}")
-    print(f"  {PROGRAM} evaluate {folder}{' --text HELD_OUT.txt' if text else ''}")
+    print(f"  {PROGRAM} infill {folder} {shlex.quote(pattern)}")
+    print(f"  {PROGRAM} evaluate {folder}{given}")

@@ -159,10 +159,10 @@ def each_term(
                     tokens = _token_integral(model, rows, z0, path, u_x[at], g.at(1), latent_time if given else None)
                     for k, u in enumerate(u_z):
                         part = _latent_integral(model, rows, z0, path, u[at], g.at(2 + k))
-                        terms[1, at] += part.double().cpu() / (draws * passes)
-                terms[0, at] += tokens.double().cpu() / draws
+                        terms[1, at] += part.cpu().double() / (draws * passes)
+                terms[0, at] += tokens.cpu().double() / draws
                 if model.config.latent == "continuous" and not given:
-                    terms[2, at] += model.latent_channel.prior_kl(z0).double().cpu() / draws
+                    terms[2, at] += model.latent_channel.prior_kl(z0).cpu().double() / draws
     return terms, torch.arange(n) % groups, max(0, len(knots) - 1)
 
 

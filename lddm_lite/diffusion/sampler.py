@@ -16,11 +16,11 @@ from .._common.arguments import shown
 from .._common.modes import evaluating
 from .._common.options import check_fields, option
 from .._common.protocols import MaskedNoise, Model
-from .._common.randomness import Streams, at_quantiles, quantiles
+from .._common.randomness import Streams, at_quantiles, quantiles, rand, wide
 from .trace import Trace
 from .unmasking_order import ORDERS, choose, still_masked
 
-__all__ = ["Draws", "nucleus", "sample"]
+__all__ = ["Draws", "nucleus", "remasked", "sample"]
 
 TOP = 5  # alternatives remembered for each revealed position
 _SORTED = 1 << 22  # float64 entries of one chunk of a nucleus: 32 MiB each for values, places and sums
@@ -49,9 +49,14 @@ class Draws:
         "ancestral", "which tokens a step reveals: each by chance, equally many a step, or the most probable, which "
         "lowers the entropy; codes follow even for both of the latter", choices=ORDERS)
     latent_temperature: float = option(1.0, "of the draws of discrete latents", minimum=0.0, below=math.inf)
+    remask: float = option(
+        0.0, "how often, over the whole run, a visible token is masked again and drawn anew (ReMDM); order ancestral "
+        "only; look at the entropy", minimum=0.0, below=math.inf)
 
     def __post_init__(self):
         check_fields(self)
+        if self.remask and self.order != "ancestral":
+            raise ValueError(f"remask needs order='ancestral', got order={self.order!r}")
 
     @classmethod
     def of(cls, **options) -> Draws:
@@ -63,7 +68,7 @@ class Draws:
         allowed = [f.name for f in fields(cls)]
         for name in options:
             if name not in allowed:
-                known = ", ".join([*allowed, "latents", "batch"])
+                known = ", ".join([*allowed, "latents", "batch", "length", "label"])
                 raise ValueError(f"unknown option {name!r}; allowed are {known} and progress")
         return cls(**options)
 
@@ -106,7 +111,7 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
         return log_probs
     out = []
     for rows in log_probs.split(max(1, _SORTED // log_probs.shape[-1])):
-        p, at = rows.double().softmax(-1).sort(dim=-1, descending=True, stable=True)
+        p, at = wide(rows).softmax(-1).sort(dim=-1, descending=True, stable=True)
         cut = p.cumsum(-1) - p >= top_p  # those before it suffice
         cut[:, 0] = False
         out.append(rows.masked_fill(torch.zeros_like(cut).scatter(-1, at, cut), -torch.inf).log_softmax(-1))
@@ -197,7 +202,8 @@ _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     n, device, mask = len(x), x.device, model.token_channel.mask_id
-    free = (x == mask).sum(-1)  # [n], masked at the start
+    drawn = x == mask  # what is given is never masked again
+    free = drawn.sum(-1)  # [n], masked at the start
     reveal_step = torch.where(x == mask, -1, 0)
     confidence = torch.ones(x.shape, device=device)
     top = min(TOP, model.config.vocab)
@@ -211,7 +217,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
         g, moves_x, moves_z = streams.at(k), b.t_x < a.t_x, b.t_z < a.t_z
-        where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws.order, g) if moves_x else None
+        where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen
         t_z, s_z = (torch.full((n,), v, device=device) for v in (a.t_z, b.t_z))
         asked = [None if skip else x, z, t_z, where, lengths]
@@ -237,11 +243,14 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             if model.config.latent == "continuous":
                 z = model.latent_channel.reverse_step(z, out.latents.to(z), t_z, s_z, g, draws.eta)
             else:
-                order = "ancestral" if draws.order == "ancestral" else "even"
-                here = _positions(model.latent_channel, z, slots, a.t_z, b.t_z, order, g)
+                codes = Draws(order="ancestral" if draws.order == "ancestral" else "even")
+                here = _positions(model.latent_channel, z, slots, a.t_z, b.t_z, codes, g)
                 z = model.latent_channel.reverse_step(z, draws.codes(out.latents[here]), here, g)
         if latents is not None:
             latents.append(z)
+        if where is not None and draws.remask and b.t_x > 0:
+            sigma = remasked(a.t_x, b.t_x, draws.remask)
+            x, reveal_step = _masked_again(x, drawn & ~where, sigma, mask, reveal_step, g)
         told()
     return dict(
         tokens=x,
@@ -253,13 +262,36 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     )
 
 
-def _positions(channel: MaskedNoise, x, free, t: float, s: float, order: str, g) -> torch.Tensor:
+def remasked(t: float, s: float, remask: float) -> float:
+    """The probability with which a step t -> s masks a visible token again: `remask` times (t - s),
+    capped at s / (1 - t), the most that the share s of masked tokens allows. Source: Wang et al.
+    2025, ReMDM, arXiv 2503.00307, whose sigma it is, with a cap in proportion to the step: as steps
+    shrink, fewer tokens are drawn at once, and with an exact predictor the law becomes exact.
+
+    >>> remasked(0.5, 0.25, 1.0), remasked(0.5, 0.0, 1.0), remasked(1.0, 0.9, 1.0)
+    (0.25, 0.0, 0.0)
+    """
+    return 0.0 if t >= 1 else min(remask * (t - s), s / (1 - t), 1.0)
+
+
+def _masked_again(x, visible, sigma: float, mask: int, reveal_step, g):
+    """(x, reveal_step) after each token that was `visible` before the step and not given is masked
+    again with probability sigma; it is revealed anew later, and its first reveal forgotten."""
+    again = visible & (rand(x.shape, g, x) < sigma) & (x != mask)
+    return x.masked_fill(again, mask), reveal_step.masked_fill(again, -1)
+
+
+def _positions(channel: MaskedNoise, x, free, t: float, s: float, draws: Draws, g) -> torch.Tensor:
     """Bool [n, L]: positions whose prediction a step t -> s needs. All masked ones for
-    `confidence`, which chooses among them afterwards; else those that the step reveals."""
-    if order == "ancestral":
+    `confidence`, which chooses among them afterwards; else those that the step reveals. With
+    remasking more are revealed, so that the share s stays masked: (t - s + sigma (1 - t)) / t."""
+    if draws.remask:
+        chance = (t - s + remasked(t, s, draws.remask) * (1 - t)) / t
+        return (x == channel.mask_id) & (rand(x.shape, g, x) < chance)
+    if draws.order == "ancestral":
         return channel.to_reveal(x, t, s, g)
     masked = x == channel.mask_id
-    return masked if order == "confidence" else choose(masked, still_masked(free, s), g)
+    return masked if draws.order == "confidence" else choose(masked, still_masked(free, s), g)
 
 
 def _nothing_seen(model: Model, x, z, t_z, where, moves_z: bool, lengths):

@@ -194,16 +194,18 @@ class Trace:
 
     @schemas.checked(step=schemas.maybe(schemas.whole(0)))
     def text(self, i: int, step: int | None = None) -> str:
-        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined;
-        without the filler at its end, where `meta` names one."""
+        """Sequence i as text: symbols run together, words spaced, word pieces ('##') joined, as
+        `meta` says; without the filler at its end, where `meta` names one."""
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
         if not self.meta.get("spaced", True):  # symbols of several characters, as of molecules
             return "".join(words)
         if all(len(w) <= 1 for w in self.labels):
-            return "".join("_" if w == "[MASK]" else w for w in words)
-        return joined(words)
+            gap = "[MASK]" if "_" in self.labels else "_"
+            return "".join(gap if w == "[MASK]" else w for w in words)
+        text = joined(words, self.meta.get("spaced", True))
+        return text.strip(" ") if self.meta.get("trimmed") else text
 
     @schemas.checked(step=schemas.maybe(schemas.whole(0)))
     def texts(self, step: int | None = None) -> list[str]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common.randomness import Source, rand
+from .._common.randomness import Source, rand, wide
 
 __all__ = ["ORDERS", "choose", "still_masked"]
 
@@ -36,7 +36,7 @@ def still_masked(at_start: torch.Tensor, s: float) -> torch.Tensor:
     >>> still_masked(torch.tensor([8, 3]), 0.5)
     tensor([4, 2])
     """
-    return (at_start.double() * s + 0.5 + 1e-9).floor().long()  # 1e-9: times such as 1 - 9/10 are not exact
+    return (at_start.cpu().double() * s + 0.5 + 1e-9).floor().long().to(at_start.device)  # 1e-9: 1 - 9/10 is not exact
 
 
 def choose(masked: torch.Tensor, keep: torch.Tensor, g: Source, score=None) -> torch.Tensor:
@@ -48,8 +48,8 @@ def choose(masked: torch.Tensor, keep: torch.Tensor, g: Source, score=None) -> t
     >>> choose(masked, torch.tensor([1]), g).sum(), choose(masked, torch.tensor([1]), g, torch.tensor([0.1, 0.9, 0.5]))
     (tensor(2), tensor([[False,  True, False,  True]]))
     """
-    cost = torch.full(masked.shape, torch.inf, dtype=torch.float64, device=masked.device)
-    cost = cost.masked_fill(masked, 0.0) if score is None else cost.masked_scatter(masked, -score.double())
+    cost = wide(torch.full(masked.shape, torch.inf, device=masked.device))
+    cost = cost.masked_fill(masked, 0.0) if score is None else cost.masked_scatter(masked, -wide(score))
     shuffled = rand(masked.shape, g, masked).argsort(-1)  # [B, L], positions in random order
     by_cost = cost.gather(-1, shuffled).argsort(dim=-1, stable=True)
     ranked = shuffled.gather(-1, by_cost)  # [B, L], positions by rising cost, visible ones last

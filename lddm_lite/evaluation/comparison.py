@@ -17,9 +17,10 @@ import torch
 
 from .._common import arguments, randomness, schemas
 from .._common.arguments import shown
+from .._common.data_contract import draw, read_text
 from .._common.estimate import Estimate
 from .._common.progress import bar as progress_bar
-from .._common.protocols import Data, Judge, Model, Task, Text, has_scores, read_rows
+from .._common.protocols import Data, Judge, Model, Task, Text, has_rows, has_scores, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import StepCosts
 from ..diffusion.bound import each_term
@@ -112,7 +113,7 @@ def compare(
     if has_scores(data):
         held, real = data.sample(BOUND, seed), {"entropy": data.entropy()}
     else:
-        held = _sentences(data, min(len(data), max(n, BOUND)), seed)
+        held = _sentences(data, max(n, BOUND), seed)
         if len(held) < n:
             raise ValueError(f"n={n} needs as many real sentences to compare with; the text has {len(held)} that fit")
         real = _text_scores(data, held[:n], judge)
@@ -317,7 +318,10 @@ def _plans(
 
 
 def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
-    """n different sentences of a text [n, L]."""
+    """n different sentences of a text [n, L], all where it has fewer; draws from data that have no rows.
+    """
+    if not has_rows(data):
+        return draw(data, n, seed)
     at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
     return read_rows(data, at)
 
@@ -325,8 +329,9 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
 # -- scores -------------------------------------------------------------------------------------------------------
 def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
-    rows = [[v for v in row if v != data.pad_id] for row in x.tolist()]
-    texts = [data.decode(row) for row in x]
+    pad = getattr(data, "pad_id", None)
+    rows = [[v for v in row if v != pad] for row in x.tolist()]
+    texts = [read_text(data, row) for row in x]
     found = tables.flat(scores_of(rows, texts, judge))
     if isinstance(data, Molecules):
         found |= molecule_scores(texts)

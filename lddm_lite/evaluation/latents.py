@@ -3,6 +3,7 @@ model draw them? METHOD 5."""
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 
 from .._common import arguments, randomness, schemas
 from .._common.arguments import shown
+from .._common.data_contract import read_text
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Data, Judge, Model, Task, has_scores, is_frozen
@@ -377,7 +379,7 @@ def latent_health(
     - `decode`: ids -> text; None for that of `data`;
     - `progress`: show the judge's bars.
 
-    ValueError for steps below 1, and data that cannot be decoded.
+    ValueError for steps below 1.
 
     >>> from lddm_lite import LatentDiffusion, text
     >>> data = text.from_lines(["the bank opened .", "rain fell .", "the river rose ."], length=6)
@@ -386,9 +388,7 @@ def latent_health(
     >>> sorted(found["token_steps"][1]["nll"])
     ['encoder', 'shuffled', 'zeroed']
     """
-    decode = decode or getattr(data, "decode", None)
-    if decode is None:
-        raise ValueError(f"data must have `decode`, or `decode` must be given: {type(data).__name__} has none")
+    decode = decode or functools.partial(read_text, data)
     counts = [arguments.integer("token_steps", k, minimum=1) for k in token_steps]
     found = diagnose(model, data, n, seed=seed)
     if found.left is None:

@@ -39,7 +39,7 @@ def sequence_law(model: Model, knots: list[Knot], draws: Draws = PLAIN) -> torch
     """Probability of every sequence [V**L] under the sampler of these knots and draws, in the order
     of `Task.all_sequences`. None where it cannot be enumerated: above 4,096 sequences or 65,536
     states with masks, with continuous latents or padding, in several token steps of the order
-    `confidence`.
+    `confidence`, with remasking.
 
     The probability of a state, with some tokens and codes revealed, goes on to all states that a
     step can lead to: (M2) for each position, or equal chances for all sets of as many positions as
@@ -52,7 +52,9 @@ def sequence_law(model: Model, knots: list[Knot], draws: Draws = PLAIN) -> torch
     """
     c = model.config
     token_steps = sum(b.t_x < a.t_x for a, b in itertools.pairwise(knots))
-    if c.pad_id is not None or c.latent == "continuous" or (draws.order == "confidence" and token_steps > 1):
+    if draws.remask or c.pad_id is not None or c.latent == "continuous":
+        return None
+    if draws.order == "confidence" and token_steps > 1:
         return None
     sizes = _sizes(model, c.length)
     if c.vocab**c.length > SEQUENCES or math.prod(sizes) > STATES:

@@ -85,9 +85,9 @@ class Denoiser(nn.Module):
         if z_t is not None:
             y = self.latent_in(z_t) + self.slot
             if self.config.pad_id is not None:
-                y = y + self.length_in(sinusoid(lengths, self.config.width)).unsqueeze(1)
+                y = y + self.length_in(sinusoid(lengths, self.config.width).to(y)).unsqueeze(1)
             if self.timed:
-                cond = self.time(sinusoid(t_z * 1000, self.config.width))
+                cond = self.time(sinusoid(t_z * 1000, self.config.width).to(y))
         h, y = self.trunk(h, y, cond, tokens=False if where is None else where, latents=need_latents)
         tokens: Head | None = None
         latents = None

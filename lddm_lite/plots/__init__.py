@@ -5,7 +5,8 @@ and returns its Axes.
 |---|---|
 | `curves`: numbers against steps, NFE, noise times | `training`, `frontier`, `bound_rates` |
 | `systems`: several systems at the same NFE budget | `comparison` |
-| `sequences`: sequences as pictures | `bits`, `unmasking` |
+| `sequences`: sequences as rows of a picture | `bits`, `unmasking` |
+| `picture_grid`: sequences that are pictures | `pictures` |
 | `latents`: latents, codes | `latent_trajectories`, `latent_spread`, `codebook_use` |
 | `latent_map`: latents in a plane | `plane`, `LatentMap` |
 | `path_cost`: what a path of noise times costs | `path_cost_figure`, `path_cost_png` |
@@ -19,6 +20,7 @@ from __future__ import annotations
 from .curves import bound_rates, frontier, training
 from .latent_map import LatentMap, plane
 from .latents import codebook_use, latent_spread, latent_trajectories
+from .picture_grid import pictures
 from .run_film import animate
 from .run_frame import frame, png
 from .sequences import bits, unmasking
@@ -40,5 +42,5 @@ from .systems import comparison
 __all__ = [
     "BIT_COLOURS", "COLOURS", "CYCLE", "GIVEN", "GROUPS", "LatentMap", "MARKERS", "REVEAL", "animate", "bits",
     "bound_rates", "codebook_use", "comparison", "frame", "frontier", "ink_on", "latent_spread",
-    "latent_trajectories", "look", "plane", "png", "reveal_colour", "reveal_range", "training", "unmasking",
+    "latent_trajectories", "look", "pictures", "plane", "png", "reveal_colour", "reveal_range", "training", "unmasking",
 ]  # fmt: skip

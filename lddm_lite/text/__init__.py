@@ -4,7 +4,9 @@
 | file | what |
 |---|---|
 | `lines` | the lines of a UTF-8 file |
-| `wordpiece`, `bert_vocabulary` | tokenizers: trained on the text, or bert-base-uncased's |
+| `tokenizer_kinds` | tokenizers by name, or as the text needs: words, characters, bytes, symbols, a file |
+| `wordpiece`, `bert_vocabulary` | word pieces trained on the text, or bert-base-uncased's |
+| `losses` | what a text loses on its way to tokens, and when that is too much |
 | `codec` | text to token ids and back |
 | `dataset` | a text in memory, ready for `fit` |
 | `build_token_store`, `token_store` | a text of any size, on disk |

@@ -12,9 +12,10 @@ import torch
 
 from .._common import arguments, randomness, schemas
 from .._common.arguments import shown
-from .codec import TextCodec
+from .codec import UNK, TextCodec
 from .lines import read_lines
-from .wordpiece import train
+from .losses import LOOK, Losses, returned
+from .tokenizer_kinds import make
 
 __all__ = ["TextData", "from_file", "from_lines", "from_spec", "lm1b"]
 
@@ -35,6 +36,7 @@ class TextData:
 
     def __init__(self, codec: TextCodec, rows: torch.Tensor, dropped: int = 0, blank: int = 0):
         self.codec, self.rows, self.dropped, self.blank, self.nul = codec, rows, dropped, blank, 0
+        self.losses = Losses()
         self.length, self.vocab, self.pad_id = codec.length, codec.vocab, codec.pad_id
         self.labels, self.encode, self.decode = codec.labels, codec.encode, codec.decode
 
@@ -55,7 +57,9 @@ class TextData:
         if not kept:
             few = min(len(row) for row in ids if row)
             raise ValueError(f"{name}: the shortest sentence has {few} tokens, more than length={codec.length}")
-        return cls(codec, codec.pad(kept), len(ids) - len(kept) - empty, blank + empty)
+        data = cls(codec, codec.pad(kept), len(ids) - len(kept) - empty, blank + empty)
+        data.losses = count(codec, lines, ids, data.dropped, data.blank)
+        return data
 
     def spec(self) -> dict:
         """The tokenizer, and `lengths`, the share of sentences of each length 0..L: JSON-able. A
@@ -87,7 +91,9 @@ class TextData:
         [36, 4]
         """
         rest, held = (self.rows[numbers] for numbers in split_rows(len(self), fraction, seed))
-        return TextData(self.codec, rest, self.dropped, self.blank), TextData(self.codec, held)
+        first = TextData(self.codec, rest, self.dropped, self.blank)
+        first.nul, first.losses = self.nul, self.losses
+        return first, TextData(self.codec, held)
 
     def unknown(self) -> float:
         """Share of tokens that are [UNK].
@@ -103,6 +109,8 @@ class TextData:
     def __repr__(self) -> str:
         left = f"; {self.dropped:,} longer ones dropped" if self.dropped else ""
         left += f"; NUL bytes dropped from {self.nul:,} lines" if self.nul else ""
+        left += "".join(f"; {note}" for note in self.losses.notes[:1])
+        left += f"; {self.losses.changed:.2%} of the characters do not come back" if self.losses.changed else ""
         return (
             f"TextData({len(self):,} sentences of at most {self.length} tokens{left}; "
             f"vocabulary {self.vocab:,}, {self.unknown():.2%} unknown)"
@@ -128,53 +136,97 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.
     return order[count:].sort().values, order[:count].sort().values
 
 
+def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int, blank: int) -> Losses:
+    """What becomes of lines as token ids; some lines are decoded again, and compared.
+
+    - `codec`: the tokenizer;
+    - `lines`, `ids`: the text, and the ids of each line, of any number;
+    - `dropped`, `blank`: how many lines were left out, too long or empty.
+
+    >>> codec = from_lines(["a b"], length=4).codec
+    >>> count(codec, ["a b", "a z"], codec.tokenise(["a b", "a z"]), 0, 0).unknown
+    1
+    """
+    kept = [row for row in ids if 0 < len(row) <= codec.length]
+    every = max(1, -(-len(lines) // LOOK))
+    whole = [(line, row) for line, row in zip(lines[::every], ids[::every], strict=True) if row and 1 not in row]
+    back = returned([codec.same(line) for line, _ in whole], [codec.same(codec.decode(row)) for _, row in whole])
+    return Losses(
+        lines=sum(map(bool, ids)), blank=blank, dropped=dropped, tokens=sum(map(len, kept)),
+        unknown=sum(row.count(codec.labels.index(UNK)) for row in kept), changed=1 - back,
+    )  # fmt: skip
+
+
 @schemas.checked(
-    vocab=schemas.whole(16, limit="vocab"), length=schemas.whole(1, limit="length"), lowercase=schemas.boolean,
+    vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
+    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean,
     limit=schemas.maybe(schemas.whole(1)), seed=schemas.seed,
 )  # fmt: skip
 def from_file(
     path,
     vocab: int = 4000,
-    length: int = 64,
-    lowercase: bool = True,
+    length: int | None = None,
+    lowercase: bool | None = None,
     limit: int | None = None,
     seed: int = 0,
     errors: str = "strict",
     codec: TextCodec | None = None,
+    tokenizer: str = "auto",
+    allow_losses: bool = False,
 ) -> TextData:
     """Load a text: a UTF-8 file, one sentence a line, with a tokenizer trained on it.
 
     - `path`: of the file; blank lines are skipped;
-    - `vocab`, `lowercase`: a tokenizer of at most so many pieces, the same every time;
-    - `length`: sentences of more tokens are dropped and counted;
+    - `vocab`: a tokenizer of at most so many pieces, the same every time;
+    - `length`: sentences of more tokens are dropped and counted; None for 64, or what single
+      characters need;
+    - `lowercase`: in small letters; None: only words are;
     - `limit`, `seed`: that many sentences, drawn at random;
     - `errors`: 'replace' drops bytes that are not UTF-8;
-    - `codec`: a tokenizer to use instead, say for held-out text; its own length then holds.
+    - `codec`: a tokenizer to use instead, say for held-out text; its own length then holds;
+    - `tokenizer`: 'words', 'characters', 'bytes', 'symbols', the path of a tokenizer.json, or
+      'auto', which looks at the text (see `tokenizer_kinds`); repr and `losses` tell what it chose;
+    - `allow_losses`: also where more than 1 % of the tokens are unknown, more than 20 % of the lines
+      dropped, or more than 0.1 % of the characters do not come back.
 
     Raises FileNotFoundError, and ValueError for an empty file or, naming the line, for bytes that
-    are not UTF-8.
+    are not UTF-8, and for losses above these.
 
     >>> from_file("sentences.txt", vocab=4000)  # doctest: +SKIP
     TextData(11,467 sentences of at most 64 tokens; 749 longer ones dropped; vocabulary 4,000, 0.00% unknown)
     """
-    lines, blank = read_lines(path, errors)
+    lines, blank = read_lines(path, errors, strip=False)
     if limit is not None and arguments.integer("limit", limit, minimum=1) < len(lines):
         keep = torch.randperm(len(lines), generator=randomness.generator(seed))[:limit]
         lines = [lines[i] for i in keep.sort().values.tolist()]
-    return _build(lines, blank, vocab, length, lowercase, codec, str(path))
+    return _build(lines, blank, vocab, length, lowercase, codec, str(path), tokenizer, allow_losses)
 
 
 @schemas.checked(
-    vocab=schemas.whole(16, limit="vocab"), length=schemas.whole(1, limit="length"), lowercase=schemas.boolean,
+    vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
+    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean,
 )  # fmt: skip
-def from_lines(lines, vocab: int = 4000, length: int = 64, lowercase: bool = True) -> TextData:
+def from_lines(
+    lines,
+    vocab: int = 4000,
+    length: int | None = None,
+    lowercase: bool | None = None,
+    tokenizer: str = "auto",
+    allow_losses: bool = False,
+) -> TextData:
     """As `from_file`, from a list of sentences.
+
+    - `lines`: the sentences;
+    - `vocab`, `length`, `lowercase`, `tokenizer`, `allow_losses`: as for `from_file`.
 
     >>> data = from_lines(["It 's ready .", "It 's ready ."])
     >>> data.decode(data.sample(1)[0])
     "it 's ready ."
+    >>> from_lines(["心臓 ❤️ 👩‍👩‍👧"]).decode(from_lines(["心臓 ❤️ 👩‍👩‍👧"]).rows[0])
+    '心臓 ❤️ 👩‍👩‍👧'
     """
-    return _build(arguments.texts("lines", lines, blank=True), 0, vocab, length, lowercase, None, "the list")
+    lines = arguments.texts("lines", lines, blank=True)
+    return _build(lines, 0, vocab, length, lowercase, None, "the list", tokenizer, allow_losses)
 
 
 def from_spec(data: dict) -> TextCodec:
@@ -190,7 +242,8 @@ def from_spec(data: dict) -> TextCodec:
     if not isinstance(data.get("text"), dict) or not {"tokenizer", "length"} <= set(data["text"]):
         raise ValueError(f"not a model of text: its data have no tokenizer, only {sorted(data)}")
     about = data["text"]
-    return TextCodec(about["tokenizer"], about["length"], about.get("lowercase", True), about.get("spaced", True))
+    how = about.get("lowercase", True), about.get("spaced", True), about.get("foreign", False)
+    return TextCodec(about["tokenizer"], about["length"], *how)
 
 
 def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: str | None = None, progress=True):
@@ -221,13 +274,22 @@ def lm1b(sentences: int | None = 50_000, split: str = "train", cache=None, url: 
     return one_billion_words.subset(sentences, split, cache, url or one_billion_words.URL, progress)
 
 
-def _build(lines, blank, vocab, length, lowercase, codec, name) -> TextData:
-    arguments.integer("length", length, minimum=1)
+def _build(lines, blank, vocab, length, lowercase, codec, name, tokenizer, allow_losses) -> TextData:
+    if length is not None:
+        arguments.integer("length", length, minimum=1)
+    nul, lines = sum("\0" in line for line in lines), [line.replace("\0", "") for line in lines]
+    blank, lines = blank + sum(not line.strip() for line in lines), [line for line in lines if line.strip()]
     if codec is not None and not isinstance(codec, TextCodec):
         raise ValueError(f"codec must be a TextCodec or None, got {arguments.shown(codec)}")
     if not lines:
         raise ValueError(f"{name} is empty: it must hold at least one sentence, one a line")
-    codec = codec or TextCodec(train(lines, vocab, lowercase), length, lowercase)
+    given = codec is not None
+    notes: list[str] = []
+    if codec is None:
+        codec, notes = make(tokenizer, lines, vocab, length, lowercase)
     data = TextData.of(codec, lines, blank, name)
-    data.nul = sum("\0" in line for line in lines)
+    data.nul = nul
+    data.losses.notes, data.losses.allowed = notes, allow_losses
+    if not given:  # what is read in the tokens of another text is judged where it is trained on
+        data.losses.check(name)
     return data

@@ -10,21 +10,21 @@ from .._common.files import user_path
 __all__ = ["iter_lines", "read_lines"]
 
 
-def read_lines(path, errors: str = "strict") -> tuple[list[str], int]:
+def read_lines(path, errors: str = "strict", strip: bool = True) -> tuple[list[str], int]:
     """(lines that are not blank, number of blank ones) of a file: see `iter_lines`.
 
     >>> read_lines("sentences.txt")  # doctest: +SKIP
     """
-    found = list(iter_lines(path, errors))
-    lines = [line for line in found if line]
+    found = list(iter_lines(path, errors, strip))
+    lines = [line for line in found if line.strip()]
     return lines, len(found) - len(lines)
 
 
-def iter_lines(path, errors: str = "strict"):
-    """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line), with
-    or without a byte-order mark, with any of the three line ends. ValueError naming the first line
-    that is not UTF-8, unless `errors='replace'`, and one that is longer than the limit `line`. Holds
-    one line at a time.
+def iter_lines(path, errors: str = "strict", strip: bool = True):
+    """The lines of a UTF-8 file one by one, without blanks around them ('' for a blank line) unless
+    `strip=False`, with or without a byte-order mark, with any of the three line ends. ValueError
+    naming the first line that is not UTF-8, unless `errors='replace'`, which drops such bytes, and
+    one that is longer than the limit `line`. Holds one line at a time.
 
     >>> with open("sentences.txt", "wb") as f:
     ...     _ = f.write(b"Rain fell .\\r\\n\\n")
@@ -45,4 +45,5 @@ def iter_lines(path, errors: str = "strict"):
                     f"{path}, line {number}: byte 0x{raw[e.start]:02x} is not UTF-8{hint}. "
                     "Convert the file, or drop such bytes with errors='replace'"
                 ) from None
-            yield from (part.strip() for part in text.rstrip("\r\n").split("\r"))
+            text = text.replace("\ufffd", "") if errors == "replace" else text
+            yield from (part.strip() if strip else part for part in text.rstrip("\r\n").split("\r"))

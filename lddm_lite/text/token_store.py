@@ -22,7 +22,8 @@ from .._common import arguments, randomness, schemas
 from .._common.arguments import shown
 from .._common.files import read_json, sha256, user_path
 from .codec import TextCodec
-from .dataset import split_rows
+from .dataset import from_spec, split_rows
+from .losses import Losses
 
 __all__ = ["DamagedStore", "TokenStore", "load"]
 
@@ -149,6 +150,7 @@ class TokenStore:
             raise ValueError("split the whole store, not a part of it")
         split_rows(len(self), fraction, seed)  # which names what is wrong
         rest, held = (TokenStore(self.folder, self.header, self.codec, (fraction, seed, k)) for k in (0, 1))
+        rest.allow_losses = self.allow_losses
         return rest, held
 
     def spec(self) -> dict:
@@ -169,6 +171,18 @@ class TokenStore:
         0.0
         """
         return self.header["unknown"] / self.header["tokens"]
+
+    @property
+    def losses(self) -> Losses:
+        """What was unknown, dropped, cut or changed, as of a `TextData`."""
+        h = self.header
+        lines = h["rows"] + h["dropped"] if h["mode"] == "pad" else 0
+        return Losses(
+            lines, h["blank"], h["dropped"], h["cropped"], h["tokens"], h["unknown"], h.get("changed") or 0.0,
+            list(h.get("notes", [])), self.allow_losses,
+        )  # fmt: skip
+
+    allow_losses = False  # train on it whatever `losses` says
 
     def __len__(self) -> int:
         return self.header["rows"] if self._numbers is None else len(self._numbers)
@@ -208,7 +222,7 @@ def load(folder, verify: bool = True) -> TokenStore:
     try:
         header = HEADER("", header)
         about, file = header["codec"], folder / "tokens.bin"
-        codec = TextCodec(about["tokenizer"], about["length"], about["lowercase"])
+        codec = from_spec({"text": about})
         size = header["rows"] * codec.length * np.dtype(header["dtype"]).itemsize
         if len(header["lengths"]) != codec.length + 1 or sum(header["lengths"]) != header["rows"]:
             raise ValueError("numbers that do not fit together")

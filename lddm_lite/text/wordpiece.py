@@ -21,7 +21,8 @@ __all__ = ["train"]
 # stand alone, so that no text can spell [PAD], [UNK], [MASK] or a '##' piece.
 _ABBREVIATION = r"(?:\p{L}\.){2,}"
 _CLITIC = rf"['’]\p{{L}}{{1,2}}(?!{LETTER})"
-_WORD = rf"{LETTER}+(?:[.,:'’&/-]{LETTER}+)*"
+_FIRST = r"[\p{L}\p{N}]"  # a mark, such as the selector behind an emoji, belongs to what it follows
+_WORD = rf"{_FIRST}{LETTER}*(?:[.,:'’&/-]{_FIRST}{LETTER}*)*"
 _LONGEST = 200  # characters of a word; longer ones are [UNK]
 
 

@@ -60,12 +60,15 @@ class TrainConfig:
         if self.batch % self.accumulate:
             raise ValueError(f"batch must be a multiple of accumulate={self.accumulate}, got {self.batch}")
 
-    def lr_at(self, step: int) -> float:
-        """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero.
+    def lr_at(self, step: int, again: int | None = None) -> float:
+        """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero. `again`: the step from
+        which a run went on to more steps than planned; from there it warms up to half the peak.
 
-        >>> TrainConfig(steps=200, lr=1.0, warmup=100).lr_at(49)
-        0.5
+        >>> TrainConfig(steps=200, lr=1.0, warmup=100).lr_at(49), TrainConfig(steps=400, lr=1.0).lr_at(299, again=200)
+        (0.5, 0.5)
         """
+        first, peak = (0, self.lr) if again is None else (again, self.lr / 2)
+        step, steps = step - first, self.steps - first
         if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+            return peak * (step + 1) / self.warmup
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, steps - self.warmup)))

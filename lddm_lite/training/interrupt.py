@@ -46,6 +46,7 @@ def stop_after_step(forwarded: bool = False):
         nonlocal first
         if signum != signal.SIGINT:
             ends.append(signum)
+            stop.by = signal.Signals(signum).name  # type: ignore[attr-defined]
         elif stop.is_set() and not ends and not (forwarded and time.monotonic() - first < SAME_PRESS):
             raise KeyboardInterrupt
         if not stop.is_set():

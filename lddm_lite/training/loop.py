@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import math
+import shlex
+import sys
 import time
 from contextlib import nullcontext
 from dataclasses import asdict, fields, replace
@@ -15,7 +17,7 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, checkpoint, files, randomness, schemas
+from .._common import arguments, checkpoint, data_contract, files, randomness, schemas
 from .._common.arguments import shown
 from .._common.protocols import Data, Model, is_frozen
 from ..evaluation.latents import z_response
@@ -31,6 +33,7 @@ from .tensorboard import open_writer
 __all__ = ["fit"]
 
 DATA = 5_000_011  # apart from `data.sample(n, seed)`, on which what was trained is likely to be judged
+FIRST_SAVE = 30.0  # seconds until a run saves for the first time, whatever `save_every` says
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
@@ -57,13 +60,16 @@ def fit(
     - `out`: a folder for checkpoints, and the history as history.csv; None writes nothing. One in
       which another process trains is refused.
     - `resume`: True (from `out`), or a history: go on exactly where that run stopped, bit for bit
-      on CPU, with the same data.
+      on CPU, with the same data. With more `steps` than planned the learning rate warms up again, to
+      half its peak, and falls to zero at the new end; that is another run than one of so many steps
+      from the start.
     - `progress`: show a bar.
     - `held_out`: data for `validate_every`, the bound of the averaged weights.
     - `overwrite`: take an `out` that holds something, which is refused otherwise.
     - `options`: fields of `TrainConfig`, in place of those of `config`.
 
-    Ctrl-C, a kernel stop or SIGTERM ends after the current step and keeps a usable model.
+    Ctrl-C or a kernel stop ends after the current step and keeps a usable model; SIGTERM and SIGHUP
+    save, say how to go on, and end the process. With `out` a run first saves within half a minute.
 
     In several processes (`accelerate launch`, `torchrun`) all call this alike: `batch` is that of
     all together, dealt out in `accumulate` pieces (1: one for each process), and the main process
@@ -152,6 +158,7 @@ class Trainer:
             self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
         )
         self.window: list[dict] = []
+        self.again: int | None = None  # the step from which there were more steps than planned
 
     def resume(self, source) -> None:
         """Take over the state of a stopped run."""
@@ -170,8 +177,14 @@ class Trainer:
         if stopped != asdict(self.config):
             now = asdict(self.config)
             differ = [k for k in {**now, **stopped} if k not in now or stopped.get(k) != now[k]]
-            raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
+            if differ != ["steps"] or self.config.steps < stopped["steps"]:
+                raise ValueError(f"resume: these options differ from the stopped run's: {', '.join(differ)}")
         restore(self, state)
+        self.again = state.meta.get("again")
+        if stopped["steps"] != self.config.steps:
+            self.again = self.step
+            text = f"{self.config.steps:,} steps instead of {stopped['steps']:,}: lr warms up again, to half its peak"
+            self.history.events.append((self.step, text))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -181,7 +194,7 @@ class Trainer:
     def go(self, progress: bool) -> History:
         """Steps until done or stopped; the model ends with EMA weights, the run's state kept for
         resuming."""
-        c, started = self.config, time.perf_counter()
+        c, started, saved = self.config, time.perf_counter(), False
         self.fingerprint  # noqa: B018 - taken now, since data that fail later could not be asked any more
         if c.tensorboard and self.out is not None and self.team.main:
             self.board = open_writer(self.out / "tensorboard", self.step)
@@ -200,8 +213,10 @@ class Trainer:
                     self.whole = True
                     self._log(started)
                     self.bar.update(1)
-                    if self.step % c.save_every == 0 and self.step < c.steps:
+                    early = not saved and time.perf_counter() - started > FIRST_SAVE
+                    if (self.step % c.save_every == 0 or early) and self.step < c.steps:
                         self._save()
+                        saved = True
             finally:
                 self.history.interrupted = self.step < c.steps
                 if self.whole:  # else a second Ctrl-C cut a step in two: what was saved before it is what to go on from
@@ -211,6 +226,7 @@ class Trainer:
                     self.board.close()
                 if self.whole:
                     self._save(self.history.state)
+                    self._tell(getattr(stop, "by", None))
         return self.history
 
     def _one_step(self) -> dict:
@@ -231,14 +247,14 @@ class Trainer:
             raise
 
     def _update(self) -> dict:
-        c, lr = self.config, self.config.lr_at(self.step)
+        c, lr = self.config, self.config.lr_at(self.step, self.again)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.model.denoiser.train()
         if self.model.encoder is not None:
             self.model.encoder.train(self.stage == 1)
         few_step = c.few_step1 if self.stage == 1 else c.few_step2
-        x = self.data.sample(c.batch, self.g_data)
+        x = data_contract.draw(self.data, c.batch, self.g_data)
         self.optimiser.zero_grad(set_to_none=True)
         how = self.stage, few_step, c.accumulate, self.team
         terms = microbatches.backward(self.model, x, self.g_noise, *how, weight=c.weight)
@@ -269,7 +285,7 @@ class Trainer:
         last = max(first, math.ceil(LATEST_STAGE1 * self.config.steps))
         if self.step < first or ((self.step - first) % 20 and self.step < last):
             return False
-        share = z_response(self.model, self.data.sample(256, randomness.generator(self.config.seed + 7)))
+        share = z_response(self.model, data_contract.draw(self.data, 256, randomness.generator(self.config.seed + 7)))
         share = self.team.agree(share)
         if share > RESPONSE:
             self.history.events.append((self.step, f"encoder frozen; shuffling z costs {share:.1%} of the token loss"))
@@ -290,7 +306,7 @@ class Trainer:
                     p.copy_(e)
         g, batches = randomness.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
         settle = getattr(self.model.encoder, "settle", lambda batches: None)  # yours may have nothing to settle
-        settle([self.data.sample(256, g).to(self.model.device) for _ in range(batches)])
+        settle([data_contract.draw(self.data, 256, g).to(self.model.device) for _ in range(batches)])
         self.team.share([*self.model.encoder.parameters(), *self.model.encoder.buffers()])
         self.stage = 2
 
@@ -313,7 +329,7 @@ class Trainer:
             return
         names = self.window[-1]
         mean = {k: sum(w[k] for w in self.window if k in w) / sum(k in w for w in self.window) for k in names}
-        row = {"step": self.step, "stage": self.stage, "lr": c.lr_at(self.step - 1), **mean, **bound}
+        row = {"step": self.step, "stage": self.stage, "lr": c.lr_at(self.step - 1, self.again), **mean, **bound}
         self.history.rows.append({**row, "seconds": round(time.perf_counter() - started, 2)})
         self.window = []
         if self.board:
@@ -346,6 +362,16 @@ class Trainer:
         with averages.averaged(self.model, self.params, self.ema):  # whatever happens, the run's own weights come back
             self.model.save(self.out, overwrite=True, history=self.history.to_dict(), training=asdict(self.config))
         self.history.save(self.out / "history.csv")
+
+
+    def _tell(self, by: str | None) -> None:
+        """Say how to go on after a signal that is about to end the process, which says nothing itself."""
+        if by and self.out is not None and self.team.main:
+            print(
+                f"\n{by}: stopped after step {self.step:,}; what was learned is in {self.out}. Go on with "
+                f"fit(..., out={str(self.out)!r}, resume=True), or: python -m lddm_lite train --out "
+                f"{shlex.quote(str(self.out))} --resume", file=sys.stderr,
+            )  # fmt: skip
 
 
 def _short(history: History) -> str:

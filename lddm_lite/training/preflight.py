@@ -7,8 +7,7 @@ import json
 
 import torch
 
-from .._common import randomness
-from .._common.arguments import shown
+from .._common import data_contract, randomness
 from .._common.protocols import Data, Model, has_rows, read_rows
 from .config import TrainConfig
 from .precision import check_precision
@@ -29,11 +28,14 @@ def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data
     >>> task = tasks.Binsaw(length=8)
     >>> check_together(LatentDiffusion.preset("mdlm", task, width=16), task, TrainConfig())
     """
+    losses = getattr(data, "losses", None)
+    if losses is not None:  # of a text: what was destroyed on its way trains well, and to no end
+        losses.check("data")
     for name, part in (("data", data), ("held_out", held_out)):
         if part is None and name == "held_out":
             continue
-        if part is None or not all(hasattr(part, k) for k in ("length", "vocab", "sample")):
-            raise ValueError(f"{name} must be a task or a text (`length`, `vocab`, `sample`), got {shown(part)}")
+        data_contract.check(part, name, whole=False)
+        assert part is not None  # for the type checker
         if (part.length, part.vocab) != (model.config.length, model.config.vocab):
             raise ValueError(
                 f"{name} has length {part.length} and vocab {part.vocab}; "

@@ -66,6 +66,7 @@ def snapshot(run) -> TrainState:
     tensors["random.data"], tensors["random.noise"] = run.g_data.get_state(), run.g_noise.get_state()
     meta = {"step": run.step, "stage": run.stage, "options": asdict(run.config), "window": run.window[:]}
     meta |= {"model": run.model.config.to_dict(), "data": run.fingerprint}
+    meta |= {} if run.again is None else {"again": run.again}
     return TrainState(tensors, {**meta, "history": {**run.history.to_dict(), "rows": run.history.rows[:]}})
 
 

@@ -64,7 +64,8 @@ def build(file, tmp_path):
     """A store of `file`, or of something else."""
 
     def build(what=None, codec=None, **options):
-        options = {"length": 14, "vocab": 200, "cache": tmp_path / "cache", "progress": False, **options}
+        usual = {"length": 14, "vocab": 200, "progress": False, "allow_losses": True}
+        options = {"cache": tmp_path / "cache", **usual, **options}
         return build_token_store.build(file if what is None else what, codec, **options)
 
     return build

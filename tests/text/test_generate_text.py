@@ -83,7 +83,9 @@ def test_hostile_prompts_are_text_like_any_other_or_named(prompt):
     try:
         ids = DATA.encode(prompt)
     except ValueError:
-        with pytest.raises(ValueError, match="^prompt: text must have 1 to 16 tokens"):
+        ids = None
+    if ids is None or (ids == 1).any():
+        with pytest.raises(ValueError, match="^prompt: (text must have 1 to 16 tokens|Unknown words?: “)"):
             model.generate_text(prompt=prompt)
         return
     longest = 10 if (ids != DATA.pad_id).sum() <= 10 else 0

@@ -21,7 +21,7 @@ BODY = "the bank rose .\nthe yen fell .\n"
     ids=["plain", "byte-order mark", "CRLF", "CR", "no last newline", "other blanks", "NUL"],
 )
 def test_line_ends_marks_and_control_characters_change_nothing(write, content):
-    data = dataset.from_file(write(content), vocab=64, length=8)
+    data = dataset.from_file(write(content), vocab=64, length=8, tokenizer="words")
     assert [data.decode(row) for row in data.rows] == BODY.splitlines()
 
 
@@ -60,6 +60,7 @@ def test_missing_files_and_folders(tmp_path):
 
 def test_lines_of_ten_kilobytes(write):
     words, word = b"the bank rose " * 750, b"x" * 10_000
-    data = dataset.from_file(write(words + b"\n" + word + b"\nthe bank rose .\n"), vocab=64)
+    path = write(words + b"\n" + word + b"\nthe bank rose .\n")
+    data = dataset.from_file(path, vocab=64, tokenizer="words", allow_losses=True)
     assert len(data) == 2 and data.dropped == 1
     assert data.decode(data.rows[0]) == "[UNK]" and 0 < data.unknown() < 1

@@ -15,7 +15,7 @@ from lddm_lite.text.dataset import split_rows
 # --- the same as from memory ----------------------------------------------------------------------
 
 def test_batches_are_those_of_text_data_draw_for_draw(build, file):
-    data, store = dataset.from_file(file, vocab=200, length=14), build()
+    data, store = dataset.from_file(file, vocab=200, length=14, allow_losses=True), build()
     assert store.codec.tokenizer == data.codec.tokenizer and store.spec() == data.spec()
     assert (len(store), store.header["dropped"], store.header["blank"]) == (len(data), data.dropped, data.blank)
     assert store.unknown() == data.unknown()
@@ -27,7 +27,7 @@ def test_batches_are_those_of_text_data_draw_for_draw(build, file):
 
 def test_fit_gives_the_same_weights_from_disk_and_from_memory(build, file):
     weights = []
-    for data in (dataset.from_file(file, vocab=200, length=14), build()):
+    for data in (dataset.from_file(file, vocab=200, length=14, allow_losses=True), build()):
         model = LatentDiffusion.preset("mdlm", data, width=16, blocks=1, seed=0)
         fit(model, data, steps=3, batch=8, seed=1, progress=False)
         weights.append([p.detach() for p in model.parameters()])
@@ -109,7 +109,7 @@ def test_an_order_is_even():
 
 
 def test_a_split_is_that_of_text_data(build, file):
-    data, store = dataset.from_file(file, vocab=200, length=14), build()
+    data, store = dataset.from_file(file, vocab=200, length=14, allow_losses=True), build()
     for of_text, of_store in zip(data.split(0.3, seed=2), store.split(0.3, seed=2), strict=True):
         assert torch.equal(of_text.rows.long(), of_store.batch(range(len(of_store))))
 

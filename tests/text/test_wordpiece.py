@@ -12,7 +12,7 @@ from lddm_lite.text import dataset
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_special_words_in_a_text_are_ordinary(lowercase):
     hostile = ["[MASK] [PAD] [UNK] x", "[mask][pad] ##ing # ##", "</script><b> {} \\ \" ' ` [CLS]", "a##b [MASK]ing"]
-    data = dataset.from_lines(hostile * 20, vocab=200, lowercase=lowercase)
+    data = dataset.from_lines(hostile * 20, vocab=200, lowercase=lowercase, tokenizer="words")
     assert data.labels.count("[PAD]") == data.labels.count("[UNK]") == 1 and "[MASK]" not in data.labels
     assert data.rows.max() < data.vocab and data.unknown() == 0
     assert ((data.rows == 0).int().diff() >= 0).all(), "padding only at the end"
@@ -23,7 +23,7 @@ def test_special_words_in_a_text_are_ordinary(lowercase):
 
 def test_rare_characters_give_way_in_a_small_vocabulary():
     lines = ["".join(map(chr, range(0x4E00, 0x4E00 + 500))), "the bank rose ."] * 5
-    data = dataset.from_lines(lines, vocab=40, length=64)
+    data = dataset.from_lines(lines, vocab=40, length=64, tokenizer="words", allow_losses=True)
     assert data.vocab <= 40
 
 

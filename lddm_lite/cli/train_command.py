@@ -79,7 +79,18 @@ def _unless_refused(out: Path, new: bool):
         raise
 
 
-def _trained(out: Path, run: dict, model, config, data, held_out, team, going_on: bool, say, quiet: bool) -> int:
+def _trained(
+    out: Path,
+    run: dict,
+    model: LatentDiffusion,
+    config: TrainConfig,
+    data: Data,
+    held_out: Data | None,
+    team,
+    going_on: bool,
+    say,
+    quiet: bool,
+) -> int:
     from ..training.loop import fit
 
     options = run["options"]

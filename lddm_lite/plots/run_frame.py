@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .._common import schemas
+from .._common import arguments, schemas
 from .._common.arguments import integer
 from ..diffusion.trace import Trace
 from . import run_panels
@@ -127,10 +127,10 @@ class Scene:
         """One array per trace, or None, from one for all of `dims` dimensions or a list of them."""
         n = len(self.traces)
         if isinstance(value, (list, tuple)) and len(value) == n:
-            each = [None if v is None else plain(v, name) for v in value]
+            each = [None if v is None else arguments.numbers_of(name, v) for v in value]
             if all(v is None or v.ndim == dims for v in each):
                 return each
-        return [None if value is None else plain(value, name)] * n
+        return [None if value is None else arguments.numbers_of(name, value)] * n
 
     def _planes(self, planes, cloud, hue) -> list:
         """For each trace (paths [S+1, n, 2], data [N, 2], colours, is it the latents' own plane?)

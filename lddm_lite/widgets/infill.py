@@ -13,6 +13,7 @@ import ipywidgets as W
 
 from .._common import schemas
 from .._common.arguments import shown
+from .._common.files import user_path
 from .._common.words import counted
 from ..diffusion.paths import Path
 from ..diffusion.trace import Trace
@@ -215,6 +216,12 @@ def _named(models) -> dict:
         models = {m if isinstance(m, str) else getattr(m, "name", shown(m)): m for m in models}
     if not isinstance(models, dict) or not models:
         raise ValueError(f"models must be a dictionary of names to models or checkpoint names, got {shown(models)}")
+    for model in models.values():
+        if not isinstance(model, LatentDiffusion):
+            try:
+                user_path("models", model)
+            except ValueError:
+                raise ValueError(f"models must be models or names of checkpoints, got {shown(model)}") from None
     return {str(name): model for name, model in models.items()}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .._common import arguments, randomness
+from .._common import arguments, randomness, schemas
 from .._common.modes import evaluating
 from ..diffusion.trace import Trace
 from ..model import LatentDiffusion
@@ -39,6 +39,8 @@ def collect(
         cloud = cloud * len(traces) if len(cloud) == 1 else cloud
     models, clouds = _each("model", model, len(traces)), _each("cloud", cloud, len(traces))
     names = [None] * len(traces) if names is None else _each("names", list(names), len(traces))
+    if data is not None:
+        data = schemas.ids("data", data)
     if task is not None and data is None and any(m is not None for m in models):
         data = task.sample(CLOUD, seed=17)
     if task is not None and hue is None and data is not None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "LIMITS", "SEEDS", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts", "tokens",
-    "truth", "within", "word",
+    "LIMITS", "SEEDS", "brief", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts",
+    "tokens", "truth", "within", "word",
 ]  # fmt: skip
 
 SEEDS = 2**63 - 1  # the largest
@@ -39,6 +39,16 @@ def shown(value) -> str:
 
 
 SHOWN = 80  # characters of a text
+
+
+def brief(error: BaseException) -> str:
+    """What an error of another library says, in one line of bounded length.
+
+    >>> brief(ValueError("bad" * 1000))[-4:]
+    'bad…'
+    """
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 3 * SHOWN else line[: 3 * SHOWN] + "…"
 
 
 def truth(name: str, value) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._common import hub, schemas
-from .._common.arguments import shown
+from .._common.arguments import brief, shown
 from .._common.documents import read_document, regular
 from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
@@ -263,12 +263,17 @@ def _trust(run: dict, given: dict, asked: str) -> None:
     if options["encoder"] not in ("learned", *hub.PACKAGES) and "encoder" not in given:
         raise ValueError(
             f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
-            f"you trust it, give --encoder {shlex.quote(options['encoder'])}"
+            "you trust it, give --encoder with that name"
         )
     if options["text"] is not None and "text" not in given and "task" not in given:
-        file = user_path("text", options["text"])
-        if not file.is_file() or sha256(file) != run.get("text_sha256"):
+        try:
+            file = user_path("options.text", options["text"])
+            same = file.is_file() and sha256(file) == run.get("text_sha256")
+        except (ValueError, OSError) as e:
+            raise ValueError(f"{asked}: run.json is damaged: {brief(e)}") from None
+        if not same:
             raise ValueError(f"{asked}: {file} is not, or not any more, the text of that run; give it by --text FILE")
+
 
 
 def _stored(out: Path, given: dict) -> dict:

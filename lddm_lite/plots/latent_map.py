@@ -191,7 +191,8 @@ class LatentMap:
                 raise ValueError(f"it has version {version!r}; this library reads versions 1 and {VERSION}")
             return cls(**{**kept, "seed": int(kept["seed"])})
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as e:
-            raise ValueError(f"{path} is no latent map, or a damaged one ({type(e).__name__}: {e})") from None
+            why = f"{type(e).__name__}: {arguments.brief(e)}"
+            raise ValueError(f"{path} is no latent map, or a damaged one ({why})") from None
 
 
 def _read(path) -> dict[str, Any]:

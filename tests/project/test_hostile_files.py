@@ -120,7 +120,8 @@ def test_weights(share, tmp_path):
         restore()
     tensors = load_tensors(weights)
     for name, v in tensors.items():
-        changes = {"cut": v.reshape(-1)[:0], "one": v.flatten()[:1], "flat": v.reshape(1, -1), "int": v.int(), "bool": v > 0}
+        changes = {"cut": v.reshape(-1)[:0], "one": v.flatten()[:1], "flat": v.reshape(1, -1)}
+        changes |= {"int": v.int(), "bool": v > 0}
         if v.is_floating_point():
             changes |= {"nan": v * float("nan"), "inf": v + float("inf")}
         for how, new in list(changes.items())[:: 1 if share == 1 else 3]:
@@ -173,7 +174,7 @@ def test_states(share, stopped, tmp_path):
     chosen += [k for k in tensors if k.startswith("model.encoder")][:3]
     for name in chosen if share == 1 else chosen[:: share // 2]:
         v = tensors[name]
-        changes = {"missing": None, "empty": v[:0] if v.dim() else v.reshape(1)[:0], "long": torch.cat([v.reshape(-1)] * 2)}
+        changes = {"missing": None, "empty": v.reshape(-1)[:0], "long": torch.cat([v.reshape(-1)] * 2)}
         changes |= {"half": v.reshape(-1)[: max(1, v.numel() // 2)], "double": v.double(), "int": v.int()}
         changes |= {"bool": v > 0, "more axes": v.unsqueeze(0)}
         if v.is_floating_point():

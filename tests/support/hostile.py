@@ -15,7 +15,8 @@ NEVER = object()
 VALUES = {
     "null": "!null", "text": '!"x"', "empty": '!""', "minus": "!-1", "half": "!0.5", "huge": "!" + "9" * 19,
     "digits": "!" + "1" * 5000, "nan": "!NaN", "infinity": "!Infinity", "overflow": "!1e999", "list": "![]",
-    "object": "!{}", "true": "!true", "deep": "!" + "[" * 200 + "]" * 200, "very deep": "!" + "[" * 50_000 + "]" * 50_000,
+    "object": "!{}", "true": "!true", "deep": "!" + "[" * 200 + "]" * 200,
+    "very deep": "!" + "[" * 50_000 + "]" * 50_000,
     "surrogate": '!"\\ud800"', "path": '!"../../etc/passwd"', "long": '!"' + "a" * 100_000 + '"',
     "numbers": "![1, 2.5, -3]", "mixed": '![1, "a", null]',
 }  # fmt: skip
@@ -102,7 +103,8 @@ class Count(collections.Counter):
         except allowed as e:
             text = str(e)
             clear = not tells or any(str(t) in text for t in tells)
-            self.add("refused" if clear and len(text) < 2000 else "unclear", f"{name}: {type(e).__name__}: {text[:200]}")
+            outcome = "refused" if clear and len(text) < 2000 else "unclear"
+            self.add(outcome, f"{name}: {type(e).__name__}: {text[:200]}")
         except Hang:
             self.add("hang", name)
         except BaseException as e:  # noqa: BLE001 - any other is a fault

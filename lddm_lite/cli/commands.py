@@ -269,7 +269,7 @@ def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
 
     from ..diffusion.paths import Path as NoisePath
     from ..model import load
-    from .train_data import trusting
+    from .compare_command import trusting
 
     path = None if args.lead is None else NoisePath(args.lead)
     return trusting(load(args.model), args.encoder).to(device), path

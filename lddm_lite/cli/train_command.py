@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._common import hub, schemas
-from .._common.arguments import shown
+from .._common.arguments import brief, shown
 from .._common.documents import read_document, regular
 from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
@@ -295,17 +295,23 @@ def _trust(run: dict, given: dict, asked: str) -> None:
     if options["encoder"] not in ("learned", *hub.PACKAGES) and "encoder" not in given:
         raise ValueError(
             f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
-            f"you trust it, give --encoder {shlex.quote(options['encoder'])}"
+            "you trust it, give --encoder with that name"
         )
     _given_again(options, given, asked)
     for name in ("text", "ids"):
-        if options[name] is not None and not any(k in given for k in SOURCES):
-            file = user_path(name, options[name])
-            if not file.is_file() or sha256(file) != run.get(f"{name}_sha256"):
-                what = "text" if name == "text" else "array"
-                raise ValueError(
-                    f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
-                )
+        if options[name] is None or any(k in given for k in SOURCES):
+            continue
+        try:
+            file = user_path(f"options.{name}", options[name])
+            same = file.is_file() and sha256(file) == run.get(f"{name}_sha256")
+        except (ValueError, OSError) as e:
+            raise ValueError(f"{asked}: run.json is damaged: {brief(e)}") from None
+        if not same:
+            what = "text" if name == "text" else "array"
+            raise ValueError(
+                f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
+            )
+
 
 
 def _stored(out: Path, given: dict) -> dict:

@@ -9,10 +9,9 @@ from .._common.files import user_path
 
 if TYPE_CHECKING:
     from .._common.protocols import Data, Model
-    from ..model import LatentDiffusion
     from ..text import TextData, TokenStore
 
-__all__ = ["LARGE", "check", "judged_by", "load", "trusting"]
+__all__ = ["LARGE", "check", "judged_by", "load"]
 
 LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
@@ -142,16 +141,3 @@ def judged_by(model: Model, args) -> Data:
     raise ValueError(
         "a model of data of its own is judged by those: give them again, --task FILE.py:NAME, or --ids HELD_OUT.npy"
     )
-
-
-def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
-    """The model, whose frozen encoder may be loaded although only its file names it, if you named
-    one, too.
-
-    >>> from lddm_lite import load
-    >>> trusting(load("binsaw-mdlm"), None).name
-    'mdlm'
-    """
-    if encoder is not None and hasattr(model.encoder, "encoder"):
-        model.encoder.encoder.told(encoder)
-    return model

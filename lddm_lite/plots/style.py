@@ -15,7 +15,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-from .._common import schemas
+from .._common import arguments, schemas
 
 __all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
 __all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS"]
@@ -104,14 +104,14 @@ def axes(ax, size: tuple[float, float]):
     return ax
 
 
-def plain(values) -> np.ndarray:
+def plain(values, name: str = "values") -> np.ndarray:
     """Numbers of any origin as a numpy array: lists, arrays, tensors on any device, with or without
     a gradient.
 
     >>> plain([1, 2]).tolist()
     [1, 2]
     """
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    return arguments.numbers_of(name, values, "iufbUO")
 
 
 def ink_on(colour) -> str:
@@ -174,7 +174,7 @@ def hues(hue, n: int) -> list | np.ndarray:
     """
     if hue is None:
         return [DOTS] * n
-    hue = plain(hue)
+    hue = plain(hue, "hue")
     if hue.shape != (n,):
         raise ValueError(f"hue must have shape ({n},), one value per point of the cloud, got {hue.shape}")
     if hue.dtype.kind in "iub":

@@ -9,7 +9,7 @@ import torch
 import traitlets as T
 from matplotlib.figure import Figure
 
-from .._common import arguments
+from .._common import arguments, schemas
 from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
@@ -59,6 +59,7 @@ class LatentExplorer(Widget):
     _state = ("picked",)
     picked = T.List(T.Int()).tag(sync=True)
 
+    @schemas.checked(model=schemas.model, title=schemas.maybe(schemas.text(most=1000)))
     def __init__(self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
         if model.latent_channel is None:
             raise ValueError(f"model {model.name!r} has no latents; take one of co-seq, co-joint, di-seq, di-joint")
@@ -173,7 +174,7 @@ def _hue(hue, n: int):
     `groups` (the index of a name in `names`)."""
     if hue is None:
         return "none", np.zeros(n, dtype="u1"), []
-    value = plain(hue)
+    value = plain(hue, "hue")
     if value.shape != (n,):
         raise ValueError(f"hue must have shape ({n},), one entry for each sequence, got {value.shape}")
     if value.dtype.kind == "f":

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import traitlets as T
 
+from .._common import schemas
 from ..model import LatentDiffusion
 from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
@@ -50,6 +51,11 @@ class Scrubber(Widget):
     step = T.Int(0).tag(sync=True)
     sample = T.Int(0).tag(sync=True)
 
+    @schemas.checked(
+        model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
+        task=schemas.maybe(schemas.task), names=schemas.maybe(schemas.items(schemas.maybe(schemas.text(most=1000)))),
+        samples=schemas.whole(1), step=schemas.whole(0), title=schemas.maybe(schemas.text(most=1000)),
+    )  # fmt: skip
     def __init__(
         self,
         traces,

@@ -65,6 +65,9 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet)
         history = fit(model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
         return _stopped(out, "", say)
+    if options["precision"] == "auto" and team.main:  # what it came to
+        options["precision"] = history.state.options["precision"]
+        write_json(out / "run.json", run)
     if history.interrupted:
         return _stopped(out, f" after step {history.state.meta['step']:,}", say)
 

@@ -113,6 +113,9 @@ def _trained(
             model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
         return _stopped(out, "", say)
+    if options["precision"] == "auto" and team.main:  # what it came to
+        options["precision"] = history.state.options["precision"]
+        write_json(out / "run.json", run)
     if history.interrupted:
         return _stopped(out, f" after step {history.state.meta['step']:,}", say)
 

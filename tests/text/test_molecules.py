@@ -89,7 +89,7 @@ def test_what_is_missing_is_told_with_the_command(shelf):
 
 def test_a_model_of_molecules_is_trained_saved_and_asked(tmp_path):
     data = molecules.from_smiles(["CCO", "CCl", "C1CC1", "CC(C)O", "C1CC1O"] * 4, length=8)
-    options = dict(slots=1, codes=4, dim=4, width=16, encoder="mixture", network="text", heads=2)
+    options = dict(slots=1, codes=4, width=16, encoder="mixture", network="text", heads=2)
     model = LatentDiffusion.preset("di-seq", data, **options)
     fit(model, data, steps=3, batch=8, progress=False, out=tmp_path / "run")
     model = load(tmp_path / "run")

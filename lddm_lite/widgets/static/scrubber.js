@@ -38,7 +38,7 @@ export function drawScrubber(root, app, link) {
       download(new Blob([text], { type: "text/html" }), `${file}.html`);
     } });
   const file = head.title.replace(/[^\w-]+/g, "-").slice(0, 40) || "scrubber";
-  root.closest(".frame").classList.toggle("broad", head.runs.length > 2);
+  root.closest(".frame").classList.toggle("broad", head.runs.length > 1);
   root.append(el("div", { class: "bar scrub-bar" }, play, el("span", { class: "grow" }, slider, where),
       el("label", { text: "speed" }, speed), repeat,
       el("label", { text: "sample" }, picker, el("span", { class: "soft", text: `of ${head.samples}` })), order, png, html));

@@ -37,7 +37,7 @@ export class Run {
   }
   theme(palette) { for (const v of this.views) v.theme && v.theme(palette); }
   // pixels of the views beside the picture of all samples
-  get taken() { return this.views.reduce((sum, v) => sum + (v.fixed ? v.fixed + 14 : 0), 0); }
+  get taken() { return this.views.reduce((sum, v) => sum + (v.fixed ? v.fixed + 18 : 0), 0); }
   // that picture takes what the others leave in the row, in every run the same: `taken`, of the run
   // that has most
   resize(width, taken) {

@@ -41,7 +41,7 @@ export class Plane {
     this.canvas = el("canvas", { role: "img" });
     const names = head.groups, key = el("span", { class: "key" });
     if (this.hue && names) names.slice(0, GROUPS.length).forEach((name, k) => key.append(el("span", { class: "dot", style: `background:${GROUPS[k]}` }), el("span", { text: name.slice(0, 24) })));
-    this.element = el("figure", { class: "plane" }, el("figcaption", { text: "latent plane" + (this.goal ? " (ring: encoder's place)" : "") }), this.canvas, key);
+    this.element = el("figure", { class: "plane" }, el("figcaption", { text: this.goal ? "latents; ring: encoder's place" : "latent plane" }), this.canvas, key);
   }
   colour(i) {
     if (!this.hue) return "#8fa3b5";
@@ -49,7 +49,7 @@ export class Plane {
     return this.head.groups ? GROUPS[Math.min(v, GROUPS.length - 1)] : ramp(CYCLE, v, true);
   }
   theme(palette) { this.palette = palette; this.back = null; }
-  resize(width) { if (width !== this.size) { this.size = width; this.back = null; } }
+  resize(width) { if (width !== this.size) { this.size = width; this.back = null; this.element.style.width = `${width + 2}px`; } }
   background() {
     // the noise at the start reaches far out: data fill half the width, and what lies outside stays
     // at the edge

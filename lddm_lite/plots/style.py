@@ -40,7 +40,9 @@ REVEAL += ["#948e77", "#aea371", "#c8b866", "#e5cf52", "#fee838"]
 # a quantity that comes round again, such as an angle (twilight without its whitest part)
 CYCLE = ["#7ba1c2", "#6276ba", "#5e43a5", "#4e186f", "#2f1436", "#581647"]
 CYCLE += ["#8e2c50", "#b25652", "#c68a6d", "#c9b3a2", "#a9b7be"]
-GROUPS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#8a8a8a"]  # unordered classes
+GROUPS = [  # unordered classes, the last one for what is left over
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#4b2e83", "#8a8a8a",
+]  # fmt: skip
 FRESH = "#d55e00"  # what this step revealed, and where the point is now
 MASKED = "#dfe4e8"
 GIVEN = "#cc79a7"  # positions that were given, not revealed

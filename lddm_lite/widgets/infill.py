@@ -162,7 +162,6 @@ class Infill(W.VBox):
         trace = model.infill(x, progress=self._progress, **options)
         trace.model = name
         scrubber = Scrubber(trace)
-        scrubber.step = trace.steps  # the answer first; the way to it is a drag away
         old, self.trace, self.scrubber = self.scrubber, trace, scrubber
         self.result.children = [scrubber]
         if old is not None:

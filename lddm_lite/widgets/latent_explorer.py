@@ -142,7 +142,7 @@ class LatentExplorer(Widget):
         x, y = _spread(self.coords).T
         if kind == "groups":
             for k, name in enumerate(names):
-                here, shade, mark = colour == k, GROUPS[k % 7 if k < SHAPES else 7], MARKS[k % 4]
+                here, shade, mark = colour == k, GROUPS[k % 8 if k < SHAPES else 8], MARKS[k % 4]
                 ax.scatter(x[here], y[here], s=7, lw=0, alpha=0.8, c=shade, marker=mark, label=in_legend(name))
             if len(names) <= 12:
                 ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)

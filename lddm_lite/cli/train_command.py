@@ -272,7 +272,8 @@ def _trust(run: dict, given: dict, asked: str) -> None:
         except (ValueError, OSError) as e:
             raise ValueError(f"{asked}: run.json is damaged: {brief(e)}") from None
         if not same:
-            raise ValueError(f"{asked}: {file} is not, or not any more, the text of that run; give it by --text FILE")
+            why = f"{file} is not the text of that run (has the text changed?)"
+            raise ValueError(f"{asked}: {why}; give it by --text FILE")
 
 
 

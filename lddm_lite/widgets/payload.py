@@ -21,7 +21,7 @@ from .es_modules import inline
 
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
-MOST = 1 << 28  # bytes that a block unfolds to
+MOST = 1 << 26  # bytes that a block unfolds to
 _START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
 
 

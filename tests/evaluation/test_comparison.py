@@ -236,5 +236,5 @@ def test_means_over_seeds():
     assert row["excess"] == pytest.approx(float(values.mean()))
     assert row["excess_se"] == pytest.approx(float(values.std()) / math.sqrt(3))
     assert row["model"] == "mdlm" and "means of seeds 0, 1, 2" in comparison_table(found)
-    with pytest.raises(ValueError, match="at least two seeds, got 1"):
+    with pytest.raises(ValueError, match="reports must be a list of 2 or more, got 1"):
         comparison.over_seeds(each[:1])

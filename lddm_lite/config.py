@@ -127,7 +127,7 @@ class Config:
         """About how many weights a network of these sizes has.
 
         >>> Config.preset("mdlm", length=8, vocab=2).parameters()
-        147776
+        147904
         """
         block, streams = 12 * self.width**2, 1 if self.latent == "none" else 2
         encoder = 0 if self.latent == "none" or self.encoder != "learned" else 2 * block * self.encoder_blocks

@@ -311,9 +311,8 @@ def _trust(run: dict, given: dict, asked: str) -> None:
             raise ValueError(f"{asked}: run.json is damaged: {brief(e)}") from None
         if not same:
             what = "text" if name == "text" else "array"
-            raise ValueError(
-                f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
-            )
+            why = f"{file} is not the {what} of that run (has the {what} changed?)"
+            raise ValueError(f"{asked}: {why}; give it by --{name} FILE")
 
 
 

@@ -256,8 +256,9 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
 
 
 @schemas.checked(report=schemas.record({"rows": tables.ANY_ROWS}, others=schemas.anything))
-def write(report: dict, out) -> tuple[File, File]:
-    """(report.json, report.png) in folder `out`, each written whole or not at all.
+def write(report: dict, out, overwrite: bool = False) -> tuple[File, File]:
+    """(report.json, report.png) in folder `out`, each written whole or not at all. ValueError where
+    report.json is none of ours, unless `overwrite`.
 
     >>> write(compare(models, data), "out")  # doctest: +SKIP
     (PosixPath('out/report.json'), PosixPath('out/report.png'))
@@ -270,7 +271,7 @@ def write(report: dict, out) -> tuple[File, File]:
     out = files.user_path("out", out)
     places = out / "report.json", out / "report.png"
     there = files.read_json(places[0]) if places[0].exists() else {"format": FORMAT}
-    if there is None or there.get("format") != FORMAT:
+    if not arguments.truth("overwrite", overwrite) and (there is None or there.get("format") != FORMAT):
         raise ValueError(f"out: {places[0]} holds something else than a comparison; give another folder")
     files.write_json(places[0], report)
     figure = plots.comparison(report)[0].figure

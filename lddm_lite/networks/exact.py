@@ -62,7 +62,7 @@ class ShiftEncoder(nn.Module):
     def __init__(self, task: Task, codes: int | None = None):
         super().__init__()
         if not isinstance(task, Binsaw):
-            raise ValueError(f"ShiftEncoder needs a Binsaw task, got {type(task).__name__}")
+            raise ValueError(f"task must be a Binsaw, got {type(task).__name__}")
         self.task = task
         if codes is None:
             a = task.angle()

@@ -74,7 +74,7 @@ class History:
         whole or not at all. OSError on a full disk leaves the old file.
 
         >>> History([{"step": 10, "tokens": 5.0}]).save("history.csv")
-        >>> Path("history.csv").read_text().splitlines()[1]
+        >>> open("history.csv").read().splitlines()[1]
         '10,5.0'
         """
         text, path = io.StringIO(), files.user_path("path", path)

@@ -22,7 +22,7 @@ from .es_modules import inline
 
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
-MOST = 1 << 28  # bytes that a block unfolds to
+MOST = 1 << 26  # bytes that a block unfolds to
 _REMARK, _LEAD = re.compile(r"^[ \t]*//[^\n]*\n", re.M), re.compile(r"^[ \t]+", re.M)  # a page need not hold them
 _OTHER = re.compile(r'@import "([\w.]+)";\n')  # a style sheet within another
 _START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind

@@ -69,7 +69,7 @@ WRITERS = {
     "History.save, CSV": ("history.csv", lambda path: ld.History([{"step": 1}]).save(path)),
     "History.save, JSON": ("history.json", lambda path: ld.History([{"step": 1}]).save(path)),
     "model.save": ("config.json", lambda path: saved(path.parent)),
-    "evaluation.write": ("report.json", lambda path: ld.evaluation.write({"rows": []}, path.parent)),
+    "evaluation.write": ("report.json", lambda path: ld.evaluation.write({"rows": []}, path.parent, overwrite=True)),
 }
 
 

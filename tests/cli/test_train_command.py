@@ -71,7 +71,9 @@ def test_mistakes_in_a_recipe(fails, saw_run, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "run.json").write_text("{")
     assert "run.json is damaged" in fails("train", "--recipe", tmp_path / "bad", *out)
-    (tmp_path / "bad" / "run.json").write_text('{"options": {"task": "binsaw", "steps": 0}}')
+    (tmp_path / "bad" / "run.json").write_text(
+        '{"format": "lddm-lite run", "command": "", "options": {"task": "binsaw", "steps": 0}}'
+    )
     damaged = fails("train", "--recipe", tmp_path / "bad", *out)
     assert "run.json is damaged" in damaged and "steps must be an integer >= 1, got 0" in damaged
     assert not (tmp_path / "b").exists()

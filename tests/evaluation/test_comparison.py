@@ -177,7 +177,7 @@ def test_totals_too_small_for_the_latent_steps_are_left_out_and_said():
         (dict(models={}), "models must be a dictionary of at least one model"),
         (dict(models=[build("mdlm")]), "models must be a dictionary"),
         (dict(models={"saw": build("mdlm", SAW)}), r"models\['saw'\] has other tokens than.*2 tokens, length 8"),
-        (dict(nfe=()), "nfe must hold at least one total"),
+        (dict(nfe=()), "nfe must hold at least one"),
         (dict(nfe=(0, 2)), "nfe must be an integer >= 1, got 0"),
         (dict(n=1), "n must be an integer >= 2"),
         (dict(n=81), "n=81 needs as many real sentences to compare with; the text has 80 that fit"),
@@ -236,5 +236,5 @@ def test_means_over_seeds():
     assert row["excess"] == pytest.approx(float(values.mean()))
     assert row["excess_se"] == pytest.approx(float(values.std()) / math.sqrt(3))
     assert row["model"] == "mdlm" and "means of seeds 0, 1, 2" in comparison_table(found)
-    with pytest.raises(ValueError, match="at least two seeds, got 1"):
+    with pytest.raises(ValueError, match="reports must be a list of 2 or more, got 1"):
         comparison.over_seeds(each[:1])

@@ -53,7 +53,7 @@ def test_enumerated_is_the_same_law(tiny, random_task):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda t: LatentDiffusion.exact(t, "shift"), "ShiftEncoder needs a Binsaw task"),
+        (lambda t: LatentDiffusion.exact(t, "shift"), "task must be a Binsaw"),
         (lambda t: LatentDiffusion.exact(t, "modes"), "encoder must be None, 'shift', 'shift-code' or an encoder"),
         (lambda t: ExactDenoiser(t, torch.zeros(3, 1, 2)), "latents must hold 5 entries"),
         (lambda t: LatentDiffusion.exact(t).sample(2, 4, latent_steps=4), "latent_steps must be 0 for 'exact'"),

@@ -89,7 +89,7 @@ def test_saved_statistics_encode_alike(bert, tmp_path):
     encoder = SentenceLatents(bert, 2, 4).fit_statistics(TEXTS, progress=False)
     z = encoder.encode(TEXTS, progress=False)
     encoder.save(tmp_path / "e")
-    again = SentenceLatents.load(tmp_path / "e")
+    again = SentenceLatents.load(tmp_path / "e", encoder=bert)
     assert again._embed is None, "the model is loaded when needed"
     assert torch.equal(again.encode(TEXTS, progress=False), z)
     assert again._embed is None, "and with a cache it is not"

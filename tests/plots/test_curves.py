@@ -55,7 +55,7 @@ def test_frontiers_side_by_side_keep_all_in_view():
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        ([], {}, "rows is empty"),
+        ([], {}, "rows must be a list of 1 or more"),
         ([{"system": "mdlm", "nfe": 1}], {}, "'excess'"),
         ([{"system": "mdlm", "nfe": 1, "excess": 1.0}], {"x": "token_steps"}, "'token_steps'"),
     ],

@@ -111,7 +111,7 @@ def test_codes_lie_where_their_vectors_do():
     [
         (dict(latents=MANY, method="tsne"), "method must be one of auto, umap, pca, plane; got 'tsne'"),
         (dict(latents=MANY, method="plane"), "needs latents of two numbers .* got 6"),
-        (dict(latents=MANY, seed=-1), "seed must be an integer >= 0, got -1"),
+        (dict(latents=MANY, seed=-1), r"seed must be an integer in \[0, .*got -1"),
         (dict(latents=MANY[0]), r"latents must be numbers of shape \[N, m, d\], or integer codes"),
         (dict(latents=MANY[:0]), "latents must be numbers"),
         (dict(latents=np.full((4, 1, 3), np.nan)), "latents holds numbers that are not finite"),
@@ -175,7 +175,7 @@ def test_a_file_that_is_cut_or_no_map_says_so(harm, tmp_path):
     path = tmp_path / "m.safetensors"
     LatentMap.fit(MANY, method="pca").save(path)
     path.write_bytes(harm(path.read_bytes()))
-    with pytest.raises(ValueError, match="m.safetensors is no latent map, or a damaged one .SafetensorError"):
+    with pytest.raises(ValueError, match="m.safetensors is no latent map, or a damaged one"):
         LatentMap.load(path)
     with pytest.raises(FileNotFoundError):
         LatentMap.load(tmp_path / "none")
@@ -206,7 +206,7 @@ def test_maps_of_version_1_still_open(kind, fake_umap, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda r: "{", "damaged one .JSONDecodeError"),
+        (lambda r: "{", "damaged or cut off"),
         (lambda r: {**r, "format": "trace"}, "'format' field is missing"),
         (lambda r: {**r, "version": 2}, "has version 2; this library reads versions 1 and 2"),
         (lambda r: {k: v for k, v in r.items() if k != "axes"}, "a pca map needs axes"),

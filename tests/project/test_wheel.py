@@ -32,8 +32,7 @@ def run(command, where, **env):
 
 CELLS = """
 import json, sys
-from IPython.core.inputtransformer2 import TransformerManager
-lines = TransformerManager()
+from IPython.core.interactiveshell import InteractiveShell
 import matplotlib; matplotlib.use("Agg")
 import lddm_lite as ld
 assert {place!r} in ld.__file__, ld.__file__
@@ -46,9 +45,9 @@ try:
 except ValueError as e:
     print(e)
 cells = [c for c in json.load(open({notebook!r}))["cells"] if c["cell_type"] == "code"]
-scope = {{"__name__": "__main__"}}
+shell = InteractiveShell.instance()
 for cell in cells[:{count}]:
-    exec(compile(lines.transform_cell("".join(cell["source"])), "cell", "exec"), scope)
+    shell.run_cell("".join(cell["source"])).raise_error()
 print("cells run")
 """
 
@@ -73,7 +72,7 @@ def test_a_wheel_in_a_fresh_environment_runs_the_first_cells(tmp_path):
         z.extractall(site)
     with open(os.path.join(site, "others.pth"), "w") as f:
         f.write(sysconfig.get_path("purelib") + "\n")
-    code = CELLS.format(place=str(tmp_path / "env"), notebook=str(ROOT / "notebooks" / "00_start_here.ipynb"), count=4)
+    code = CELLS.format(place=str(tmp_path / "env"), notebook=str(ROOT / "notebooks" / "00_start_here.ipynb"), count=5)
     env = {"PYTHONPATH": "", "LDDM_FAST": "1", "OMP_NUM_THREADS": "1"}
     out = run([python, "-c", code], tmp_path, **env)
     assert "binsaw-co-seq (1, 128)" in out and "there is no address yet" in out and "cells run" in out

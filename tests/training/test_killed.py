@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ for name, how, n in {moments!r}:
 MOMENTS = [("in step n", n) for n in (3, 5, 6, 13, 24)]
 MOMENTS += [("before the n-th file takes its place", n) for n in range(1, 12)]
 MOMENTS += [("after it", n) for n in (1, 2, 3, 4, 6, 7, 8, 9, 21)]
-MOMENTS += [("with half of it written", n) for n in (1, 2, 3, 4, 5, 6, 7, 8)]
+MOMENTS += [("with half of it written", n) for n in (1, 2, 3, 4, 5, 6, 7, 8)]  # of the weights
 MOMENTS += [("before an old file is removed", n) for n in (1, 2, 3)]
 
 
@@ -92,13 +93,61 @@ def test_a_run_killed_at_any_moment_goes_on_bit_for_bit(system, moments, respons
         # nothing of a fresh model may survive; one that was never saved starts again from its own
         # weights
         model = LatentDiffusion.preset(system, TASK, seed=9 if state.exists() else 1, **SMALL)
-        history = fit(model, Feed(16), out=out, resume=state.exists(), save_every=5, **QUICK)
+        history = fit(model, Feed(16), out=out, resume=state.exists(), overwrite=True, save_every=5, **QUICK)
         assert not history.interrupted, about
         same(whole, (model, history))
         loaded = LatentDiffusion.load(out).state_dict()
         assert all(torch.equal(v, loaded[k]) for k, v in whole[0].state_dict().items()), about
         assert not list(out.rglob("*.part")), about
         assert len(list(out.rglob("weights-*"))) == 2, "what was left over is cleared away"
+
+
+RANDOM = """
+import os, signal, sys, time
+import torch
+from tests.support import training_runs as t
+from lddm_lite.training import loop
+torch.set_num_threads(1)
+loop.z_response = lambda *a: 1.0
+system, out = sys.argv[1:3]
+for name, delay in zip(sys.argv[3::2], map(float, sys.argv[4::2])):
+    child = os.fork()
+    if child == 0:
+        t.fit(t.start(system), t.Feed(16), out=os.path.join(out, name), save_every=2, **t.QUICK)
+        os._exit(0)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.parametrize("system", ["mdlm", "co-joint", "co-seq", "di-joint", "di-seq"])
+def test_a_run_killed_at_random_goes_on_bit_for_bit(system, responsive, tmp_path):
+    """Twelve moments a system, 60 in all, spread over a run that saves every second step and so does
+    little else."""
+    model, begun = start(system), time.perf_counter()
+    whole = model, fit(model, Feed(16), out=tmp_path / "whole", save_every=2, **QUICK)
+    lasts = time.perf_counter() - begun
+    g = torch.Generator().manual_seed(0)
+    moments = [(f"{k:02}", f"{lasts * float(torch.rand((), generator=g)):.3f}") for k in range(12)]
+    words = [word for moment in moments for word in moment]
+    done = subprocess.run([sys.executable, "-c", RANDOM, system, str(tmp_path), *words], capture_output=True, text=True,
+                          cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    differ = 0
+    for name, _ in moments:
+        out = tmp_path / name
+        state = out / "training" / "config.json"
+        model = LatentDiffusion.preset(system, TASK, seed=9 if state.exists() else 1, **SMALL)
+        history = fit(model, Feed(16), out=out, resume=state.exists(), overwrite=True, save_every=2, **QUICK)
+        loaded = LatentDiffusion.load(out).state_dict()
+        differ += any(not torch.equal(v, loaded[k]) for k, v in whole[0].state_dict().items())
+        same(whole, (model, history))
+        assert not list(out.rglob("*.part"))
+    print(f"\n{system}: 12 kills, {differ} differ")
+    assert differ == 0
 
 
 KILLED = """

@@ -258,7 +258,8 @@ def _given_again(options: dict, given: dict, asked: str) -> None:
     if name is not None and not any(k in given for k in (name, *SOURCES[:1])):
         what = "data" if name == "task" else "a tokenizer"
         raise ValueError(
-            f"{asked}: the run was trained on {what} of your own; give them again, --{name} {shlex.quote(options[name])}"
+            f"{asked}: the run was trained on {what} of your own; give them again, "
+            f"--{name} {shlex.quote(options[name])}"
         )
 
 

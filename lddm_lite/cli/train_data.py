@@ -136,7 +136,7 @@ def judged_by(model: Model, args) -> Data:
         return task
     if what == "text":
         if not args.text:
-            raise ValueError("a model of text is judged by real sentences: give held-out sentences, --text FILE")
+            raise ValueError("a model of text is judged by real sentences: give held-out sentences with --text FILE")
         return dataset.from_file(args.text, codec=dataset.from_spec(model.data))
     raise ValueError(
         "a model of data of its own is judged by those: give them again, --task FILE.py:NAME, or --ids HELD_OUT.npy"

@@ -86,6 +86,10 @@ for (name, model), (left, right) in zip(models.items(), axes, strict=True):
     ld.plots.pictures(model.infill(half[:16], seed=1, **spend(model)), ax=right, title=f"{name}: the lower half filled in")
 
 # %% [markdown]
+# **What to see.** Nobody wins here. In this run (seed 0, 800 steps, 360 unseen pictures, standard errors of about 0.03) both systems complete 44 % of the
+# halves to what they were, mdlm has the lower bound, and neither has learned to draw the class that it is asked for: 18 % and 10 %, where chance is
+# 10 %. One token of 65 has to speak to all others, and 800 steps are too few for that. Raise `STEPS`, take three seeds, and look again.
+#
 # Is that mdlm at its best? Give it as many calls as it likes, and look at what it takes to catch up:
 
 # %%
@@ -141,7 +145,9 @@ exact = ld.evaluation.exact_limit(law, (2, 4, 8), n=512, schedule="best")
 print("exact predictor, no latents, best steps:", [round(row["excess"], 2) for row in exact])
 
 # %% [markdown]
-# The last line is what no mdlm can beat in these calls, whatever it has learned: mdlm at its best.
+# **What to see.** The last line is the limit of masked diffusion without latents in these calls, in its best steps, whatever is learned. From 4 calls on
+# it is far below both models: 800 steps are too few, and what these models lose they lose in learning, not in drawing (more calls change nothing). Of
+# the two, di-seq has learned more in as many steps, 32 nats of excess against 79; that is one seed, and no claim beyond it.
 #
 # ## 4. A language without spaces
 #

@@ -119,6 +119,8 @@ class Config:
             if name not in known:
                 raise ValueError(f"unknown option {name!r}; allowed are {', '.join(sorted(known))}")
         sized = size_fields(size, changes.get("latent", SYSTEMS[system]["latent"]))
+        if changes.get("encoder") == "mixture":  # whose vectors are what a code says of each place and token
+            changes["dim"] = length // changes.get("slots", cls.slots) * vocab
         return cls(**{"length": length, "vocab": vocab, "system": system, **SYSTEMS[system], **sized, **changes})
 
     def parameters(self) -> int:

@@ -222,8 +222,8 @@ class LatentDiffusion(nn.Module):
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
         if self.config.latent == "discrete" and not z_t.is_floating_point() and not protocols.is_exact(self.denoiser):
-            table = torch.cat([self.encoder.codebook, self.denoiser.mask_vector.unsqueeze(0)])
-            z_t = table[z_t]
+            masked, book = z_t == self.latent_channel.mask_id, self.encoder.codebook
+            z_t = torch.where(masked.unsqueeze(-1), self.denoiser.mask_vector, book[z_t.masked_fill(masked, 0)])
         if lengths is None and self.config.pad_id is not None and x_t is not None:
             lengths = self.valid(x_t).sum(1)
         if z_t is not None:  # latents are float32 whatever the weights are

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "LIMITS", "SEEDS", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts", "tokens",
-    "truth", "within", "word",
+    "LIMITS", "SEEDS", "brief", "integer", "limit", "number", "numbers_of", "seed", "shown", "tensor", "texts",
+    "tokens", "truth", "within", "word",
 ]  # fmt: skip
 
 SEEDS = 2**63 - 1  # the largest
@@ -39,6 +39,16 @@ def shown(value) -> str:
 
 
 SHOWN = 80  # characters of a text
+
+
+def brief(error: BaseException) -> str:
+    """What an error of another library says, in one line of bounded length.
+
+    >>> brief(ValueError("bad" * 1000))[-4:]
+    'bad…'
+    """
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 3 * SHOWN else line[: 3 * SHOWN] + "…"
 
 
 def truth(name: str, value) -> bool:
@@ -136,7 +146,7 @@ def integer(name: str, value, minimum: int | None = None, maximum: int | None = 
     ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
         raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {shown(value)}")
-    if not -SEEDS <= value <= SEEDS:
+    if maximum is None and not -SEEDS <= value <= SEEDS:
         raise ValueError(f"{name} must be an integer of 64 bits, got {shown(value)}")
     return int(value)
 
@@ -227,9 +237,9 @@ def tensor(name: str, x) -> torch.Tensor:
         raise ValueError(f"{name} must be {wish}, got {shown(x)} ({why})") from None
 
 
-def numbers_of(name: str, x) -> np.ndarray:
+def numbers_of(name: str, x, kinds: str = "iufb") -> np.ndarray:
     """`x`, an array, a tensor or (nested) lists of numbers, as a numpy array of numbers. ValueError
-    for what is none.
+    for what is none. `kinds`: numpy's letters for those that will do.
 
     >>> numbers_of("x", [[1, 2]]).shape
     (1, 2)
@@ -238,11 +248,9 @@ def numbers_of(name: str, x) -> np.ndarray:
 
     if isinstance(x, str | bytes | dict | set):
         raise ValueError(f"{name} must be an array or even lists of numbers, got {shown(x)}")
-    if hasattr(x, "detach"):
-        x = x.detach().cpu().numpy()
     try:
-        out = np.asarray(x)
-        if out.dtype.kind not in "iufb":
+        out = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+        if out.dtype.kind not in kinds:
             raise ValueError(f"they are of the kind {out.dtype}")
         return out
     except (TypeError, ValueError, RuntimeError, OverflowError, RecursionError) as e:

@@ -1,11 +1,10 @@
 """Quantised weights: float16, or integers by rows with a scale each, and what that costs in nats.
 
-A matrix [out, in] of k bits is kept as int8 numbers from -(2^(k-1) - 1) to 2^(k-1) - 1 and a float32
-tensor NAME.scale [out], which makes the entry furthest from 0 of each row exact. Fewer bits than 8
+A matrix [out, in] of k bits is kept as int8 numbers from -(2^(k-1) - 1) to 2^(k-1) - 1 and a float16
+tensor NAME.scale [out], by which the entry furthest from 0 of each row has the largest number. Fewer bits than 8
 fill the same bytes; they compress better. Small matrices (rows below 32 numbers, or fewer than 4,096
-in all) become float16: they are where latents enter and leave, and a codebook of int8 alone cost
-`binsaw-di-seq` 0.6 nats, since codes that lie close change places. Vectors stay float32: norms,
-biases and statistics.
+in all) and vectors become float16: there latents enter and leave, and a codebook of int8 alone cost
+`binsaw-di-seq` 0.6 nats, since codes that lie close change places.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ _ROW, _SMALL = 32, 4096  # entries of a row, and of a matrix, from which integer
 def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, torch.Tensor]:
     """Weights in the form in which they are kept, by name; `restore` turns them back.
 
-    Floats alone are changed: all of them for `float16`, for integers those with two dimensions at
-    least. ValueError for another kind, and for weights that are not finite or too large for it.
+    Floats alone are changed. ValueError for another kind, and for weights that are not finite or too large for it.
 
     >>> kept = quantise({"w": torch.linspace(-1, 1, 4096).reshape(2, -1)})
     >>> kept["w"][:, [0, -1]].tolist(), restore(kept)["w"][:, [0, -1]].round(decimals=4).tolist()
@@ -46,16 +44,16 @@ def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, 
         value = value.float()
         if not bool(value.isfinite().all()) or (kind != "float32" and float(value.abs().max()) > 65_504):
             raise ValueError(f"{name} holds numbers that {kind} cannot: nan, inf, or too large ones")
-        small = value.numel() < _SMALL or value[0].numel() < _ROW
-        if kind == "float32" or (kind != "float16" and value.dim() < 2):
+        small = value.dim() < 2 or value.numel() < _SMALL or value[0].numel() < _ROW
+        if kind == "float32":
             out[name] = value
         elif kind == "float16" or small:
             out[name] = value.half()
         else:
             top = 2 ** (int(kind[3:]) - 1) - 1
             rows = value.flatten(1)
-            scale = rows.abs().amax(1) / top
-            whole = (rows / scale.clamp_min(1e-30).unsqueeze(1)).round().clamp(-top, top)
+            scale = (rows.abs().amax(1) / top).clamp_min(1e-7).half()
+            whole = (rows / scale.float().unsqueeze(1)).round().clamp(-top, top)
             out[name], out[name + _SCALE] = whole.to(torch.int8).view_as(value), scale
     return out
 

@@ -41,7 +41,7 @@ class Streams:
     device = torch.device("cpu")
 
     def __init__(self, seed: int, rows: Iterable[int], purpose: str = ""):
-        start = (integer("seed", seed, minimum=0) % 2**64) ^ zlib.crc32(purpose.encode()) << 32
+        start = integer("seed", seed, 0, 2**64 - 1) ^ zlib.crc32(purpose.encode()) << 32
         rows = np.fromiter(rows, np.uint64)
         self._keys = _mixed(_mixed(np.full(1, start, np.uint64)) + rows * _GOLDEN)
         self._drawn = 0
@@ -146,7 +146,7 @@ def generator(seed: int | torch.Generator, device: str | torch.device = "cpu") -
     """
     if isinstance(seed, torch.Generator):
         return seed
-    return torch.Generator(device=device).manual_seed(integer("seed", seed, minimum=0))
+    return torch.Generator(device=device).manual_seed(integer("seed", seed, 0, 2**64 - 1))
 
 
 def rand(shape, g: Source, like: torch.Tensor | None = None, dtype=torch.float32) -> torch.Tensor:

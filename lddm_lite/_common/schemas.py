@@ -68,6 +68,8 @@ def text(pattern: str | None = None, most: int | None = None) -> Domain:
     def check(name: str, value):
         if not isinstance(value, str):
             raise ValueError(f"{name} must be a text, got {shown(value)}")
+        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError(f"{name} holds half a character (a lone surrogate): {shown(value)}")
         if most is not None and len(value) > most:
             raise ValueError(f"{name} must be a text of at most {most:,} characters, got {len(value):,}")
         if pattern is not None and not re.fullmatch(pattern, value):

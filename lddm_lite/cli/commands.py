@@ -269,17 +269,10 @@ def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
 
     from ..diffusion.paths import Path as NoisePath
     from ..model import load
+    from .compare_command import trusting
 
     path = None if args.lead is None else NoisePath(args.lead)
     return trusting(load(args.model), args.encoder).to(device), path
-
-
-def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
-    """The model, whose frozen encoder may be loaded although only its file names it, if you named
-    one, too."""
-    if encoder is not None and hasattr(model.encoder, "encoder"):
-        model.encoder.encoder.told(encoder)
-    return model
 
 
 def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:

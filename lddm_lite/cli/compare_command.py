@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..evaluation.judge import Judge
     from ..model import LatentDiffusion
 
-__all__ = ["DRAWS", "Compare", "run", "seed_list"]
+__all__ = ["DRAWS", "Compare", "run", "seed_list", "trusting"]
 
 DRAWS = ("order", "temperature", "top_p")  # how tokens are drawn may differ, how latents are may not
 
@@ -128,11 +128,21 @@ def seed_list(text: str) -> list[int]:
     return seeds
 
 
+def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
+    """The model, whose frozen encoder may be loaded although only its file names it, if you named
+    one, too.
+
+    >>> trusting(model, "somewhere/else")  # doctest: +SKIP
+    """
+    if encoder is not None and hasattr(model.encoder, "encoder"):
+        model.encoder.encoder.told(encoder)
+    return model
+
+
 def _models(names: list[str], device: str, encoder: str | None = None) -> dict[str, LatentDiffusion]:
     """{short name: model}: the system where only one model has it, else the folder's name, else the
     whole path."""
     from ..model import load
-    from .commands import trusting
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")

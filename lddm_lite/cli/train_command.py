@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .._common import hub, schemas
-from .._common.arguments import shown
+from .._common.arguments import brief, shown
 from .._common.documents import read_document, regular
 from .._common.files import read_json, sha256, user_path, write_json
 from .._common.protocols import has_scores
@@ -96,7 +96,10 @@ def _unless_refused(out: Path, new: bool):
         raise
 
 
-def _trained(out: Path, run: dict, model, config, data, held_out, team, going_on: bool, say, quiet: bool) -> int:
+def _trained(
+    out: Path, run: dict, model: LatentDiffusion, config: TrainConfig, data: Data, held_out: Data | None, team,
+    going_on: bool, say, quiet: bool,
+) -> int:  # fmt: skip
     from ..training.loop import fit
 
     options = run["options"]
@@ -110,6 +113,9 @@ def _trained(out: Path, run: dict, model, config, data, held_out, team, going_on
             model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
         return _stopped(out, "", say)
+    if options["precision"] == "auto" and team.main:  # what it came to
+        options["precision"] = history.state.options["precision"]
+        write_json(out / "run.json", run)
     if history.interrupted:
         return _stopped(out, f" after step {history.state.meta['step']:,}", say)
 
@@ -258,8 +264,7 @@ def _given_again(options: dict, given: dict, asked: str) -> None:
     if name is not None and not any(k in given for k in (name, *SOURCES[:1])):
         what = "data" if name == "task" else "a tokenizer"
         raise ValueError(
-            f"{asked}: the run was trained on {what} of your own; give them again, "
-            f"--{name} {shlex.quote(options[name])}"
+            f"{asked}: the run was trained on {what} of your own; give it again, --{name} {shlex.quote(options[name])}"
         )
 
 
@@ -293,17 +298,23 @@ def _trust(run: dict, given: dict, asked: str) -> None:
     if options["encoder"] not in ("learned", *hub.PACKAGES) and "encoder" not in given:
         raise ValueError(
             f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
-            f"you trust it, give --encoder {shlex.quote(options['encoder'])}"
+            "you trust it, give --encoder with that name"
         )
     _given_again(options, given, asked)
     for name in ("text", "ids"):
-        if options[name] is not None and not any(k in given for k in SOURCES):
-            file = user_path(name, options[name])
-            if not file.is_file() or sha256(file) != run.get(f"{name}_sha256"):
-                what = "text" if name == "text" else "array"
-                raise ValueError(
-                    f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
-                )
+        if options[name] is None or any(k in given for k in SOURCES):
+            continue
+        try:
+            file = user_path(f"options.{name}", options[name])
+            same = file.is_file() and sha256(file) == run.get(f"{name}_sha256")
+        except (ValueError, OSError) as e:
+            raise ValueError(f"{asked}: run.json is damaged: {brief(e)}") from None
+        if not same:
+            what = "text" if name == "text" else "array"
+            raise ValueError(
+                f"{asked}: {file} is not, or not any more, the {what} of that run; give it by --{name} FILE"
+            )
+
 
 
 def _stored(out: Path, given: dict) -> dict:

@@ -41,6 +41,8 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     ends = {"za": za, "zb": zb}.items()
     za, zb = (check_latents(model, name, arguments.tensor(name, z).unsqueeze(0))[0].cpu() for name, z in ends)
     if za.is_floating_point():
+        if among is not None:
+            raise ValueError("among must be None for continuous latents, which have no codes")
         return slerp(za, zb, torch.linspace(0, 1, steps))
     book = model.encoder.codebook.detach().cpu()
     known = torch.arange(len(book)) if among is None else arguments.tensor("among", among).reshape(-1)

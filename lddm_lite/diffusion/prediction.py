@@ -41,12 +41,14 @@ class Head:
     features: torch.Tensor
     weight: torch.Tensor
     bias: torch.Tensor
+    offset: torch.Tensor | None = None  # [N, V], added to them
     grad: bool = field(default_factory=torch.is_grad_enabled)
 
     def logits(self, at: slice) -> torch.Tensor:
         """Those of some positions: [n, V]."""
         with torch.set_grad_enabled(self.grad and torch.is_grad_enabled()):
-            return F.linear(self.features[at], self.weight, self.bias)
+            out = F.linear(self.features[at], self.weight, self.bias)
+            return out if self.offset is None else out + self.offset[at]
 
     @property
     def rows(self) -> int:
@@ -79,7 +81,8 @@ class Prediction:
         sequences, by their numbers; any of them may occur several times."""
         said = self._tokens
         if isinstance(said, Head):
-            said = None if rows is None else replace(said, features=said.features[rows])
+            offset = None if said.offset is None or rows is None else said.offset[rows]
+            said = None if rows is None else replace(said, features=said.features[rows], offset=offset)
         elif said is not None:
             said = None if rows is None else said[rows]
         return Prediction(said, None if self.latents is None else self.latents[sequences])
@@ -99,7 +102,7 @@ class Prediction:
         if not isinstance(said, Head):
             assert said is not None
             return -said.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-        if len(ids) <= said.rows:
+        if len(ids) <= said.rows or said.offset is not None:  # which is as large, and there
             return F.cross_entropy(said.logits(slice(None)), ids, reduction="none")
         return _InPieces.apply(said.features, said.weight, said.bias, ids, said.rows)
 

@@ -213,7 +213,7 @@ class Trace:
     def __repr__(self) -> str:
         return (
             f"Trace({self.model or 'model'}: {len(self)} x {self.tokens.shape[1]} tokens, NFE {self.nfe}, "
-            f"lead {self.lead:g}, {self.latent_kind} latents, seed {self.seed})"
+            f"{'no' if self.latents is None else f'lead {self.lead:g}, {self.latent_kind}'} latents, seed {self.seed})"
         )
 
     # -- files ----------------------------------------------------------------------------------------------

@@ -246,7 +246,7 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
     >>> 1.8 < found["perplexity"].value < 2.2, found["latents"].value
     (True, 0.0)
     """
-    x = torch.as_tensor(x)
+    x = model.check_tokens("x", x)
     terms, group, _ = each_term(model, x, draws=draws, seed=seed, batch=batch_size(model))
     valid = model.valid(x.to(model.device)).sum(1)
     parts = dict(zip(("tokens", "latents", "prior", "total"), (*terms, terms.sum(0)), strict=True))
@@ -267,7 +267,11 @@ def write(report: dict, out) -> tuple[File, File]:
     from .. import plots
     from .._common import files
 
-    places = File(out) / "report.json", File(out) / "report.png"
+    out = files.user_path("out", out)
+    places = out / "report.json", out / "report.png"
+    there = files.read_json(places[0]) if places[0].exists() else {"format": FORMAT}
+    if there is None or there.get("format") != FORMAT:
+        raise ValueError(f"out: {places[0]} holds something else than a comparison; give another folder")
     files.write_json(places[0], report)
     figure = plots.comparison(report)[0].figure
     picture = plots.png(figure)

@@ -42,7 +42,8 @@ def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     ['coherent', 'coherent_fresh']
     """
     if has_scores(data):
-        return data.score(torch.as_tensor(x), seed=seed + 1)
+        return data.score(arguments.tensor("x", x), seed=seed + 1)
+    x = schemas.ids("x", x)
     pad, true = getattr(data, "pad_id", None), data.sample(len(x), seed)
     names = {"entropy": torch.as_tensor(x).long(), "entropy_data": true}
     found = {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
@@ -111,7 +112,7 @@ def frontier(
     model=schemas.model, n=schemas.whole(1, limit="samples"),
     token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
     latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), seed=schemas.seed,
-    path=schemas.maybe(schemas.path),
+    path=schemas.path,
 )  # fmt: skip
 def timed_sample(
     model: Model,

@@ -46,7 +46,7 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "seconds": ("seconds", ".1f"),
 }
 ANY_ROWS = schemas.items(schemas.mapping(schemas.anything))
-ROWS = schemas.items(schemas.mapping(schemas.one_of(schemas.number(finite=False), schemas.anything)), least=1)
+ROWS = schemas.items(schemas.mapping(schemas.anything), least=1)
 REPORT = schemas.record(
     {"kind": schemas.choice("task", "text"), "data": schemas.text(), "n": schemas.whole(0), "seed": schemas.whole(0),
      "rows": schemas.items(schemas.mapping(schemas.anything))},

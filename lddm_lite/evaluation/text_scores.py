@@ -18,7 +18,8 @@ from .metrics import unigram_entropy
 __all__ = ["distinct_n", "generation_report", "repetition"]
 
 
-TEXTS = schemas.items(schemas.one_of(schemas.items(schemas.anything), schemas.text()))
+_TOKEN = schemas.one_of(schemas.whole(), schemas.text())
+TEXTS = schemas.items(schemas.one_of(schemas.items(_TOKEN), schemas.text()))
 
 
 def _ngrams(row, n: int) -> list[tuple]:
@@ -85,6 +86,17 @@ def scores_of(rows: list[list], texts: list[str], judge: Judge | None = None, pr
     return out
 
 
+def _tokens(tokenise, texts: list[str]) -> list[list]:
+    """The tokens of each text. ValueError where the function gives something else."""
+    try:
+        rows = [list(tokenise(t)) for t in texts]
+        for row in rows:
+            set(row)
+        return rows
+    except (TypeError, AttributeError) as e:
+        raise ValueError(f"tokenise must take a text to a list of tokens; it failed: {e}") from e
+
+
 @schemas.checked(
     judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")), tokenise=schemas.function,
     progress=schemas.boolean,
@@ -117,11 +129,11 @@ def generation_report(
     (1.56, 1.748)
     """
     texts = arguments.texts("texts", texts, blank=True)
-    out = scores_of([list(tokenise(t)) for t in texts], texts, judge, progress)
+    out = scores_of(_tokens(tokenise, texts), texts, judge, progress)
     if reference is not None:
         reference = arguments.texts("reference", reference, blank=True)
         if len(reference) < len(texts):
             raise ValueError(f"reference must hold as many texts as there are, {len(texts)}; got {len(reference)}")
         real = reference[: len(texts)]
-        out["reference"] = scores_of([list(tokenise(t)) for t in real], real, judge, progress)
+        out["reference"] = scores_of(_tokens(tokenise, real), real, judge, progress)
     return out

@@ -7,6 +7,8 @@ optimal masked posterior ignores t_x; continuous latents do (METHOD 10).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -29,7 +31,8 @@ class Denoiser(nn.Module):
 
     Continuous latents: z_hat = a_t z_t + sigma_t F, where a_t z_t is the best linear guess at unit
     variance, so the output is right at both ends of the noise scale before F has learned anything.
-    Discrete latents: code logits. The token head starts at zero: the loss starts at log V.
+    Discrete latents: code logits; what codes of a mixture say of the tokens is added to the token
+    logits (`MixtureCodes`). The token head starts at zero: the loss starts at log V.
 
     >>> net = Denoiser(Config.preset("mdlm", length=4, vocab=2))
     >>> net(torch.tensor([[0, 2, 2, 1]]), None, None, torch.tensor([[False, True, True, False]])).tokens.exp()
@@ -74,7 +77,7 @@ class Denoiser(nn.Module):
             self.gauss = channel or usual_channel(c)
             self.time = nn.Sequential(nn.Linear(c.width, c.width), nn.SiLU(), nn.Linear(c.width, c.width), nn.SiLU())
         if c.latent == "discrete":
-            self.mask_vector = nn.Parameter(torch.randn(c.dim))
+            self.mask_vector = nn.Parameter(torch.zeros(c.dim) if c.encoder == "mixture" else torch.randn(c.dim))
 
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """Predicted clean tokens and latents, as `protocols.Denoiser.forward`. Without `x_t` the
@@ -93,6 +96,8 @@ class Denoiser(nn.Module):
         latents = None
         if h is not None:
             tokens = Head(F.layer_norm(h, h.shape[-1:]), self.head.weight, self.head.bias + self.never)
+            if self.config.encoder == "mixture":  # of each place and token, by the codes
+                tokens = replace(tokens, offset=z_t.reshape(*x_t.shape, -1)[where])
         if y is not None:
             out = self.latent_head(F.layer_norm(y, y.shape[-1:]))
             if self.timed:

@@ -98,6 +98,8 @@ class ExactDenoiser(nn.Module):
     )  # fmt: skip
     def __init__(self, task: Task, latents: torch.Tensor | None = None, channel: Channel | None = None):
         super().__init__()
+        if latents is not None and not latents.dim():
+            raise ValueError(f"latents must be a tensor [G, m, d] or codes [G, m], got {shown(latents)}")
         if latents is not None and len(latents) != task.components:
             raise ValueError(f"latents must hold {task.components} entries, one per component, got {len(latents)}")
         self.task, self.points, self.channel = task, latents, channel

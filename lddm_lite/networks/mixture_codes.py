@@ -8,6 +8,8 @@ trained: by hard expectation-maximisation (Celeux & Govaert 1992), a product of 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -29,9 +31,10 @@ class MixtureCodes(nn.Module):
     """Encoder of discrete latents, sequences [B, L] -> codes [B, m]: the class of each of m equal
     stretches of the sequence in a mixture of K products, which `prepare` fits to a corpus.
 
-    The vectors of the codes, `codebook` [K, d], start as the principal components of the classes'
-    shares of tokens; they are weights, which the second stage trains with the denoiser. ValueError
-    where m does not divide L.
+    The vector of a code, a row of `codebook` [K, (L/m) V], is what it says of each place and token,
+    log p(x_i | k) - log p(x_i). The denoiser adds it to its logits, so that what a code says need
+    not be learned again; it learns what tokens say of each other. There is nothing to train here.
+    ValueError where m does not divide L.
 
     >>> codes = MixtureCodes(Config.preset("di-seq", length=4, vocab=2, codes=2, encoder="mixture"))
     >>> x = torch.tensor([[0, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0], [1, 1, 0, 1]])
@@ -49,11 +52,21 @@ class MixtureCodes(nn.Module):
         c = self.config = config
         if c.length % c.slots:
             raise ValueError(f"slots must divide length={c.length} for encoder='mixture', got {c.slots}")
-        self.codebook = nn.Parameter(torch.randn(c.codes, c.dim))
         shape = c.codes, c.length // c.slots, c.vocab
         self.register_buffer("log_probs", torch.zeros(shape, dtype=torch.uint8))
         self.register_buffer("log_prior", torch.zeros(c.codes))
         self.register_buffer("fitted", torch.tensor(False))
+        self._book: tuple[Any, torch.Tensor] = (None, self.log_prior)
+
+    @property
+    def codebook(self) -> torch.Tensor:
+        """The vectors of the codes: [K, (L/m) V]."""
+        state = self.log_probs.data_ptr(), self.log_probs._version  # made once for each table
+        if self._book[0] != state:
+            table = self._table()
+            overall = (self.log_prior.softmax(0) @ table.exp()).log()
+            self._book = state, (table - overall).masked_fill(~self.fitted, 0.0)
+        return self._book[1]
 
     @torch.no_grad()
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> MixtureCodes:
@@ -77,13 +90,8 @@ class MixtureCodes(nn.Module):
                 sums.view(len(counts), -1).index_add_(0, of, self._told(part))
                 counts += torch.bincount(of, minlength=len(counts))
             self._set(sums.flatten(1), counts, overall)
-        shares = self._table().exp()
-        shares = shares - shares.mean(0)
-        axes = torch.linalg.eigh(shares.T @ shares).eigenvectors.flip(1)  # the widest first
-        d = min(self.codebook.shape[1], axes.shape[1])
-        self.codebook.zero_()[:, :d] = shares @ axes[:, :d]
-        self.codebook.div_(self.codebook.pow(2).mean().sqrt())
         self.fitted.fill_(True)
+        self._book = None, self.log_prior
         return self
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -124,8 +124,12 @@ class SentenceLatents:
         self.max_tokens = arguments.integer("max_tokens", max_tokens, minimum=2)
         self.statistics: Statistics | None = None
         self.trusted = True  # False: a file named the source, and nobody else
+        if device is not None:
+            schemas.one_of(schemas.text("[a-z]+(:[0-9]+)?"), schemas.is_a(torch.device))("device", device)
+        if isinstance(source, str):
+            arguments.word("source", source)
         self._embed = None if isinstance(source, str) else source
-        if self._embed is not None and not callable(source):
+        if not isinstance(source, str) and not callable(source):
             raise ValueError(f"source must be a name, a folder or a function, got {shown(source)}")
 
     @property

@@ -94,6 +94,9 @@ def _attention(qkv: torch.Tensor, heads: int, turn=None, first: int | None = Non
     if turn is not None:
         q, k = _Turned.apply(q, *turn), _Turned.apply(k, *turn)
     q = q[:, :, :first]
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled():  # its gradient is slow there
+        share = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
+        return (share.to(v) @ v).transpose(1, 2).flatten(2)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 

@@ -182,6 +182,7 @@ class LatentMap:
         format, another version, or damaged content."""
         from safetensors import SafetensorError
 
+        path = files.user_path("path", path)
         try:
             kept = _read(path)
             if kept.pop("format", None) != FORMAT:
@@ -190,7 +191,8 @@ class LatentMap:
                 raise ValueError(f"it has version {version!r}; this library reads versions 1 and {VERSION}")
             return cls(**{**kept, "seed": int(kept["seed"])})
         except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as e:
-            raise ValueError(f"{path} is no latent map, or a damaged one ({type(e).__name__}: {e})") from None
+            why = f"{type(e).__name__}: {arguments.brief(e)}"
+            raise ValueError(f"{path} is no latent map, or a damaged one ({why})") from None
 
 
 def _read(path) -> dict[str, Any]:
@@ -215,7 +217,7 @@ def _read(path) -> dict[str, Any]:
 
 def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:
     """`value`, an array or a tensor, as a finite float32 array."""
-    value = plain(value)
+    value = plain(value, name)
     if value.ndim != dims or value.dtype.kind not in "fiu" or not value.size:
         raise ValueError(f"{name} must be numbers of shape {shape}, got {value.dtype} of shape {value.shape}")
     if not np.isfinite(value).all():
@@ -225,7 +227,7 @@ def _numbers(name: str, value, shape: str, dims: int) -> np.ndarray:
 
 def _flat(name: str, latents, codebook) -> np.ndarray:
     """Latents [N, m, d], or codes [N, m] by their codebook vectors, as [N, m d] float32."""
-    value = plain(latents)
+    value = plain(latents, name)
     if value.ndim == 2 and value.dtype.kind in "iu" and value.size:
         if codebook is None:
             raise ValueError(f"codebook is needed to map codes; got {name} of shape {value.shape} without it")
@@ -266,7 +268,7 @@ def plane(latents: np.ndarray):
     >>> to(np.zeros((5, 7, 2, 3))).shape
     (5, 7, 2)
     """
-    latents = plain(latents)
+    latents = plain(latents, "latents")
     if latents.ndim < 2 or not latents.size or latents.dtype.kind != "f":
         raise ValueError(f"latents must be floats [..., slots, dim], got {latents.dtype} of shape {latents.shape}")
     inner = latents.shape[-2:]

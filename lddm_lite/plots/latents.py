@@ -36,7 +36,7 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
     if trace.latent_kind != "continuous":
         raise ValueError(f"latent_trajectories needs continuous latents, this trace has {trace.latent_kind}")
     rows = integer("rows", rows, minimum=1)
-    behind = trace.latents[-1] if cloud is None else plain(cloud)
+    behind = trace.latents[-1] if cloud is None else plain(cloud, "cloud")
     if behind.ndim != 3 or behind.shape[1:] != trace.latents.shape[2:]:
         m, d = trace.latents.shape[2:]
         raise ValueError(f"cloud must have shape [N, {m}, {d}], got {behind.shape}")
@@ -72,7 +72,7 @@ def latent_spread(latents, ax=None):
     >>> len(ax.patches)
     4
     """
-    latents = plain(latents)
+    latents = plain(latents, "latents")
     if latents.dtype.kind != "f" or latents.ndim != 3 or len(latents) < 2:
         hint = "; for codes there is codebook_use" if latents.dtype.kind in "iu" else ""
         raise ValueError(f"latents must be floats [N >= 2, m, d], got {latents.dtype} of shape {latents.shape}{hint}")
@@ -112,7 +112,7 @@ def codebook_use(codes, size: int, ax=None):
     >>> codebook_use(np.array([[0], [1], [0], [1]]), size=4).get_title()
     'perplexity 2.0 of 4 (entropy 0.69 nats)'
     """
-    size, codes = integer("size", size, minimum=1), plain(codes)
+    size, codes = integer("size", size, minimum=1), plain(codes, "codes")
     if codes.ndim != 2 or not codes.size or codes.dtype.kind not in "iu":
         raise ValueError(f"codes must be integers [N, m], got {codes.dtype} of shape {codes.shape}")
     if codes.min() < 0 or codes.max() >= size:

@@ -9,7 +9,7 @@ from matplotlib import animation
 
 from .._common import schemas
 from .._common.arguments import number, shown
-from .._common.files import staged
+from .._common.files import staged, user_path
 from .._common.progress import bar
 from .run_frame import Scene, Still
 from .style import look
@@ -37,7 +37,7 @@ def animate(traces, path, fps: float = 4, sample: int = 0, **options) -> File:
     >>> animate(run, "run.gif").stat().st_size > 1000
     True
     """
-    path = File(path)
+    path = user_path("path", path)
     kind = ENDINGS.get(path.suffix.lower())
     if kind is None:
         raise ValueError(f"path must end in {' or '.join(ENDINGS)}, got {shown(path.name)}")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .._common import schemas
+from .._common import arguments, schemas
 from .._common.arguments import integer
 from ..diffusion.trace import Trace
 from . import run_panels
@@ -103,13 +103,15 @@ class Scene:
     """The runs of a still or a film with all that does not depend on the step; `draw` puts one step
     into a figure."""
 
+    @schemas.checked(names=schemas.maybe(schemas.items(schemas.maybe(schemas.text()))), planes=schemas.maybe(
+        schemas.items(schemas.maybe(schemas.items(schemas.anything, 2, 2)))))  # fmt: skip
     def __init__(self, traces, order=None, planes=None, cloud=None, hue=None, names=None):
         self.traces = side_by_side(traces)
         n, self.size, self.last = len(self.traces), len(self.traces[0]), max(t.steps for t in self.traces)
         self.names = [t.model or "run" for t in self.traces] if names is None else [str(v) for v in names]
         if len(self.names) != n:
             raise ValueError(f"names must have one entry per trace, {n}, got {len(self.names)}")
-        self.orders = self._each(order, 1)
+        self.orders = self._each("order", order, 1)
         for v in self.orders:
             if v is not None and v.shape != (self.size,):
                 raise ValueError(f"order must have shape ({self.size},), one value per sequence, got {v.shape}")
@@ -121,19 +123,21 @@ class Scene:
     def check_sample(self, sample) -> int:
         return integer("sample", sample, 0, self.size - 1)
 
-    def _each(self, value, dims: int) -> list:
+    def _each(self, name: str, value, dims: int) -> list:
         """One array per trace, or None, from one for all of `dims` dimensions or a list of them."""
         n = len(self.traces)
-        many = isinstance(value, (list, tuple)) and len(value) == n
-        many = many and all(v is None or np.ndim(v) == dims for v in value)
-        return [None if v is None else plain(v) for v in (value if many else [value] * n)]
+        if isinstance(value, (list, tuple)) and len(value) == n:
+            each = [None if v is None else arguments.numbers_of(name, v) for v in value]
+            if all(v is None or v.ndim == dims for v in each):
+                return each
+        return [None if value is None else arguments.numbers_of(name, value)] * n
 
     def _planes(self, planes, cloud, hue) -> list:
         """For each trace (paths [S+1, n, 2], data [N, 2], colours, is it the latents' own plane?)
         or None."""
         if planes is not None and len(planes) != len(self.traces):
             raise ValueError(f"planes must have one entry per trace, {len(self.traces)}, got {len(planes)}")
-        clouds = self._each(cloud, 3)
+        clouds = self._each("cloud", cloud, 3)
         if hue is not None and cloud is None and planes is None:
             raise ValueError("hue colours the cloud; give cloud=... too")
         self.behind = "where they end" if cloud is None and planes is None else "data"
@@ -142,7 +146,7 @@ class Scene:
         fits = False
         for k, t in enumerate(self.traces):
             if planes is not None and planes[k] is not None:
-                paths, dots = (plain(v).astype(float) for v in planes[k])
+                paths, dots = (plain(v, "planes").astype(float) for v in planes[k])
                 if paths.shape != (t.steps + 1, self.size, 2) or dots.ndim != 2 or dots.shape[1] != 2:
                     raise ValueError(
                         f"planes[{k}] must be (paths [{t.steps + 1}, {self.size}, 2], data [N, 2]), "

@@ -25,13 +25,13 @@ def bits(tokens, order=None, ax=None, title: str = ""):
     >>> bits(np.array([[0, 1], [1, 2]])).get_xlabel()
     'position'
     """
-    tokens = plain(tokens)
+    tokens = plain(tokens, "tokens")
     if tokens.ndim != 2 or not tokens.size:
         raise ValueError(f"tokens must have shape [n, L], got {tokens.shape}")
     if tokens.min() < 0 or tokens.max() > 2:
         raise ValueError(f"tokens must hold 0, 1 or 2 (masked), got ids {tokens.min()} to {tokens.max()}")
     if order is not None:
-        order = plain(order)
+        order = plain(order, "order")
         if order.shape != tokens.shape[:1]:
             raise ValueError(f"order must have shape ({len(tokens)},), one value per sequence, got {order.shape}")
         tokens = tokens[np.argsort(order, kind="stable")]

@@ -15,7 +15,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
-from .._common import schemas
+from .._common import arguments, schemas
 
 __all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
 __all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS"]
@@ -40,7 +40,9 @@ REVEAL += ["#948e77", "#aea371", "#c8b866", "#e5cf52", "#fee838"]
 # a quantity that comes round again, such as an angle (twilight without its whitest part)
 CYCLE = ["#7ba1c2", "#6276ba", "#5e43a5", "#4e186f", "#2f1436", "#581647"]
 CYCLE += ["#8e2c50", "#b25652", "#c68a6d", "#c9b3a2", "#a9b7be"]
-GROUPS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#8a8a8a"]  # unordered classes
+GROUPS = [  # unordered classes, the last one for what is left over
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#4b2e83", "#8a8a8a",
+]  # fmt: skip
 FRESH = "#d55e00"  # what this step revealed, and where the point is now
 MASKED = "#dfe4e8"
 GIVEN = "#cc79a7"  # positions that were given, not revealed
@@ -104,14 +106,14 @@ def axes(ax, size: tuple[float, float]):
     return ax
 
 
-def plain(values) -> np.ndarray:
+def plain(values, name: str = "values") -> np.ndarray:
     """Numbers of any origin as a numpy array: lists, arrays, tensors on any device, with or without
     a gradient.
 
     >>> plain([1, 2]).tolist()
     [1, 2]
     """
-    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    return arguments.numbers_of(name, values, "iufbUO")
 
 
 def ink_on(colour) -> str:
@@ -174,7 +176,7 @@ def hues(hue, n: int) -> list | np.ndarray:
     """
     if hue is None:
         return [DOTS] * n
-    hue = plain(hue)
+    hue = plain(hue, "hue")
     if hue.shape != (n,):
         raise ValueError(f"hue must have shape ({n},), one value per point of the cloud, got {hue.shape}")
     if hue.dtype.kind in "iub":

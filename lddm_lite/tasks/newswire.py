@@ -126,7 +126,8 @@ class ToyNewswire(MixtureTask):
                 free = [part] if slot is None else self.grammar["free"][slot]
                 out.append(free if isinstance(free, dict) else dict.fromkeys(free, 1))
             else:
-                raise ValueError(f"template {text!r}: {part} is neither one of {sorted(row)} nor a free slot")
+                slots = arguments.shown(sorted(row))
+                raise ValueError(f"template {text!r}: {part} is neither one of {slots} nor a free slot")
         if len(out) > length:
             raise ValueError(f"length must be at least {len(out)} for the template {text!r}, got {length}")
         return out + [{FILLER: 1}] * (length - len(out))

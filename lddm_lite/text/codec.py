@@ -57,11 +57,13 @@ def read_tokenizer(text: str):
         if len(pattern) > 4000 or _NESTED.search(rest) or re.search(r"\\[1-9]|\(\?P?[=>&]|\\[gk]", rest):
             raise ValueError(f"the tokenizer has a pattern that may take for ever: {shown(pattern)}")
     try:
-        return Tokenizer.from_str(text)
+        made = Tokenizer.from_str(text)
+        made.encode_batch(["a", "\u4e00 1!"], add_special_tokens=False)  # what it lacks shows when it works
+        return made
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as e:  # the library raises bare Exceptions, and what its Rust panics with is none
-        raise ValueError(f"the tokenizer is damaged: {e}") from None
+        raise ValueError(f"the tokenizer is damaged: {arguments.brief(e)}") from None
 
 
 def _patterns(about):

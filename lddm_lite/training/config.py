@@ -43,8 +43,9 @@ class TrainConfig:
     log_every: int = option(20, "steps per row of the history", minimum=1)
     save_every: int = option(500, "steps between checkpoints, when there is a folder for them", minimum=1)
     precision: str = option(
-        "float32", "bf16: autocast of the transformer blocks; weights and losses stay float32",
-        choices=("float32", "bf16"))
+        "float32", "bf16: autocast of the transformer blocks; weights and losses stay float32; auto: whichever a few "
+        "steps show to be faster here, noted in run.json and kept",
+        choices=("float32", "bf16", "auto"))
     compile: bool = option(
         False, "torch.compile the transformer blocks: minutes at the start, faster steps on a GPU")
     accumulate: int = option(

@@ -5,6 +5,7 @@ It knows nothing of the model's formulas.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import shlex
@@ -26,7 +27,7 @@ from . import averages, microbatches, preflight, processes, validation
 from .config import TrainConfig, TrainingError
 from .history import History
 from .interrupt import bar, stop_after_step
-from .precision import computing
+from .precision import computing, fastest
 from .state import TrainState, restore, snapshot
 from .tensorboard import open_writer
 
@@ -35,6 +36,7 @@ __all__ = ["fit"]
 DATA = 5_000_011  # apart from `data.sample(n, seed)`, on which what was trained is likely to be judged
 FIRST_SAVE = 30.0  # seconds until a run saves for the first time, whatever `save_every` says
 LATEST_STAGE1 = 0.6  # stage 1 ends here even if the tokens still ignore z
+TRIED = 4  # steps that decide about the precision
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
@@ -105,6 +107,9 @@ def fit(
         if is_frozen(model.encoder):  # after resuming, which brings the statistics of its latents
             with team.main_first():
                 model.encoder.prepare(preflight.sentences(data, model.config.encoder), progress and team.main)
+        if run.config.precision == "auto":
+            bf16 = team.agree(float(fastest(functools.partial(_seconds, run), model.device) == "bf16"))
+            run.config = replace(run.config, precision="bf16" if bf16 > 0.5 else "float32")
         team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given
         return run.go(progress and team.main)
 
@@ -124,6 +129,21 @@ def _check_folder(out: Path, resume, overwrite: bool) -> None:
     checkpoint.check_free(out, overwrite)
     if state.is_dir() and checkpoint.is_checkpoint(state):  # nothing of the old run may be taken for the new one's
         checkpoint.remove(state)
+
+
+def _seconds(run: Trainer, precision: str) -> float:
+    """Seconds of a step of the second stage, on a copy: the quickest of a few, after one that warms
+    up."""
+    trial = Trainer(copy.deepcopy(run.model), run.data, replace(run.config, accumulate=1), None)
+    trial.stage, times = 2, []
+    with computing(trial.model, precision):
+        for _ in range(1 + TRIED):
+            started = time.perf_counter()
+            trial._one_step()
+            if trial.model.device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - started)
+    return min(times[1:])
 
 
 class Trainer:
@@ -171,6 +191,8 @@ class Trainer:
                 raise ValueError(f"{self.out} holds links to other folders, and what lies there is not written to")
         if self.config.accumulate == self.team.size:  # not asked for otherwise: as the stopped run had it
             self.config = replace(self.config, accumulate=state.options["accumulate"])
+        if self.config.precision == "auto":  # as was found when it began
+            self.config = replace(self.config, precision=state.options["precision"])
         if "weight" not in state.options:  # from before there was a choice
             self.config = replace(self.config, weight="time")
         stopped = {**asdict(TrainConfig(weight="time")), **state.options}  # which may be older than an option

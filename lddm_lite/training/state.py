@@ -109,6 +109,9 @@ def _check(run, state: TrainState) -> None:
     try:
         found = checkpoint.form_of(t)
         checkpoint.compare({k: v for k, v in found.items() if not (frozen and k.startswith("model.encoder."))}, form)
+        for name, (_, dtype) in form.items():
+            if name.startswith(("ema.", "optimiser.")) and t[name].dtype != dtype:
+                raise ValueError(f"{name} must be {dtype}, got {t[name].dtype}")
         for i in range(len(run.params)):
             _check_moments(i, t, run.params[i].dtype)
         for name, g in (("data", run.g_data), ("noise", run.g_noise)):

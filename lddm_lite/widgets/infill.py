@@ -11,7 +11,9 @@ import time
 
 import ipywidgets as W
 
+from .._common import schemas
 from .._common.arguments import shown
+from .._common.files import user_path
 from .._common.words import counted
 from ..diffusion.paths import Path
 from ..diffusion.trace import Trace
@@ -45,6 +47,11 @@ class Infill(W.VBox):
     ((2, 8), '2 sequences from exact, 8 network calls.')
     """
 
+    @schemas.checked(
+        text=schemas.maybe(schemas.text()), token_steps=schemas.whole(1, 1024),
+        latent_steps=schemas.maybe(schemas.whole(1, 1024)), lead=schemas.maybe(schemas.number(0.0, 0.5)),
+        seed=schemas.whole(0, 2**31 - 1), n=schemas.whole(1, 64),
+    )  # fmt: skip
     def __init__(self, models, text: str | None = None, *, token_steps=8, latent_steps=None, lead=None, seed=0, n=4):
         self._models = named(models)
         self._loaded: dict[str, LatentDiffusion] = {}
@@ -155,7 +162,6 @@ class Infill(W.VBox):
         trace = model.infill(x, progress=self._progress, **options)
         trace.model = name
         scrubber = Scrubber(trace)
-        scrubber.step = trace.steps  # the answer first; the way to it is a drag away
         old, self.trace, self.scrubber = self.scrubber, trace, scrubber
         self.result.children = [scrubber]
         if old is not None:
@@ -206,9 +212,15 @@ def named(models) -> dict:
     elif isinstance(models, str):
         models = {models: models}
     elif isinstance(models, list | tuple):
-        models = {m if isinstance(m, str) else getattr(m, "name", str(m)): m for m in models}
+        models = {m if isinstance(m, str) else getattr(m, "name", shown(m)): m for m in models}
     if not isinstance(models, dict) or not models:
         raise ValueError(f"models must be a dictionary of names to models or checkpoint names, got {shown(models)}")
+    for model in models.values():
+        if not isinstance(model, LatentDiffusion):
+            try:
+                user_path("models", model)
+            except ValueError:
+                raise ValueError(f"models must be models or names of checkpoints, got {shown(model)}") from None
     return {str(name): model for name, model in models.items()}
 
 

@@ -9,7 +9,7 @@ import torch
 import traitlets as T
 from matplotlib.figure import Figure
 
-from .._common import arguments
+from .._common import arguments, schemas
 from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
@@ -59,6 +59,7 @@ class LatentExplorer(Widget):
     _state = ("picked",)
     picked = T.List(T.Int()).tag(sync=True)
 
+    @schemas.checked(model=schemas.model, title=schemas.maybe(schemas.text(most=1000)))
     def __init__(self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
         if model.latent_channel is None:
             raise ValueError(f"model {model.name!r} has no latents; take one of co-seq, co-joint, di-seq, di-joint")
@@ -141,7 +142,7 @@ class LatentExplorer(Widget):
         x, y = _spread(self.coords).T
         if kind == "groups":
             for k, name in enumerate(names):
-                here, shade, mark = colour == k, GROUPS[k % 7 if k < SHAPES else 7], MARKS[k % 4]
+                here, shade, mark = colour == k, GROUPS[k % 8 if k < SHAPES else 8], MARKS[k % 4]
                 ax.scatter(x[here], y[here], s=7, lw=0, alpha=0.8, c=shade, marker=mark, label=in_legend(name))
             if len(names) <= 12:
                 ax.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=4)
@@ -173,7 +174,7 @@ def _hue(hue, n: int):
     `groups` (the index of a name in `names`)."""
     if hue is None:
         return "none", np.zeros(n, dtype="u1"), []
-    value = plain(hue)
+    value = plain(hue, "hue")
     if value.shape != (n,):
         raise ValueError(f"hue must have shape ({n},), one entry for each sequence, got {value.shape}")
     if value.dtype.kind == "f":

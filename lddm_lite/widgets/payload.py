@@ -23,6 +23,7 @@ from .es_modules import inline
 __all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
 
 MOST = 1 << 28  # bytes that a block unfolds to
+_REMARK, _LEAD = re.compile(r"^[ \t]*//[^\n]*\n", re.M), re.compile(r"^[ \t]+", re.M)  # a page need not hold them
 _OTHER = re.compile(r'@import "([\w.]+)";\n')  # a style sheet within another
 _START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
 
@@ -81,7 +82,8 @@ def bundle(kind: str, folder: str | None = None) -> str:
     `folder`: one of your own, for kinds that are not the library's: modules and styles are looked
     for there first.
 
-    The script declares `startHtml`, `initialize` and `render` (mount.js). ValueError, with file and
+    Lines that are comments, and spaces before a line, are left out (so no template in the modules
+    may span lines). The script declares `startHtml`, `initialize` and `render` (mount.js). ValueError, with file and
     line, for modules that do not fit together.
 
     >>> "function startHtml(" in bundle("scrubber")
@@ -99,7 +101,7 @@ def bundle(kind: str, folder: str | None = None) -> str:
         place = next((p for p in places if p.joinpath(file).is_file()), places[-1])
         return place.joinpath(file).read_text("utf-8")
 
-    return inline(f"{name}.js", read)
+    return _LEAD.sub("", _REMARK.sub("", inline(f"{name}.js", read)))
 
 
 def fragment(
@@ -136,7 +138,8 @@ def fragment(
         json.dumps(v).replace("<", "\\u003c") for v in (uid, kind, base64.b64encode(block).decode(), state, bus or uid)
     )
     models = "".join(
-        f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">{base64.b64encode(b).decode()}</script>'
+        f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">'
+        f"{base64.b64encode(b).decode()}</script>"
         for key, b in (weights or {}).items()
     )
     return (

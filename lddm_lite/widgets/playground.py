@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from pathlib import Path as File
 
@@ -112,7 +113,7 @@ def _exported(model: LatentDiffusion, weights: str, encoder: bool) -> WebModel:
 def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     """What the page says of a model, and the arrays behind its latent plane."""
     c = model.config
-    task = make(**model.data) if "task" in model.data else None
+    task = _task(json.dumps(model.data)) if "task" in model.data else None
     steps = {"none": (8, 1), "continuous": (1, 7) if c.lead == 0.5 else (8, 8), "discrete": (3, c.slots)}[c.latent]
     if c.latent == "discrete" and c.lead == 0:
         steps = (4, 4)
@@ -138,13 +139,21 @@ def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     return about, arrays
 
 
+@functools.lru_cache(maxsize=4)
+def _task(spec: str) -> MixtureTask:
+    """The task of a specification; its entropy takes a second, so tasks are kept."""
+    return make(**json.loads(spec))
+
+
 def _cloud(model: LatentDiffusion, task: MixtureTask | None):
     """Latents [N, m, d] for the backdrop, encoded, or, where no encoder is at hand, drawn; and the
     sequences, if encoded."""
     if task is not None and model.config.encoder == "learned":
         x = task.sample(CLOUD, seed=17)
         return encoded(model, x).numpy(), x
-    return model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents[-1], None
+    drawn = model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents
+    assert drawn is not None  # only models with latents have a backdrop
+    return drawn[-1], None
 
 
 def _measured(name: str, model: LatentDiffusion) -> dict:
@@ -155,14 +164,16 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
             found = json.loads((SHIPPED / "results" / file).read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        if "task" not in model.data or found.get("data") != repr(make(**model.data)):
+        if "task" not in model.data or found.get("data") != repr(_task(json.dumps(model.data))):
             continue
-        keys = ("nfe", "token_steps", "latent_steps", "excess", "excess_se", "kl_forward", "kl_forward_se", "kl_reverse",
-                "kl_reverse_se")  # fmt: skip
+        keys = (
+            "nfe", "token_steps", "latent_steps", "excess", "excess_se", "kl_forward", "kl_forward_se", "kl_reverse",
+            "kl_reverse_se",
+        )  # fmt: skip
         rows: dict[str, list] = {}
         for row in found["rows"]:
             rows.setdefault(row["model"], []).append({k: row[k] for k in keys if row.get(k) is not None})
-        out = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
+        out: dict = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
         if _ships(name, model):
             out["measured"] = rows.get(model.config.system, [])
         return out

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import traitlets as T
 
+from .._common import schemas
 from ..model import LatentDiffusion
 from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
@@ -32,7 +33,7 @@ class Scrubber(Widget):
     - `cloud` [N, m, d]: encoded data, given directly;
     - `names`: headings;
     - `samples`: how many sequences of a trace to take along;
-    - `step`: where to start;
+    - `step`: where to start; None for the end, where there is something to see;
     - `title`: above it.
 
     Traits: `step` and `sample`, which follow the browser at most once a second and can be set.
@@ -41,7 +42,7 @@ class Scrubber(Widget):
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> s = Scrubber(LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(4, token_steps=3))
     >>> s.last, s.step
-    (3, 0)
+    (3, 3)
     """
 
     _kind = "scrubber"
@@ -50,6 +51,11 @@ class Scrubber(Widget):
     step = T.Int(0).tag(sync=True)
     sample = T.Int(0).tag(sync=True)
 
+    @schemas.checked(
+        model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
+        task=schemas.maybe(schemas.task), names=schemas.maybe(schemas.items(schemas.maybe(schemas.text(most=1000)))),
+        samples=schemas.whole(1), step=schemas.whole(0), title=schemas.maybe(schemas.text(most=1000)),
+    )  # fmt: skip
     def __init__(
         self,
         traces,
@@ -62,7 +68,7 @@ class Scrubber(Widget):
         cloud=None,
         names=None,
         samples: int = 64,
-        step: int = 0,
+        step: int | None = None,
         title: str | None = None,
     ):
         self.traces = side_by_side(traces)
@@ -70,7 +76,7 @@ class Scrubber(Widget):
         self.last = max(t.steps for t in self.traces)
         head["title"] = title or " | ".join(r["name"] for r in head["runs"])
         self._last_sample = head["samples"] - 1
-        super().__init__(head, arrays, step=step)
+        super().__init__(head, arrays, step=self.last if step is None else step)
 
     @T.validate("step")
     def _step_in_range(self, proposal):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .._common import randomness
+from .._common import arguments, randomness, schemas
 from .._common.modes import evaluating
 from ..diffusion.trace import Trace
 from ..model import LatentDiffusion
@@ -38,8 +38,14 @@ def collect(
 
     ValueError names the argument at fault.
     """
+    cloud = [cloud] if cloud is not None and not isinstance(cloud, list | tuple) else cloud
+    if cloud is not None:
+        cloud = [None if c is None else arguments.numbers_of("cloud", c) for c in cloud]
+        cloud = cloud * len(traces) if len(cloud) == 1 else cloud
     models, clouds = _each("model", model, len(traces)), _each("cloud", cloud, len(traces))
     names = [None] * len(traces) if names is None else _each("names", list(names), len(traces))
+    if data is not None:
+        data = schemas.ids("data", data)
     if task is not None and data is None and any(m is not None for m in models):
         data = task.sample(CLOUD, seed=17)
     if task is not None and hue is None and data is not None:
@@ -86,7 +92,9 @@ def hues(hue, data: np.ndarray | torch.Tensor | None, clouds):
     frequent first."""
     if hue is None:
         return None, None
-    hue = np.asarray(hue)
+    hue = arguments.numbers_of("hue", hue, "iufbU")
+    if hue.ndim != 1:
+        raise ValueError(f"hue must hold one value for each encoded sequence, got shape {hue.shape}")
     size = len(data) if data is not None else next((len(c) for c in clouds if c is not None), len(hue))
     if hue.shape != (size,):
         raise ValueError(f"hue must hold one value for each of the {size} encoded sequences, got shape {hue.shape}")
@@ -103,6 +111,7 @@ def _orders(order, traces, task: MixtureTask | None) -> list[np.ndarray]:
     given = list(order) if many else [order] * len(traces)
     if order is None and task is not None:
         given = [np.unique(np.asarray(hidden(task, t.tokens)), return_inverse=True)[1] for t in traces]
+    given = [None if v is None else arguments.numbers_of("order", v) for v in given]
     for v in given:
         if v is not None and np.asarray(v).shape != (n,):
             raise ValueError(f"order must hold {n} numbers, one for each sequence, got shape {np.asarray(v).shape}")

@@ -387,108 +387,30 @@ ax.legend(frameon=False);
 # The network was not the trouble; the path was (M12). A small lead is no good: bits still commit early, and since fewer knots of the two
 # channels coincide, each channel gets fewer steps for the same NFE (see the table).
 
-# %%
-joint, along = models["binsaw-co-joint"], {}
-for lead in (0.0, 0.5):
-    along[f"lead {lead:g}"] = joint.sample(64, *split(joint, 8, path=ld.Path(lead)), seed=0)
-title = "co-joint on two paths"
-ld.widgets.Scrubber(list(along.values()), model=joint, task=binsaw, names=list(along), samples=16, title=title)
-
 # %% [markdown]
 # ## 8. The playground
 #
-# A panel of plain `ipywidgets` over all of it. Choose two models of one task, a total of calls, the latents' share of them, lead, order and seed;
-# the line below says what the calls will buy before you spend them. **Sample** opens a new scrubber. Read the code, and change it. (It needs a running
-# kernel.)
-
-
-# %%
-import ipywidgets as W
-
-
-class Playground(W.VBox):
-    """Controls, a line that says what they mean, and the scrubber of the last run."""
-
-    def __init__(self, models, first, second, n=64):
-        self.models, self.n, self.scrubber = models, n, None
-        look = dict(style={"description_width": "90px"}, layout=W.Layout(width="340px"))
-        self.first = W.Dropdown(options=list(models), value=first, description="model", **look)
-        self.second = W.Dropdown(description="beside it", **look)
-        self.nfe = W.SelectionSlider(options=[1, 2, 4, 8, 16, 32, 64], value=8, description="calls (NFE)", **look)
-        self.share = W.IntSlider(50, min=0, max=100, step=5, description="% for latents", **look)
-        self.lead = W.SelectionSlider(options=[0.0, 0.1, 0.2, 0.3, 0.4, 0.5], description="lead", **look)
-        self.order = W.Dropdown(options=["ancestral", "even", "confidence"], description="order", **look)
-        self.seed = W.BoundedIntText(0, min=0, max=2**31 - 1, description="seed", **look)
-        self.button = W.Button(description="Sample", button_style="primary", layout=W.Layout(margin="2px 2px 2px 96px"))
-        self.plan, self.found = W.HTML(), W.HTML()
-        self.place = W.Box(layout=W.Layout(display="block", width="100%", overflow="visible"))
-        controls = [self.first, self.second, self.nfe, self.lead, self.share, self.order, self.seed, self.button]
-        rows = W.Box(controls, layout=W.Layout(flex_flow="row wrap"))
-        super().__init__([rows, self.plan, self.found, self.place])
-        self.first.observe(self.choose, "value")
-        for control in controls[1:-1]:
-            control.observe(self.announce, "value")
-        self.button.on_click(self.sample)
-        self.choose(second=second)
-
-    def task(self):
-        return binsaw if self.first.value.startswith("binsaw") else newswire
-
-    def choose(self, _=None, second="nothing"):
-        """Another first model: its own path, and the other models of its task to put beside it."""
-        kind = self.first.value.split("-")[0]
-        self.second.options = ["nothing", *[k for k in self.models if k.startswith(kind) and k != self.first.value]]
-        self.second.value = second
-        self.lead.value = self.models[self.first.value].path.lead
-        self.announce()
-
-    def plans(self):
-        """{name: (token steps, latent steps, path)}; lead and share are those of the first model."""
-        own = dict(latent_share=self.share.value / 100, path=ld.Path(self.lead.value))
-        plans = {self.first.value: split(self.models[self.first.value], self.nfe.value, **own)}
-        if self.second.value != "nothing":
-            plans[self.second.value] = split(self.models[self.second.value], self.nfe.value)
-        return plans
-
-    def announce(self, _=None):
-        """Say what the calls will buy; nothing is sampled yet."""
-        latents = self.models[self.first.value].latents is not None
-        self.lead.disabled, self.share.disabled = not latents, not latents or self.lead.value == 0
-        says = []
-        for name, (token_steps, latent_steps, path) in self.plans().items():
-            latent = f" + {latent_steps} latent" if latent_steps else ""
-            lead = f", lead {path.lead:g}" if latent_steps else ""
-            steps = f"{token_steps} token{latent} steps{lead}"
-            says.append(f"<b>{name}</b>: {self.nfe.value} calls, {steps}")
-        self.plan.value = "Next: " + "; ".join(says)
-
-    def sample(self, _=None):
-        """What the button does: a run of each model, and a new scrubber in place of the old one."""
-        self.button.disabled, self.button.description = True, "sampling …"
-        plans, task = self.plans(), self.task()
-        chosen = [self.models[name] for name in plans]
-        options = dict(seed=self.seed.value, order=self.order.value)
-        runs = [model.sample(self.n, *plan, **options) for model, plan in zip(chosen, plans.values())]
-        scores = [task.score(run.tokens) for run in runs]
-        self.found.value = f"Shown (order {self.order.value}): " + "; ".join(
-            f"<b>{name}</b>: NFE {run.nfe}, excess {s['excess']:.1f} ± {s['excess_se']:.1f} nats, {s['coherent']:.0%} coherent"
-            for name, run, s in zip(plans, runs, scores)
-        )
-        old, self.scrubber = self.scrubber, ld.widgets.Scrubber(runs, model=chosen, task=task, names=list(plans))
-        self.place.children = [self.scrubber]
-        if old is not None:
-            old.close()
-        self.button.disabled, self.button.description = False, "Sample"
+# Two of the models live in the page itself: choose steps, order, temperature, seed, or write a schedule of your own under *more*, and
+# **Sample**. The browser does the work, in a saved notebook and in its HTML export too, and the same seed gives the run that
+# `model.sample` gives here. Each run opens beside the last one; the table sets it beside the exact limits without latents.
 
 # %%
-everything = {**models, "binsaw-exact": limits["binsaw"], "newswire-exact": limits["newswire"]}
-panel = Playground(everything, "binsaw-co-seq", "binsaw-mdlm")
-panel.sample()
-panel
+live = {name: models[name] for name in ("binsaw-mdlm", "binsaw-di-seq")}
+ld.widgets.Playground(live, weights="int6", samples=16, title="Binsaw, 128 bits: sample here")
 
 # %% [markdown]
-# Try: `binsaw-co-seq` with 10 % and with 90 % of the calls for the latents; `newswire-exact` with each order at 16 calls; `binsaw-di-joint` at lead 0 and at ½;
-# any Binsaw model with order `confidence`, whose excess is far *below* zero, and then look at its bands.
+# Weights of six bits make the page small; what they cost is measured with the same noise before and after:
+
+# %%
+from lddm_lite._common import quantised
+
+x = binsaw.sample(ld.course.shrunk(256, 16), seed=2)
+for name, model in live.items():
+    print(f"{name:14} the bound rises by {quantised.cost(model, x, 'int6')} nats of {float(binsaw.entropy()):.0f}")
+
+# %% [markdown]
+# Try: `binsaw-mdlm` in 4 calls, even and as the schedule 0, 4, 16, 48; `binsaw-di-seq` at lead 0 and at ½; order `confidence`, whose excess falls *below* zero, and then
+# look at its bands.
 #
 # ## 9. A run is arrays; keep it
 #
@@ -805,5 +727,5 @@ ld.selfcheck(
 );
 
 # %% [markdown]
-# **8. Open.** Find two runs, with the panel or without, that have nearly the same excess and yet differ in something that a reader should know
+# **8. Open.** Find two runs, with the playground or without, that have nearly the same excess and yet differ in something that a reader should know
 # (entropy, modes, kinds of mistakes). Put both in a scrubber, give it a `title` that says what to look at, write it `to_html`, and send it to somebody.

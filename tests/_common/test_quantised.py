@@ -4,11 +4,18 @@ import pytest
 import torch
 
 from lddm_lite import LatentDiffusion, load, tasks
-from lddm_lite._common.quantised import KINDS, cost, quantise, restore
+from lddm_lite._common.checkpoint import form_of
+from lddm_lite._common.quantised import KINDS, cost, quantise, restore, restored_form
 
 G = torch.Generator().manual_seed(0)
-TENSORS = {"w": torch.randn(50, 90, generator=G), "three": torch.randn(9, 30, 40, generator=G), "count": torch.tensor(3),
-           "b": torch.randn(5, generator=G), "book": torch.randn(9000, 4, generator=G), "zero": torch.zeros(64, 64)}  # fmt: skip
+TENSORS = {
+    "w": torch.randn(50, 90, generator=G),
+    "three": torch.randn(9, 30, 40, generator=G),
+    "count": torch.tensor(3),
+    "b": torch.randn(5, generator=G),
+    "book": torch.randn(9000, 4, generator=G),
+    "zero": torch.zeros(64, 64),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -22,17 +29,17 @@ def test_what_comes_back_is_near(kind):
         levels = 2 ** (int(kind[3:]) - 1) - 1
         assert kept["w"].dtype == torch.int8 and kept["w"].abs().amax() == levels
         half = w.abs().amax(1, keepdim=True) / levels / 2
-        assert bool(((back["w"] - w).abs() <= half * (1 + 1e-5)).all()), "at most half a step"
-        assert bool((back["w"] - w).gather(1, w.abs().argmax(1, keepdim=True)).abs().max() < 1e-6)
-        assert torch.equal(back["b"], TENSORS["b"]) and not back["zero"].any()
+        most = half + 2**-10 * w.abs().amax(1, keepdim=True)
+        assert bool(((back["w"] - w).abs() <= most).all()), "at most half a step, and what rounds the scale"
+        assert torch.allclose(back["b"], TENSORS["b"], rtol=2**-10, atol=0) and not back["zero"].any()
         assert kept["book"].dtype == torch.float16, "short rows: a scale each would cost as much"
     else:
         assert torch.allclose(back["w"], w, rtol=0 if kind == "float32" else 2**-10, atol=0)
 
 
-def test_once_more_changes_nothing():
+def test_once_more_changes_little():
     once = restore(quantise(TENSORS))
-    assert all(torch.allclose(restore(quantise(once))[k], v, atol=1e-7) for k, v in once.items())
+    assert all(torch.allclose(restore(quantise(once))[k], v, atol=0.02) for k, v in once.items())
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -63,3 +70,14 @@ def test_a_checkpoint_of_few_bits(tmp_path):
     assert size["small"] < 0.3 * size["full"]
     again, want = LatentDiffusion.load(tmp_path / "small"), restore(quantise(model.state_dict()))
     assert all(torch.equal(v, want[k]) for k, v in again.state_dict().items())
+
+
+def test_the_form_of_what_is_restored_is_known_before():
+    for kind in KINDS:
+        kept = quantise(TENSORS, kind)
+        assert restored_form(form_of(kept)) == form_of(restore(kept))
+
+
+def test_integers_without_fitting_scales_stay_what_they_are():
+    form = {"w": ((2, 3), torch.int8), "w.scale": ((3,), torch.float32)}
+    assert restored_form(form) == form

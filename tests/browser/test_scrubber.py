@@ -23,7 +23,8 @@ def test_each_step_shows_what_the_trace_holds(offline, scrubbers, name):
     watched = opened(offline, path)
     page, last = watched.page, max(t.steps for t in traces)
     slider = page.get_by_role("slider")
-    slider.focus()
+    assert page.locator(".frame").get_attribute("data-step") == str(last), "it opens where there is something to see"
+    slider.press("Home")
     for step in range(last + 1):
         for k, trace in enumerate(traces):
             assert shown(page, k) == expected(trace, 0, step)
@@ -45,6 +46,7 @@ def test_keys_from_anywhere(offline, scrubbers):
     page = watched.page
     at = lambda: int(page.locator(".frame").get_attribute("data-step"))  # noqa: E731
     slider = page.get_by_role("slider")
+    slider.press("Home")
     for key, to in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 6), ("ArrowRight", 6), ("Home", 0)):
         slider.press(key)
         assert at() == to, key
@@ -69,6 +71,7 @@ def test_a_position_tells_what_was_known_when_it_was_drawn(offline, scrubbers):
     watched = opened(offline, path)
     page = watched.page
     tokens, detail = page.get_by_role("listbox"), page.locator(".detail")
+    page.get_by_role("slider").press("Home")
     tokens.focus()
     assert f"masked until step {trace.reveal_step[0, 0]}" in detail.inner_text()
     page.get_by_role("slider").press("End")
@@ -134,7 +137,7 @@ def test_codes_fill_in(offline, scrubbers):
     path, trace, sent = scrubbers["words"]
     page = opened(offline, path).page
     slider, cells = page.get_by_role("slider"), page.locator(".code")
-    slider.focus()
+    slider.press("Home")
     for step in range(trace.steps + 1):
         mask = sent["head"]["runs"][0]["codeMask"]
         want = ["···" if v == mask else str(v) for v in trace.latents[step, 0]]

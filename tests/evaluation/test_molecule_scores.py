@@ -43,6 +43,6 @@ def test_a_drawing_holds_nothing_but_a_picture():
 
 def test_samples_are_scored_and_schedules_chosen_by_what_is_valid():
     data = molecules.from_smiles(["CCO", "CCC", "CC(C)O", "C1CC1O"] * 50, length=8)
-    model = LatentDiffusion.preset("di-seq", data, slots=1, codes=4, dim=4, width=16, encoder="mixture")
+    model = LatentDiffusion.preset("di-seq", data, slots=1, codes=4, width=16, encoder="mixture")
     assert few_steps.score_samples(data, data.rows[:4].long())["valid"] == 1.0
     assert search_schedule.best_schedule(model, data, 3, n=8).knots()[0].t_z == 1

@@ -34,7 +34,7 @@ def classes(n=2000, seed=0):
 def test_classes_are_found():
     """Five far apart, twelve codes to find them with: what is told of the class is nearly all."""
     x, of = classes()
-    codes = codes_of(slots=1, codes=12, dim=8).prepare(x, progress=False)
+    codes = codes_of(slots=1, codes=12).prepare(x, progress=False)
     assert told(codes(x).flatten(), of) > 0.95
     fresh, of = classes(seed=0)
     assert torch.equal(codes(fresh), codes(x)) and codes.log_probs.dtype == torch.uint8
@@ -42,7 +42,7 @@ def test_classes_are_found():
 
 def test_probabilities_are_those_of_the_class():
     x, _ = classes()
-    codes = codes_of(slots=1, codes=12, dim=8).prepare(x, progress=False)
+    codes = codes_of(slots=1, codes=12).prepare(x, progress=False)
     z = codes(x).flatten()
     most = int(z.bincount().argmax())
     shares = torch.nn.functional.one_hot(x[z == most], 3).float().mean(0)
@@ -53,7 +53,7 @@ def test_probabilities_are_those_of_the_class():
 
 def test_each_slot_has_a_stretch_of_its_own():
     x, _ = classes()
-    codes = codes_of(slots=3, codes=8, dim=4).prepare(x, progress=False)
+    codes = codes_of(slots=3, codes=8).prepare(x, progress=False)
     z = codes(x)
     assert z.shape == (2000, 3)
     swapped = torch.cat([x[:, 4:8], x[:, :4], x[:, 8:]], 1)
@@ -68,18 +68,36 @@ def test_each_slot_has_a_stretch_of_its_own():
 
 def test_it_trains_resumes_and_moves_its_vectors(tmp_path):
     corpus = tasks.Corpus(tasks.Binsaw(length=8), 64)
-    options = dict(slots=1, codes=8, dim=4, width=16, encoder="mixture")
+    options = dict(slots=1, codes=8, width=16, encoder="mixture")
     whole = LatentDiffusion.preset("di-seq", corpus, **options)
     fit(whole, corpus, steps=6, batch=8, progress=False)
     parts = LatentDiffusion.preset("di-seq", corpus, **options)
     stopping = tasks.Corpus(corpus.task, 64)
-    stopping.sample = lambda n, g, left=iter(range(2)): (next(left, None) is None and interrupt()) or corpus.sample(n, g)
+    left = iter(range(2))
+    stopping.sample = lambda n, g: (next(left, None) is None and interrupt()) or corpus.sample(n, g)
     assert fit(parts, stopping, steps=6, batch=8, progress=False, out=tmp_path).interrupted
     fit(parts, corpus, steps=6, batch=8, progress=False, out=tmp_path, resume=True)
     weights = parts.state_dict()
     assert all(torch.equal(v, weights[name]) for name, v in whole.state_dict().items())
-    start = LatentDiffusion.preset("di-seq", corpus, **options)
-    start.encoder.prepare(corpus.rows, progress=False)
-    assert not torch.equal(start.encoder.codebook, weights["encoder.codebook"])
-    assert torch.equal(start.encoder.log_probs, weights["encoder.log_probs"])
-    assert estimate(LatentDiffusion.preset("di-seq", corpus, **options), corpus).encoder == 8 * 4
+    assert estimate(LatentDiffusion.preset("di-seq", corpus, **options), corpus).encoder == 0
+
+
+def test_before_training_a_call_given_a_code_draws_from_its_class():
+    """But for what all tokens have in common, which the network is to learn."""
+    x, _ = classes()
+
+    class Rows:
+        length, vocab, labels = 12, 3, ["a", "b", "c"]
+
+        def spec(self):
+            return {}
+
+    model = LatentDiffusion.preset("di-seq", Rows(), slots=1, codes=12, encoder="mixture").eval()
+    codes = model.encoder.prepare(x, progress=False)
+    z, blank = torch.arange(12).unsqueeze(1), torch.full((12, 12), 3)
+    said = model.predict(blank, z, torch.zeros(12), blank == 3, False).tokens.view(12, 12, 3)
+    table = codes.log_probs / -16.0
+    overall = (codes.log_prior.softmax(0) @ table.exp().flatten(1)).log().view(12, 3)
+    assert torch.allclose(said, (table - overall).log_softmax(-1), atol=1e-5)
+    unknown = model.predict(blank[:1], torch.tensor([[12]]), torch.ones(1), blank[:1] == 3, False).tokens
+    assert torch.allclose(unknown.exp(), torch.full((12, 3), 1 / 3))

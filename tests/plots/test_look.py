@@ -52,7 +52,7 @@ def test_reveal_colours_run_over_the_steps_that_reveal(saws):
 
 def test_hues():
     assert style.hues(None, 2) == [style.DOTS] * 2
-    assert style.hues(np.array([0, 9]), 2) == [plots.GROUPS[0], plots.GROUPS[1]]
+    assert style.hues(np.array([0, 10]), 2) == [plots.GROUPS[0], plots.GROUPS[1]]
     around = style.hues([0.0, 0.5, 1.0], 3)
     assert np.allclose(around[0], around[2]) and not np.allclose(around[0], around[1])
     with pytest.raises(ValueError, match=r"hue must have shape \(3,\)"):

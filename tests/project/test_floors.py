@@ -120,7 +120,7 @@ def test_a_circle_is_found():
 def test_rooms_and_the_hall_stay_small():
     assert len(list(LIBRARY.glob("*.py"))) <= 6
     sizes = {room: len(list((LIBRARY / room).glob("*.py"))) for room in ROOMS}
-    assert {room: n for room, n in sizes.items() if n > 16} == {}
+    assert {room: n for room, n in sizes.items() if n > 18} == {}
 
 
 def test_no_module_bears_the_name_of_what_its_face_shows():

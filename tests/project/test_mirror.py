@@ -10,7 +10,6 @@ LIBRARY, TESTS = ROOT / "lddm_lite", ROOT / "tests"
 # module -> what tests it, where that is a file of another name
 ELSEWHERE = {
     "course": "course/test_selfcheck.py",  # tests/course/ is that of the notebooks
-    "diffusion.prediction": "networks/test_custom_parts.py",  # two fields, as denoisers fill them
     "plots.style": "plots/test_look.py",  # one look, of all figures together
     "widgets.status_line": "widgets/test_infill.py",  # what it says while something runs
 }

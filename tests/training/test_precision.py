@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from lddm_lite.training import precision
-from tests.support.training_runs import rows, run, start
+from lddm_lite.networks.transformer import _attention
+from lddm_lite.training import loop, precision
+from lddm_lite.training.loop import fit
+from tests.support.training_runs import QUICK, TASK, rows, run, same, start
 
 
 @pytest.mark.parametrize("system", ["mdlm", "co-seq", "di-seq"])
@@ -56,3 +58,42 @@ def test_compiled_blocks_train_as_plain_ones(system, responsive):
     assert fast.column("loss") == pytest.approx(slow.column("loss"), rel=1e-3)
     assert model.state_dict().keys() == plain.state_dict().keys()
     assert "forward" not in model.denoiser.trunk.__dict__
+
+
+def test_bf16_is_taken_where_it_pays():
+    cpu = torch.device("cpu")
+    for bf16, taken in ((0.5, "bf16"), (0.95, "float32"), (3.0, "float32")):
+        assert precision.fastest({"float32": 1.0, "bf16": bf16}.get, cpu) == taken
+
+
+@pytest.mark.parametrize("faster", ["float32", "bf16"])
+def test_what_was_found_is_noted_and_kept_when_resuming(faster, monkeypatch, tmp_path):
+    """The run is the one of that precision, to the last bit: trying it out moves nothing."""
+    asked = []
+    monkeypatch.setattr(loop, "_seconds", lambda run, p: asked.append(p) or float(p != faster))
+    auto = run("mdlm", stop=10, precision="auto", out=tmp_path)
+    assert auto[1].state.options["precision"] == faster and asked == ["bf16", "float32"]
+    other = {"float32": "bf16", "bf16": "float32"}[faster]
+    monkeypatch.setattr(loop, "_seconds", lambda run, p: float(p != other))  # another machine, another answer
+    auto = auto[0], fit(auto[0], TASK, **{**QUICK, "precision": "auto"}, out=tmp_path, resume=True)
+    same(auto, run("mdlm", precision=faster))
+
+
+def test_trying_out_leaves_the_run_as_it_is():
+    model, plain = start("di-seq"), start("di-seq")
+    found = fit(model, TASK, **{**QUICK, "precision": "auto", "steps": 3}).state.options["precision"]
+    fit(plain, TASK, **{**QUICK, "precision": found, "steps": 3})
+    assert all(torch.equal(v, plain.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_the_gradient_of_attention_in_bf16_is_that_of_float32():
+    """Written out on a CPU; a bfloat16 has 8 bits, of which the products lose one or two."""
+    g = torch.Generator().manual_seed(0)
+    qkv = torch.randn(2, 6, 3 * 16, generator=g)
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        x = qkv.detach().to(dtype).requires_grad_()
+        out = _attention(x, 2)
+        out.float().pow(2).sum().backward()
+        found.append((out.float(), x.grad.float()))
+    assert torch.allclose(*[f[0] for f in found], atol=0.03) and torch.allclose(*[f[1] for f in found], atol=0.15)

@@ -28,5 +28,5 @@ def test_the_bytes_in_the_page_are_those_of_the_model(traces):
     s = Scrubber(traces[0])
     arguments = s._repr_mimebundle_()["text/html"].rsplit("startHtml(", 1)[1].rsplit(")", 1)[0]
     uid, kind, block, state, bus = json.loads(f"[{arguments}]")
-    assert kind == "scrubber" and state == {"step": 0, "sample": 0} and bus == s.bus and uid != bus
+    assert kind == "scrubber" and state == {"step": s.last, "sample": 0} and bus == s.bus and uid != bus
     assert base64.b64decode(block) == s.data

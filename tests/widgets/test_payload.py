@@ -1,5 +1,7 @@
 """What travels to the browser: packed numbers come back, in the smallest type that holds them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,3 +41,12 @@ def test_what_does_not_fit_is_refused():
         payload.pack({}, {"a": np.array(["x"])})
     with pytest.raises(ValueError):  # JSON has no NaN: the browser could not read it
         payload.pack({"x": float("nan")}, {})
+
+
+def test_no_template_spans_lines():
+    """Since spaces and comments before a line are left out of the script."""
+    for file in (Path(payload.__file__).parent / "static").glob("*.js"):
+        for line in file.read_text("utf-8").splitlines():
+            assert line.split(" // ")[0].count("`") % 2 == 0 or line.strip().startswith("//"), f"{file.name}: {line}"
+    script = payload.bundle("scrubber")
+    assert "\n//" not in script and "\n " not in script and "startHtml" in script

@@ -3,7 +3,7 @@ import { clamp } from "./numbers.js";
 
 export const REVEAL = ["#00224e", "#083370", "#35456c", "#4f576c", "#666970", "#7d7c78", "#948e77", "#aea371", "#c8b866", "#e5cf52", "#fee838"];
 export const CYCLE = ["#7ba1c2", "#6276ba", "#5e43a5", "#4e186f", "#2f1436", "#581647", "#8e2c50", "#b25652", "#c68a6d", "#c9b3a2", "#a9b7be"];
-export const GROUPS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#8a8a8a"];
+export const GROUPS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5c00", "#4b2e83", "#8a8a8a"];
 export const PALETTES = {
   light: { paper: "#ffffff", ink: "#1c2127", soft: "#565f69", line: "#c3c9cf", mask: "#d9dee3", maskInk: "#4f5963", accent: "#b34700", bit0: "#f2e9d8", bit1: "#12355b" },
   dark: { paper: "#15191e", ink: "#eef1f4", soft: "#aab4be", line: "#4a545e", mask: "#38424c", maskInk: "#b9c3cc", accent: "#ff9d4d", bit0: "#f2e9d8", bit1: "#4f83bd" },

@@ -14,10 +14,10 @@ const gelu = (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2));
 
 // A float32 array of one tensor as it travels: int8 by rows of one scale each, float16, or float32.
 export function numbers(arrays, name) {
-  const { data, shape } = arrays[name], scale = arrays[`${name}.scale`];
-  if (scale) {
-    const out = new Float32Array(data.length), width = data.length / shape[0];
-    for (let i = 0; i < out.length; i++) out[i] = data[i] * scale.data[Math.floor(i / width)];
+  const { data, shape } = arrays[name];
+  if (`${name}.scale` in arrays) {
+    const out = new Float32Array(data.length), width = data.length / shape[0], scale = numbers(arrays, `${name}.scale`);
+    for (let i = 0; i < out.length; i++) out[i] = data[i] * scale[Math.floor(i / width)];
     return out;
   }
   if (data instanceof Uint16Array) return Float32Array.from(data, half);

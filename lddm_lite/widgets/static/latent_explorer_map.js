@@ -16,7 +16,7 @@ function tracePath(g, kind, x, y, r) {
 }
 
 // colour and shape of category k
-export const lookOf = (k) => (k < KEPT ? { colour: GROUPS[k % 7], shape: SHAPES[k % 4] } : { colour: GROUPS[7], shape: "circle" });
+export const lookOf = (k) => (k < KEPT ? { colour: GROUPS[k % 8], shape: SHAPES[k % 4] } : { colour: GROUPS[8], shape: "circle" });
 
 // app: the payload. on: {focus(i, byKey), choose(i), set(end, i), clear(), live()}.
 // -> {element, focus, draw(state), resize(size), theme(palette), highlight(group)}

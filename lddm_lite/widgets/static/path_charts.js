@@ -67,24 +67,26 @@ export function areaChart(axis) {
     g.stroke();
     g.restore();
     axes(g, X, Y, high, plot, tall, steps);
-    nat(g, plot * tall / high, plot, tall);
+    const upTo = (from, to) => Y(Math.max(0, ...all.filter(([t]) => X(t) >= from && X(t) <= to).map((p) => Math.max(p[1], p[2]))));
+    nat(g, plot * tall / high, plot, tall, upTo);
     if (stale > high) {
       const cut = steps.filter((p) => p.some((q) => q[2] > high)), at = X(cut[cut.length - 1][cut[0].length - 1][0]);
       label(g, `↑ up to ${stale > 100 ? Math.round(stale) : stale.toFixed(0)}, cut off`, Math.min(at - 6, left + plot - 6), top + 10, "right");
     }
   }
-  // a patch of one nat, since areas are nats; where the picture is quiet: low on the right, for
-  // latents high on the left
-  function nat(g, area, plot, tall) {
+  // a patch of one nat, since areas are nats; above the curves where there is room, `upTo`(x, x)
+  // telling how high they reach, else low on the right, for latents high on the left
+  function nat(g, area, plot, tall, upTo) {
     const h = clamp(Math.sqrt(area), 14, axis ? 44 : 32), w = area / h;
     if (w > plot - 20) return;
-    const x = axis ? left + 12 : left + plot - w - 8, y = axis ? top + 6 : top + tall - h - 7;
+    const room = [left + plot - w - 8, left + plot / 2, left + 12].find((at) => upTo(at - 48, at + w + 48) > top + h + 12);
+    const x = room ?? (axis ? left + 12 : left + plot - w - 8), y = room !== undefined || axis ? top + 6 : top + tall - h - 7;
     g.strokeStyle = palette.ink; g.lineWidth = 1; g.setLineDash([3, 2]);
     g.fillStyle = palette.paper; g.globalAlpha = 0.75; g.fillRect(x, y, w, h); g.globalAlpha = 1;
     g.strokeRect(x, y, w, h); g.setLineDash([]);
     g.font = FONT; g.textBaseline = "middle"; g.fillStyle = palette.ink;
     if (w > 38) { g.textAlign = "center"; g.fillText("1 nat", x + w / 2, y + h / 2 + 0.5); }
-    else label(g, "1 nat", axis ? x + w + 45 : x - 5, y + h / 2, "right");
+    else label(g, "1 nat", x < left + plot / 3 ? x + w + 45 : x - 5, y + h / 2, "right");
   }
   function label(g, text, x, y, align) {
     g.font = FONT; g.textAlign = "left"; g.textBaseline = "middle";

@@ -57,7 +57,7 @@ register("path-explorer", (frame, app, link) => {
   const diamond = "M8 1.5 14.5 8 8 14.5 1.5 8z", disc = (r) => `M8 ${8 - r}a${r} ${r} 0 1 0 .01 0z`;
   const legend = el("div", { class: "px-legend small soft" }, mark([disc(5)], [MARKS.tokens], "tokens move"),
     mark([diamond], [MARKS.latents], "latents move"), mark([diamond, disc(3.2)], [MARKS.latents, MARKS.tokens], "both move"),
-    el("span", { text: "Each mark is a network call, from pure noise to clean. Broad line: the path in infinitely many." }));
+    el("span", { text: "A mark: a network call. Broad line: the path in infinitely many." }));
 
   // -- the numbers
   const cells = [0, 1, 2].map(() => [0, 1, 2].map(() => el("td")));
@@ -139,7 +139,7 @@ register("path-explorer", (frame, app, link) => {
   }
   function look(x, z, byKey) {
     looking = x === null ? null : [x, z];
-    if (x === null) { read.textContent = "Drag in the square to move the path. Point at it, or focus it and use the arrow keys, to read the rates."; return; }
+    if (x === null) { read.textContent = "Drag in the square to move the path; point, or use the arrow keys, to read rates."; return; }
     const grid = grids[state.which], [ex, ez] = errors[state.which], near = (v, e) => `${v.toPrecision(4)}${e ? ` ± ${(+e.toPrecision(1))}` : ""}`;
     const text = `t_x = ${x.toFixed(2)}, t_z = ${z.toFixed(2)}: ρ_x = ${near(grid.rhoX(x, z), ex && ex.rhoX(x, z))}, ` +
       `ρ_z = ${near(grid.rhoZ(x, z), ez && Math.abs(ez.rhoX(x, z)) * grid.slope(z))} nats per unit of time`;
@@ -151,13 +151,13 @@ register("path-explorer", (frame, app, link) => {
     set(name, value) { if (name in state) change(name, value, false); },
     theme(palette) { for (const part of [square, ...areas, leads]) part.theme(palette); },
     resize(total) {
-      const inner = total - 24, wide = inner >= 700, side = wide ? Math.floor(clamp(inner * 0.44, 330, 500)) : Math.min(inner, 540);
+      const inner = total - 24, wide = inner >= 700, side = wide ? Math.floor(clamp(inner * 0.345, 330, 384)) : Math.min(inner, 540);
       main.classList.toggle("wide", wide);
       main.firstChild.style.width = `${side}px`;
       square.resize(side);
       const rest = Math.floor(wide ? inner - side - 28 : inner);
-      const [x, z] = side > 430 ? [264, 250] : [196, 186];
-      areas[0].resize(rest, x); areas[1].resize(rest, z); leads.resize(side, 142);
+      const [x, z] = [204, 196];
+      areas[0].resize(rest, x); areas[1].resize(rest, z); leads.resize(side, 126);
       if (!now) draw();
     },
     close() { clearTimeout(timer); },

@@ -38,7 +38,8 @@ export function drawScrubber(root, app, link) {
       download(new Blob([text], { type: "text/html" }), `${file}.html`);
     } });
   const file = head.title.replace(/[^\w-]+/g, "-").slice(0, 40) || "scrubber";
-  root.append(el("div", { class: "bar" }, play, el("span", { class: "grow" }, slider, where),
+  root.closest(".frame").classList.toggle("broad", head.runs.length > 1);
+  root.append(el("div", { class: "bar scrub-bar" }, play, el("span", { class: "grow" }, slider, where),
       el("label", { text: "speed" }, speed), repeat,
       el("label", { text: "sample" }, picker, el("span", { class: "soft", text: `of ${head.samples}` })), order, png, html));
 
@@ -104,10 +105,11 @@ export function drawScrubber(root, app, link) {
     set: (name, value) => (name === "step" ? go(value, false) : name === "sample" ? pick(value, false) : null),
     theme: (p) => { palette = p; for (const r of runs) r.theme(p); draw(true); },
     resize: (width) => {
-      const columns = runs.length > 1 && width >= 760 ? (runs.length > 2 && width < 1100 ? 2 : Math.min(runs.length, width >= 1500 ? 4 : 2)) : 1;
+      const columns = runs.length > 1 && width >= 760 ? Math.min(runs.length, width >= 1500 ? 4 : 2) : 1;
       panels.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
       const each = (width - 24 - (columns - 1) * 22) / columns;
-      for (const r of runs) r.resize(each, runs.length === 1);
+      for (const r of runs) for (const v of r.views) if (v.narrow) v.fixed = columns > 1 ? v.narrow : v.broad;
+      for (const r of runs) r.resize(each, Math.max(...runs.map((other) => other.taken)));
       draw(true);
     },
     close: stop,

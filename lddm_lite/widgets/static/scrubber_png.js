@@ -15,7 +15,7 @@ export async function paint(root, palette, scale = 2) {
 
 async function paintElement(g, e) {
   const style = getComputedStyle(e), box = e.getBoundingClientRect();
-  if (style.display === "none" || !box.width || style.clipPath !== "none") return;
+  if (style.display === "none" || !box.width || style.clipPath !== "none" || "screen" in e.dataset) return; // data-screen: hints
   if (e instanceof SVGSVGElement) return paintSvg(g, e, box);
   if (e instanceof HTMLCanvasElement) return g.drawImage(e, box.left, box.top, box.width, box.height);
   if (!/, 0\)$|transparent/.test(style.backgroundColor)) {
@@ -36,7 +36,8 @@ async function paintElement(g, e) {
 // word by word, since a line break in the page may fall between any two
 function paintText(g, node, style) {
   const range = document.createRange();
-  g.font = style.font; g.fillStyle = style.color; g.textBaseline = "middle"; g.direction = style.direction;
+  // not style.font, which is empty where figures are of equal width
+  g.font = `${style.fontStyle} ${style.fontWeight} ${style.fontSize} ${style.fontFamily}`; g.fillStyle = style.color; g.textBaseline = "middle"; g.direction = style.direction;
   for (const found of node.data.matchAll(/\S+/g)) {
     range.setStart(node, found.index); range.setEnd(node, found.index + found[0].length);
     const box = range.getBoundingClientRect();

@@ -12,8 +12,8 @@ export class Run {
     this.length = own("tokens").shape[1];
     this.tokens = own("tokens").data; this.when = own("when").data;
     this.colours = revealColours(run.nfe, last);
-    this.facts = { nfe: el("span"), tx: el("span"), tz: el("span"), masked: el("span") };
-    const noise = (name, value) => el("span", {}, " · t", el("sub", { text: name }), " ", value);
+    this.facts = { nfe: el("span", { title: "number of function evaluations: network calls so far, of all that the run makes" }), tx: el("span"), tz: el("span"), masked: el("span") };
+    const noise = (name, value) => el("span", { title: `noise time of the ${name === "x" ? "tokens: 1 all masked" : "latents: 1 pure noise"}, 0 clean` }, " · t", el("sub", { text: name }), " ", value);
     this.line = el("p", { class: "line small soft number" }, this.facts.nfe, noise("x", this.facts.tx),
       run.latent === "none" ? null : noise("z", this.facts.tz), " · ", this.facts.masked);
     this.words = new Words(this, own, run, k);
@@ -36,12 +36,13 @@ export class Run {
     for (const v of this.views) v.draw(s, sample, all);
   }
   theme(palette) { for (const v of this.views) v.theme && v.theme(palette); }
-  // the picture of all samples takes what the others leave in the row, or, side by side, the same
-  // width in every run
-  resize(width, alone) {
+  // pixels of the views beside the picture of all samples
+  get taken() { return this.views.reduce((sum, v) => sum + (v.fixed ? v.fixed + 18 : 0), 0); }
+  // that picture takes what the others leave in the row, in every run the same: `taken`, of the run
+  // that has most
+  resize(width, taken) {
     this.words.resize(width);
-    const taken = this.views.reduce((sum, v) => sum + (v.fixed ? v.fixed + 14 : 0), 0);
-    const rest = Math.min(alone && width - taken >= 260 ? width - taken : width, 620);
+    const rest = Math.min(width - taken >= 170 ? width - taken : width, 620);
     for (const v of this.views) if (v.resize) v.resize(Math.floor(Math.min(v.fixed || rest, width)));
   }
 }

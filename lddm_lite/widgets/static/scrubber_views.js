@@ -37,19 +37,19 @@ export class Raster {
 export class Plane {
   constructor(own, about, head) {
     Object.assign(this, { about, head, n: head.samples, path: own("plane").data, cloud: own("cloud") && own("cloud").data,
-      hue: own("hue"), goal: own("goal") && own("goal").data, fixed: 232, palette: PALETTES.light });
+      hue: own("hue"), goal: own("goal") && own("goal").data, narrow: 176, broad: 232, fixed: 232, palette: PALETTES.light });
     this.canvas = el("canvas", { role: "img" });
     const names = head.groups, key = el("span", { class: "key" });
     if (this.hue && names) names.slice(0, GROUPS.length).forEach((name, k) => key.append(el("span", { class: "dot", style: `background:${GROUPS[k]}` }), el("span", { text: name.slice(0, 24) })));
-    this.element = el("figure", { class: "plane" }, el("figcaption", { text: "latent plane" + (this.goal ? " (ring: encoder's place)" : "") }), this.canvas, key);
+    this.element = el("figure", { class: "plane" }, el("figcaption", { text: this.goal ? "latents; ring: encoder's place" : "latent plane" }), this.canvas, key);
   }
   colour(i) {
     if (!this.hue) return "#8fa3b5";
     const v = this.hue.data[i];
-    return this.head.groups ? GROUPS[v % GROUPS.length] : ramp(CYCLE, v, true);
+    return this.head.groups ? GROUPS[Math.min(v, GROUPS.length - 1)] : ramp(CYCLE, v, true);
   }
   theme(palette) { this.palette = palette; this.back = null; }
-  resize(width) { if (width !== this.size) { this.size = width; this.back = null; } }
+  resize(width) { if (width !== this.size) { this.size = width; this.back = null; this.element.style.width = `${width + 2}px`; } }
   background() {
     // the noise at the start reaches far out: data fill half the width, and what lies outside stays
     // at the edge

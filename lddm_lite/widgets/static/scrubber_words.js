@@ -40,7 +40,7 @@ export class Words {
   }
   tell() {
     const i = this.at, j = this.sample * this.run.length + i, when = this.run.when[j];
-    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", text: "Point at a position, or focus the tokens and use the arrow keys." }));
+    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: "Point at a position, or focus the tokens and use the arrow keys." }));
     const name = `Position ${i}: `;
     if (when === 0) return this.detail.replaceChildren(name + "given.");
     if (when > this.step) return this.detail.replaceChildren(name + `masked until step ${when}.`);

@@ -109,9 +109,7 @@ def draw(data: Data, n: int, seed: int | torch.Generator, name: str = "data") ->
     what = f"{name}.sample({n}, seed)"
     try:
         rows = data.sample(n, seed)
-    except (ValueError, OSError, KeyboardInterrupt):
-        raise
-    except Exception as e:
+    except (TypeError, AttributeError, LookupError, RuntimeError) as e:
         raise ValueError(
             f"{what}: failed with {type(e).__name__}: {e} (seed is an integer or a torch.Generator)"
         ) from e

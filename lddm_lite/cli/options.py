@@ -121,7 +121,8 @@ class Data:
         "auto", "text: words, characters, bytes, symbols, the path of a tokenizer.json, bert (bert-base-uncased's), or "
         "auto, which looks at the text and says what it chose")
     allow_losses: bool = option(
-        False, "text: train also where more than 1 % is unknown, 20 % dropped or 0.1 % changed")
+        False, "text: train also where more than a hundredth of the tokens is unknown, a fifth of the lines dropped, "
+        "or a thousandth of the characters changed")
     stream: bool | None = option(None, "text: keep its ids on disk, in little memory (default: above 50 MB)")
     labels: str | None = option(None, "ids: the words shown for them, one a line (default: numbers)", metavar="FILE")
     pad_id: int | None = option(None, "ids: the one that fills short sequences up", minimum=0)

@@ -39,6 +39,9 @@ class Score:
         None, "path of the bound: 0 joint, 0.5 sequential, or between (default: the system's)", minimum=0.0, maximum=0.5
     )
     seed: int = option(0, "the same seed gives the same result", minimum=0)
+    encoder: str | None = option(
+        None, "the frozen encoder that the model's file names, where it is no known package: you trust it",
+        metavar="NAME")
     batch: int = option(512, "sequences in one network call", minimum=1)
     out: str | None = option(None, "write JSON, an object a line: line, nats, se, tokens, text", metavar="FILE")
     classes: str | None = option(None, "--ids of data with classes: the class of each row, .npy", metavar="FILE")

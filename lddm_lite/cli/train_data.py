@@ -23,6 +23,8 @@ def check(given: dict) -> dict:
     >>> check({"text": "sentences.txt", "tokenizer": "bert"})
     {'stream': False}
     """
+    if "ids" in given and "length" in given:
+        raise ValueError("--length: not with --ids, whose rows have one")
     if "text" not in given:
         return {}
     if given.get("tokenizer") == "bert":
@@ -56,8 +58,6 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
 
         return molecules.load(options["molecules"], options["length"], options["limit"])
     if options.get("ids") is not None:
-        if options["length"] is not None:
-            raise ValueError("--length: not with --ids, whose rows have one")
         rows: Any = own_data.arrays(options)
         if options["limit"] is not None and options["limit"] < len(rows):
             rows = rows.split(options["limit"] / len(rows), options["seed"])[1]
@@ -136,7 +136,7 @@ def judged_by(model: Model, args) -> Data:
         return task
     if what == "text":
         if not args.text:
-            raise ValueError("a model of text is judged by real sentences: give held-out sentences, --text FILE")
+            raise ValueError("a model of text is judged by real sentences: give held-out sentences with --text FILE")
         return dataset.from_file(args.text, codec=dataset.from_spec(model.data))
     raise ValueError(
         "a model of data of its own is judged by those: give them again, --task FILE.py:NAME, or --ids HELD_OUT.npy"

@@ -202,8 +202,8 @@ _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     n, device, mask = len(x), x.device, model.token_channel.mask_id
-    drawn = x == mask  # what is given is never masked again
-    free = drawn.sum(-1)  # [n], masked at the start
+    hidden = x == mask  # what is given is never masked again
+    free = hidden.sum(-1)  # [n], masked at the start
     reveal_step = torch.where(x == mask, -1, 0)
     confidence = torch.ones(x.shape, device=device)
     top = min(TOP, model.config.vocab)
@@ -250,7 +250,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             latents.append(z)
         if where is not None and draws.remask and b.t_x > 0:
             sigma = remasked(a.t_x, b.t_x, draws.remask)
-            x, reveal_step = _masked_again(x, drawn & ~where, sigma, mask, reveal_step, g)
+            x, reveal_step = _masked_again(x, hidden & ~where, sigma, mask, reveal_step, g)
         told()
     return dict(
         tokens=x,

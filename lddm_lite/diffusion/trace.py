@@ -199,9 +199,7 @@ class Trace:
         words = [w for w in self.words(i, step) if w]
         while words and words[-1] == self.meta.get("filler"):
             words.pop()
-        if not self.meta.get("spaced", True):  # symbols of several characters, as of molecules
-            return "".join(words)
-        if all(len(w) <= 1 for w in self.labels):
+        if self.meta.get("spaced", True) and all(len(w) <= 1 for w in self.labels):
             gap = "[MASK]" if "_" in self.labels else "_"
             return "".join(gap if w == "[MASK]" else w for w in words)
         text = joined(words, self.meta.get("spaced", True))

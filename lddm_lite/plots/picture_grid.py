@@ -24,7 +24,8 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
     - `given` [L] or [n, L]: bool, positions that were given, framed in orange where they end; None
       for those of the Trace, or none;
     - `columns`: pictures in a row;
-    - `levels`: ids that are grey levels; None for the highest id of the picture and one more;
+    - `levels`: ids that are grey levels, others being shown as the last; None for those that the Trace
+      notes, or the highest id of the picture and one more;
     - `ax`, `title`: where to draw, and what to write above.
 
     Returns the Axes. ValueError for sequences that are no pictures.
@@ -38,7 +39,7 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
         shape = trace.meta.get("shape") if shape is None else shape
         first = trace.meta.get("first", 0) if first is None else first
         given = (trace.reveal_step == 0) if given is None and (trace.reveal_step[:, first or 0 :] == 0).any() else given
-        mask = trace.mask_id
+        mask, levels = trace.mask_id, trace.meta.get("levels") if levels is None else levels
     ids = plain(tokens)
     if ids.ndim != 2 or not ids.size:
         raise ValueError(f"tokens must have shape [n, L], got {ids.shape}")

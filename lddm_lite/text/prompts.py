@@ -75,7 +75,7 @@ def shown(model: Model) -> dict:
     out = {k: about[k] for k, usual in (("spaced", True), ("trimmed", False)) if about.get(k, usual) != usual}
     classes = model.data.get("classes")
     out |= {"shape": list(model.data["shape"])} if model.data.get("shape") else {}
-    return {**out, "first": 1} if out.get("shape") and classes else out
+    return {**out, "first": 1, "levels": classes["first"]} if out.get("shape") and classes else out
 
 
 def marks(model: Model, gap: str | None = None, typed: bool = False) -> list[str]:

@@ -114,7 +114,9 @@ def choose(lines: list[str], vocab: int = 4000) -> tuple[str, str]:
             return "characters", "the script sets no spaces between words"
         return "bytes", f"the script sets no spaces between words, and has {different:,} different characters"
     words = [w for line in some for w in line.split()]
-    if different <= 64 and sum(len(w) ** 2 for w in words) > 24 * max(1, sum(map(len, words))):
+    alone = sum(len(line.split()) < 2 for line in some) >= 0.9 * len(some)  # lines that are one word
+    long = sum(len(w) ** 2 for w in words) / max(1, sum(map(len, words)))  # of the word that a letter stands in
+    if different <= 64 and long > (8 if alone else 24):
         return "characters", f"no spaces, and {different} different characters"
     many = Counter(words)
     if len(many) <= min(vocab - 2, 1000) and len(words) >= 10 * len(many):

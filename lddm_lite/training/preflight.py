@@ -60,7 +60,7 @@ def fingerprint(data: Data) -> str:
     """
     spec = data.spec() if hasattr(data, "spec") else {}
     out = hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode())
-    parts = [data.sample(101, randomness.generator(20_251_018))]
+    parts = [data_contract.draw(data, 101, randomness.generator(20_251_018))]
     if has_rows(data):
         out.update(f"{len(data)} rows".encode())
         parts += [data.rows] if isinstance(data.rows, torch.Tensor) else []  # on disk: the spec and the draws must do

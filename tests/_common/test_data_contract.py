@@ -50,7 +50,7 @@ def test_what_a_data_object_must_have(changes, message):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [(Pairs, "got the class Pairs: call it"), (5, "missing in int"), (None, "missing")]
+    ("data", "message"), [(Pairs, "must be a task or a text"), (5, "got 5"), (None, "got None")]
 )
 def test_what_is_none(data, message):
     with pytest.raises(ValueError, match=message):
@@ -62,9 +62,9 @@ def test_what_is_none(data, message):
     [
         (lambda n, seed=0: torch.zeros(n, 3, dtype=torch.long), "must have length 4, got 3"),
         (lambda n, seed=0: torch.zeros(n, 4), "must hold integer token ids"),
-        (lambda n, seed=0: torch.zeros(1, 4, dtype=torch.long), "must give 64 sequences, got 1"),
+        (lambda n, seed=0: torch.zeros(1, 4, dtype=torch.long), "must give 101 sequences, got 1"),
         (lambda n, seed=0: torch.full((n, 4), 3), "holds ids 3..3; allowed are 0..2"),
-        (lambda n, seed=0: None, r"data.sample\(64, seed\)"),
+        (lambda n, seed=0: None, r"data.sample\(101, seed\)"),
         (
             lambda n, seed=0: np.random.default_rng(seed).integers(0, 3, (n, 4)),
             "seed is an integer or a torch.Generator",

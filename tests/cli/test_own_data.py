@@ -67,8 +67,8 @@ def test_a_file_never_names_code_to_run(here, run, fails):
     """Resuming, a recipe and evaluation want the class again."""
     assert run("train", "--task", "my.py:Bars", "--out", "bars", "--steps", 2, *TINY)[0] == 0
     (here / "my.py").write_text("raise SystemExit('ran')")
-    assert "give them again, --task my.py:Bars" in fails("train", "--out", "bars", "--resume")
-    assert "give them again, --task my.py:Bars" in fails("train", "--recipe", "bars", "--out", "more")
+    assert "give it again, --task my.py:Bars" in fails("train", "--out", "bars", "--resume")
+    assert "give it again, --task my.py:Bars" in fails("train", "--recipe", "bars", "--out", "more")
     assert "give them again" in fails("evaluate", "bars")
     assert "give them again" in fails("compare", "bars", "--out", "compared")
     assert run("sample", "bars", "-n", 1)[0] == 0

@@ -105,7 +105,7 @@ def test_a_folder_that_is_not_ours_is_left_alone_even_with_force(fails, tmp_path
         ([], "what to train on"),
         (["--task", "binsaw", "--vocab", "9"], "--vocab: for --text only"),
         (["--task", "binsaw", "--limit", "0"], "limit must be an integer >= 1"),
-        (["--task", "chess"], "task must be binsaw, mixture, newswire, parity or twins, got 'chess'"),
+        (["--task", "chess"], "task must be one of ['binsaw', 'mixture', 'newswire', 'parity', 'twins'], got 'chess'"),
         (["--task", "binsaw", "--text", "x.txt"], "not allowed with"),
         (["--text", "missing.txt"], "missing.txt: No such file"),
         (["--task", "binsaw", "--system", "mdml"], "system must be one of mdlm"),

@@ -47,7 +47,7 @@ def test_the_vocabulary_of_bert(text_file, tmp_path, stream, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--tokenizer", "gpt"], "argument --tokenizer: tokenizer must be own or bert, got 'gpt'"),
+        (["--tokenizer", "gpt"], "tokenizer must be one of auto, words, characters, bytes, symbols"),
         (["--tokenizer", "bert", "--vocab", "90"], "--vocab: not with --tokenizer bert"),
         (["--tokenizer", "bert", "--no-lowercase"], "--no-lowercase: not with --tokenizer bert"),
         (["--stream", "--limit", "9"], "--limit: not with --stream"),

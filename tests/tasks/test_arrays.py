@@ -44,7 +44,7 @@ def test_pictures_and_classes_go_into_a_model(tmp_path):
     for label in ("2", 2):
         trace = again.sample(3, token_steps=1, label=label)
         assert (trace.tokens[:, 0] == 4).all() and (trace.reveal_step[:, 0] == 0).all()
-    assert trace.meta == {"shape": [2, 3], "first": 1}
+    assert trace.meta == {"shape": [2, 3], "first": 1, "levels": 2}
     for bad in ("3", 3, -1, True, 1.0):
         with pytest.raises(ValueError, match="label must be one of 0 1 2"):
             again.sample(1, label=bad)

@@ -88,6 +88,7 @@ def test_to_bytes_nothing_is_unknown():
         (["the bank rose .", "the yen fell ."], "words"),
         (SCRIPTS["Thai"], "characters"),
         (SCRIPTS["DNA"], "characters"),
+        (["ACDEFGHIKLMNPQRSTVWYACDE", "ACDEFGHIKLMNPQRSTVWYACDF"], "characters"),
         (SCRIPTS["CSV"], "bytes"),
         (SCRIPTS["chords"], "symbols"),
     ],

@@ -1,6 +1,6 @@
 """The best schedule of a model at a number of network calls: systems compared at their best.
 
-    python -m lddm_lite.evaluation.search_schedule --out data/results/binsaw_best_schedules.json
+    python -m lddm_lite.evaluation.search_schedule --out data/results/binsaw-best-schedules.json
 
 measures again what the course says of the five systems and their exact twins on Binsaw, as they
 come and at their best.

@@ -7,6 +7,7 @@ channels: with equal numbers of steps, as by default, NFE = token steps. On the 
 
 from __future__ import annotations
 
+import math
 import time
 
 import torch
@@ -110,7 +111,7 @@ def timed_sample(
     """Samples with their time: (row, Trace, seconds) of n samples at one number of token steps, all
     arguments as in `model.sample`; the row has system, lead, token_steps, latent_steps, nfe as the
     field counts it, `calls` that are no constants (`Trace.calls`), and their operations for one
-    sequence in millions, `mflop`.
+    sequence in millions, `mflop`, where the network is the library's.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> timed_sample(LatentDiffusion.exact(tasks.Binsaw(length=8)), 4, 2, None, Path(), 0)[0]["nfe"]
@@ -123,7 +124,8 @@ def timed_sample(
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
     row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
     flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.calls :])
-    return row | {"nfe": trace.nfe, "calls": trace.calls, "mflop": flops / 1e6}, trace, seconds
+    row |= {"nfe": trace.nfe, "calls": trace.calls}
+    return row | ({} if math.isnan(flops) else {"mflop": flops / 1e6}), trace, seconds
 
 
 def exact_limit(

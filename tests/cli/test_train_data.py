@@ -60,7 +60,6 @@ def test_mistakes_in_text_options(text_file, tmp_path, words, message, capsys):
 
 
 def test_molecules_are_judged_by_what_was_held_out_of_them(monkeypatch):
-    from lddm_lite import LatentDiffusion
     from lddm_lite.text import molecules
 
     monkeypatch.setattr(molecules, "_parts", lambda name: (["CCO", "CCC"] * 4, ["OCC", "CF"]))

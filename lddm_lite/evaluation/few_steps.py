@@ -7,6 +7,7 @@ channels: with equal numbers of steps, as by default, NFE = token steps. On the 
 
 from __future__ import annotations
 
+import math
 import time
 
 import torch
@@ -124,8 +125,8 @@ def timed_sample(
     **options,
 ):
     """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
-    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.calls`), and their
-    operations for one sequence in millions, `mflop`.
+    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.calls`), and, where
+    the network is the library's, their operations for one sequence in millions, `mflop`.
 
     - `model`, `n`: whose samples, and how many;
     - `token_steps`, `latent_steps`, `seed`, `options`: as for `model.sample`;
@@ -142,7 +143,8 @@ def timed_sample(
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
     row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
     flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.calls :])
-    return row | {"nfe": trace.nfe, "calls": trace.calls, "mflop": flops / 1e6}, trace, seconds
+    row |= {"nfe": trace.nfe, "calls": trace.calls}
+    return row | ({} if math.isnan(flops) else {"mflop": flops / 1e6}), trace, seconds
 
 
 @schemas.checked(

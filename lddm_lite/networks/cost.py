@@ -17,7 +17,7 @@ def forward_flops(denoiser: Any, tokens: bool = True) -> float:
     >>> from lddm_lite.config import Config
     >>> from lddm_lite.networks import Denoiser
     >>> forward_flops(Denoiser(Config.preset("mdlm", length=8, vocab=4, width=16, blocks=1)))
-    56320
+    54272
     """
     if not hasattr(denoiser, "trunk"):
         return float("nan")

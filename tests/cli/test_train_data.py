@@ -57,3 +57,15 @@ def test_the_vocabulary_of_bert(text_file, tmp_path, stream, capsys):
 def test_mistakes_in_text_options(text_file, tmp_path, words, message, capsys):
     assert trained(text_file, tmp_path / "a", *words) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "a").exists()
+
+
+def test_molecules_are_judged_by_what_was_held_out_of_them(monkeypatch):
+    from lddm_lite.text import molecules
+
+    monkeypatch.setattr(molecules, "_parts", lambda name: (["CCO", "CCC"] * 4, ["OCC", "CF"]))
+    data, held = train_data.load({"molecules": "qm9", "length": 4, "limit": None})
+    model = LatentDiffusion.preset("mdlm", data, width=16)
+    judged = train_data.judged_by(model, None)
+    assert [judged.decode(row) for row in judged.rows] == ["OCC"] == [held.decode(row) for row in held.rows]
+    with pytest.raises(ValueError, match="--text: the model was trained on molecules, not on text"):
+        train_data.judged_by(model, "file.txt")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 __all__ = ["PACKAGES", "Package", "locate", "online"]
 
-
 @dataclass(frozen=True)
 class Package:
     """A model inside an installable package: its module, the place in it, and the command that

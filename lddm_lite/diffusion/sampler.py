@@ -168,7 +168,8 @@ def sample(
         return None if found[0] is None else torch.cat(found, _AXIS.get(name, 0)).cpu().numpy()
 
     return Trace(
-        **{name: joined(name) for name in parts[0]},
+        **{name: joined(name) for name in parts[0] if name != "calls"},
+        calls=sum(part["calls"] for part in parts),
         knots=[(k.t_x, k.t_z) for k in knots],
         labels=model.labels,
         mask_id=model.token_channel.mask_id,
@@ -196,6 +197,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
         z = model.latent_channel.prior(model.latent_shape(n), streams.at(0)).to(device)
     latents = None if z is None else [z]
     slots = torch.full((n,), model.config.slots, device=device)
+    calls = 0  # a sequence each
     blank = bool((x[model.valid(x)] == mask).all())  # nothing given but padding
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
@@ -209,6 +211,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             at = where.any(1).nonzero().squeeze(1)
             asked, idle = [t if t is None else t.index_select(0, at) for t in asked], len(at) == 0
         x_in, z_in, t_in, where_in, lengths_in = asked
+        calls += 0 if idle else len(z_in if x_in is None else x_in)
         out: Any = None if idle else model.predict(x_in, z_in, t_in, where_in, moves_z, lengths_in)
         if where is not None and not idle:
             log_probs = draws.tokens(out.tokens)
@@ -234,6 +237,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             latents.append(z)
         told()
     return dict(
+        calls=calls,
         tokens=x,
         reveal_step=reveal_step,
         confidence=confidence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path as File
 
 import numpy as np
@@ -14,13 +14,14 @@ from .._common.words import joined
 
 __all__ = ["Trace"]
 
-VERSION = 1
+VERSION = 2  # 1 knew neither events, nor calls, nor parents
 _DTYPES = {
     "tokens": "<i4",
     "reveal_step": "<i4",
     "confidence": "<f4",
     "alternatives": "<i4",
     "alternative_probs": "<f4",
+    "events": "<i4",
 }
 
 
@@ -29,7 +30,8 @@ class Trace:
     """Trace of a denoising run of n sequences over S steps; step 0 is the start, step S the end.
 
     Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of
-    each position hold the tokens of every step: `tokens_at(k)` returns them.
+    each position hold the tokens of every step: `tokens_at(k)` returns them. Where tokens were
+    changed or masked again on the way, `events` hold them.
 
     >>> t = Trace(tokens=[[1, 0]], reveal_step=[[1, 2]], confidence=[[1, 1]], knots=[(1, 0), (0.5, 0), (0, 0)],
     ...           labels=["a", "b"], mask_id=2)
@@ -52,6 +54,9 @@ class Trace:
     model: str = ""
     order: str = "ancestral"  # in which positions were revealed; see `unmasking_order`
     meta: dict = field(default_factory=dict)
+    events: np.ndarray | None = None  # [E, 4] (sequence, step, position, token), in order; None: one a revealed token
+    calls: int | None = None  # network calls really made, a sequence each; fewer than n S where nothing was to be done
+    parent: dict | None = None  # of a branch: {"step", "edits": [(sequence, position, token)], and what else names it}
 
     def __post_init__(self):
         for name, dtype in _DTYPES.items():
@@ -66,6 +71,8 @@ class Trace:
         for name in ("reveal_step", "confidence"):
             if getattr(self, name).shape != (n, length):
                 raise ValueError(f"{name} must have shape {(n, length)}, got {getattr(self, name).shape}")
+        if self.events is not None and (self.events.ndim != 2 or self.events.shape[1] != 4):
+            raise ValueError(f"events must be [E, 4] (sequence, step, position, token), got {self.events.shape}")
         if self.latents is not None and self.latents.shape[:2] != (len(self.knots), n):
             raise ValueError(f"latents must be [{len(self.knots)}, {n}, ...], got {self.latents.shape}")
 
@@ -94,7 +101,50 @@ class Trace:
         0..S."""
         if not 0 <= step <= self.steps:
             raise ValueError(f"step must be in 0..{self.steps}, got {step!r}")
-        return np.where(self.reveal_step <= step, self.tokens, self.mask_id)
+        if self.events is None:
+            return np.where(self.reveal_step <= step, self.tokens, self.mask_id)
+        out = np.where(self.tokens == self.pad_id, self.tokens, self.mask_id)
+        for i, _, j, token in self.events[self.events[:, 1] <= step]:
+            out[i, j] = token
+        return out
+
+    def history(self) -> np.ndarray:
+        """What happened to tokens, [E, 4] (sequence, step, position, token) in the order of steps:
+        step 0 for what was given, the mask id where a token was masked again.
+
+        >>> Trace([[1, 0]], [[2, 1]], [[1, 1]], [(1, 0), (0.5, 0), (0, 0)], ["a", "b"], 2).history().tolist()
+        [[0, 1, 1, 0], [0, 2, 0, 1]]
+        """
+        if self.events is not None:
+            return self.events
+        i, j = np.nonzero(self.reveal_step >= 0)
+        found = np.stack([i, self.reveal_step[i, j], j, self.tokens[i, j]], 1)
+        return found[np.argsort(found[:, 1], kind="stable")]
+
+    def branch(self, later: Trace, step: int, edits) -> Trace:
+        """Trace of a branch: this run up to `step`, then `edits` (sequence, position, token; the
+        mask id to mask again), then what `later`, a run of the same knots, revealed after `step`.
+        ValueError for other shapes or knots, and steps outside 0..S.
+
+        >>> t = Trace([[1, 0]], [[1, 2]], [[1, 1]], [(1, 0), (0.5, 0), (0, 0)], ["a", "b"], 2)
+        >>> other = Trace([[0, 1]], [[2, 2]], [[1, 1]], t.knots, t.labels, 2)
+        >>> [t.branch(other, 1, [(0, 0, 2)]).tokens_at(k).tolist() for k in (0, 1, 2)]
+        [[[2, 2]], [[2, 2]], [[0, 1]]]
+        """
+        if later.tokens.shape != self.tokens.shape or later.knots != self.knots:
+            raise ValueError("later must be a run of as many sequences on the same knots")
+        before, after = self.history(), later.history()
+        if not 0 <= step <= self.steps:
+            raise ValueError(f"step must be in 0..{self.steps}, got {step!r}")
+        edits = [tuple(map(int, e)) for e in edits]
+        changed = np.array([(i, step, j, token) for i, j, token in edits], dtype=int).reshape(-1, 4)
+        events = np.concatenate([before[before[:, 1] <= step], changed, after[after[:, 1] > step]])
+        latents = self.latents
+        if latents is not None and later.latents is not None:
+            latents = np.concatenate([latents[:step], later.latents[step:]])
+        calls = None if later.calls is None else later.calls + (self.calls or 0)
+        parent = {"step": step, "edits": edits, "seed": self.seed, "model": self.model}
+        return replace(later, events=events, latents=latents, calls=calls, parent=parent)
 
     def words(self, i: int, step: int | None = None) -> list[str]:
         """The labels of sequence i after `step` steps (default: the end), '[MASK]' where masked,
@@ -144,8 +194,8 @@ class Trace:
             raise ValueError(f"not a trace: the JSON is damaged or cut off ({e})") from None
         if not isinstance(raw, dict) or raw.get("format") != "lddm-lite trace":
             raise ValueError("not a trace: the 'format' field is missing")
-        if raw.get("version") != VERSION:
-            raise ValueError(f"trace version {raw.get('version')!r}; this library reads version {VERSION}")
+        if raw.get("version") not in range(1, VERSION + 1):
+            raise ValueError(f"trace version {raw.get('version')!r}; this library reads versions up to {VERSION}")
         kept = {}
         try:
             for f in (f for f in fields(cls) if f.name in raw):

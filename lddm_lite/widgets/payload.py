@@ -128,10 +128,8 @@ def fragment(
     arguments = ", ".join(
         json.dumps(v).replace("<", "\\u003c") for v in (uid, kind, base64.b64encode(block).decode(), state, bus or uid)
     )
-    models = "".join(
-        f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">{base64.b64encode(b).decode()}</script>'
-        for key, b in (weights or {}).items()
-    )
+    kept = '<script type="text/plain" data-lddm-weights="{}">{}</script>'
+    models = "".join(kept.format(html.escape(k), base64.b64encode(b).decode()) for k, b in (weights or {}).items())
     return (
         f'<div data-lddm="{uid}"><div class="lddm-host"></div>{picture}</div>{models}'
         f'<script type="module" data-lddm-code="{uid}">{code}\n{_START}startHtml({arguments});</script>'

@@ -6,6 +6,7 @@ import base64
 import functools
 import json
 from pathlib import Path as File
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,7 +152,8 @@ def _cloud(model: LatentDiffusion, task: MixtureTask | None):
     if task is not None and model.config.encoder == "learned":
         x = task.sample(CLOUD, seed=17)
         return encoded(model, x).numpy(), x
-    return model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents[-1], None
+    drawn: Any = model.sample(CLOUD, token_steps=1, latent_steps=16, seed=17).latents
+    return drawn[-1], None
 
 
 def _measured(name: str, model: LatentDiffusion) -> dict:
@@ -164,12 +166,12 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
             continue
         if "task" not in model.data or found.get("data") != repr(_task(json.dumps(model.data))):
             continue
-        keys = ("nfe", "token_steps", "latent_steps", "excess", "excess_se", "kl_forward", "kl_forward_se", "kl_reverse",
-                "kl_reverse_se")  # fmt: skip
+        keys = ["nfe", "token_steps", "latent_steps", "excess", "excess_se"]
+        keys += ["kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se"]
         rows: dict[str, list] = {}
         for row in found["rows"]:
             rows.setdefault(row["model"], []).append({k: row[k] for k in keys if row.get(k) is not None})
-        out = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
+        out: dict = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
         if _ships(name, model):
             out["measured"] = rows.get(model.config.system, [])
         return out

@@ -72,7 +72,7 @@ four = {name: models[f"binsaw-{name}"] for name in ("mdlm", "co-seq", "co-joint"
 runs = {name: model.sample(64, *split(model, 4), seed=0) for name, model in four.items()}
 for name, run in runs.items():
     print(f"{name:9} NFE {run.nfe}; (t_x, t_z) after the first call: {run.knots[1]}")
-ld.widgets.Scrubber(list(runs.values()), model=list(four.values()), task=binsaw, names=list(runs), samples=16)
+ld.widgets.Scrubber(list(runs.values()), model=list(four.values()), task=binsaw, names=list(runs), samples=10)
 
 # %% [markdown]
 # **What to see.** `co-seq` keeps all bits masked for two calls while its points find the ring, `di-seq` for one call, in which it picks a
@@ -131,7 +131,7 @@ for name, run in texts.items():
 
 # %%
 two = ["exact, best steps", "di-seq"]
-ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=24)
+ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=12)
 
 # %% [markdown]
 # **What to see.** Step through a few sentences (the number at the top of the scrubber). The perfect predictor in its best steps reveals a word, waits for what it says, and
@@ -183,7 +183,7 @@ for ax, (order, run) in zip(axes, orders.items()):
 
 # %%
 two = ["even", "confidence"]
-ld.widgets.Scrubber([orders[name] for name in two], names=two, samples=24, title="one perfect predictor, two orders")
+ld.widgets.Scrubber([orders[name] for name in two], names=two, samples=12, title="one perfect predictor, two orders")
 
 # %% [markdown]
 # A `prompt` stays and the rest is written behind it; [MASK] in it is a gap:

@@ -108,6 +108,10 @@ def engine_sampler(folder) -> dict:
     return {"runs": runs(folder), "laws": laws(folder), "decoded": decoded(folder)}
 
 
+def _rows(trace):
+    return None if trace.latents is None else trace.latents.reshape(len(trace.knots), len(trace), -1).tolist()
+
+
 NAMES = {"top_p": "topP", "latent_temperature": "latentTemperature"}
 
 
@@ -137,7 +141,7 @@ def runs(folder) -> list[dict]:
                     "tokens": trace.tokens.tolist(), "when": trace.reveal_step.tolist(),
                     "prob": trace.confidence.tolist(), "alts": trace.alternatives.reshape(5, -1).tolist(),
                     "altp": trace.alternative_probs.reshape(5, -1).tolist(),
-                    "latents": None if trace.latents is None else trace.latents.reshape(len(trace.knots), 5, -1).tolist()})  # fmt: skip
+                    "latents": _rows(trace)})  # fmt: skip
     return out
 
 

@@ -179,6 +179,7 @@ TRUTHS = {
     "payload": packed,
     "colours": colours,
     "numbers": dict,
+    "scrubber_branch": dict,
     "scrubber_steps": scrubber_steps,
     "latent_explorer_places": latent_explorer_places,
     "engine_binsaw": engine.engine_binsaw,

@@ -5,7 +5,7 @@ import { el } from "./elements.js";
 import { engine } from "./engine_client.js";
 import { register } from "./mount.js";
 import { clamp } from "./numbers.js";
-import { pack, unpack } from "./payload.js";
+import { bytesOf, pack, unpack } from "./payload.js";
 import { readSchedule, walk } from "./playground_plan.js";
 import { standing } from "./playground_results.js";
 import { drawScrubber } from "./scrubber.js";
@@ -105,7 +105,7 @@ register("playground", (root, app, link) => {
       const lying = [...document.querySelectorAll("script[data-lddm-weights]")].find((s) => s.dataset.lddmWeights === m.key);
       const reply = lying ? { weights: lying.textContent } : await link.ask({ weights: m.key });
       if (!reply || reply.error) throw new Error(`The weights of ${m.name} lie in a cell that is not on this page. Run this cell again.`);
-      weights.set(m.key, await unpack(Uint8Array.from(atob(reply.weights.trim()), (c) => c.charCodeAt(0))));
+      weights.set(m.key, await unpack(bytesOf(reply.weights)));
     }
     const { head: about, arrays: numbers } = weights.get(m.key);
     await machine.open(m.key, about, numbers);

@@ -20,7 +20,6 @@ from .files import user_path
 
 __all__ = ["PACKAGES", "Package", "locate", "online"]
 
-
 @dataclass(frozen=True)
 class Package:
     """A model inside an installable package: its module, the place in it, and the command that

@@ -112,7 +112,8 @@ class Task(Data, Protocol):
         """Probabilities of the tokens in each component [G, L, V]."""
 
     def log_joint(self, x: Tensor) -> Tensor:
-        """log p of a component and the visible tokens of x [B, L]: [B, G]; masked ones summed out."""
+        """log p of a component and the visible tokens of x [B, L]: [B, G]; masked ones summed out.
+        """
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p*(x) of sequences [B, L]: [B]."""
@@ -281,7 +282,8 @@ class Encoder(Module, Protocol):
     """
 
     def forward(self, x: Tensor, /, *args: Any, **kwargs: Any) -> Tensor:
-        """Sequences [B, L] -> z_0: numbers [B, m, d] of about unit scale, or codes [B, m], int64."""
+        """Sequences [B, L] -> z_0: numbers [B, m, d] of about unit scale, or codes [B, m], int64.
+        """
 
 
 def is_exact(denoiser: Denoiser) -> bool:

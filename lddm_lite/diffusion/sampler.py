@@ -184,7 +184,8 @@ def sample(
         return None if found[0] is None else torch.cat(found, _AXIS.get(name, 0)).cpu().numpy()
 
     return Trace(
-        **{name: joined(name) for name in parts[0]},
+        **{name: joined(name) for name in parts[0] if name != "calls"},
+        calls=sum(part["calls"] for part in parts),
         knots=[(k.t_x, k.t_z) for k in knots],
         labels=model.labels,
         mask_id=model.token_channel.mask_id,
@@ -213,6 +214,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
         z = model.latent_channel.prior(model.latent_shape(n), streams.at(0)).to(device)
     latents = None if z is None else [z]
     slots = torch.full((n,), model.config.slots, device=device)
+    calls = 0  # a sequence each
     blank = bool((x[model.valid(x)] == mask).all())  # nothing given but padding
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
     for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
@@ -228,6 +230,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
         x_in, z_in, t_in, where_in, lengths_in = asked
         unseen = blank and a.t_x == 1 and (z is None or (a.t_z == 1 and model.config.latent == "discrete"))
         ask: Any = functools.partial(_nothing_seen, model) if unseen else model.predict
+        calls += 0 if idle else len(z_in if x_in is None else x_in)
         out: Any = None if idle else ask(x_in, z_in, t_in, where_in, moves_z, lengths_in)
         if where is not None and not idle:
             drawn = _drawn(out, quantiles(where, g).to(device), draws, top)
@@ -253,6 +256,7 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
             x, reveal_step = _masked_again(x, hidden & ~where, sigma, mask, reveal_step, g)
         told()
     return dict(
+        calls=calls,
         tokens=x,
         reveal_step=reveal_step,
         confidence=confidence,

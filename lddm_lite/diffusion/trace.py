@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from .._common.words import joined
 
 __all__ = ["Trace"]
 
-VERSION = 1
+VERSION = 2  # 1 knew neither events, nor calls, nor parents
 _DTYPES = {
     "tokens": "<i4",
     "reveal_step": "<i4",
     "confidence": "<f4",
     "alternatives": "<i4",
     "alternative_probs": "<f4",
+    "events": "<i4",
 }
 
 _TIME = schemas.number(0.0, 1.0)
@@ -33,6 +34,8 @@ _PLAIN: dict[str, schemas.Domain] = {  # the fields that are no arrays
     "model": schemas.text(most=1000),
     "order": schemas.text(most=1000),
     "meta": schemas.mapping(schemas.anything),
+    "calls": schemas.maybe(schemas.whole(0)),
+    "parent": schemas.maybe(schemas.mapping(schemas.anything)),
 }
 _FORM: dict[str, schemas.Domain] = {
     "format": schemas.constant("lddm-lite trace"),
@@ -50,6 +53,11 @@ _MORE: dict[str, schemas.Domain] = {
 # version -> what a file of it holds; a new version is one more entry, and unknown fields are left aside
 SCHEMAS: dict[int, schemas.Domain] = {
     1: schemas.record({**_FORM, "version": schemas.constant(1)}, _MORE, others=schemas.anything),
+    2: schemas.record(
+        {**_FORM, "version": schemas.constant(2)},
+        {**_MORE, "events": schemas.maybe(schemas.array("iu", [2]))},
+        others=schemas.anything,
+    ),
 }
 
 
@@ -69,7 +77,8 @@ class Trace:
     """Trace of a denoising run of n sequences over S steps; step 0 is the start, step S the end.
 
     Masked diffusion never changes a visible token, so the final `tokens` and the `reveal_step` of
-    each position hold the tokens of every step: `tokens_at(k)` returns them.
+    each position hold the tokens of every step: `tokens_at(k)` returns them. Where tokens were
+    changed or masked again on the way, `events` hold them.
 
     >>> t = Trace(tokens=[[1, 0]], reveal_step=[[1, 2]], confidence=[[1, 1]], knots=[(1, 0), (0.5, 0), (0, 0)],
     ...           labels=["a", "b"], mask_id=2)
@@ -92,6 +101,9 @@ class Trace:
     model: str = ""
     order: str = "ancestral"  # in which positions were revealed; see `unmasking_order`
     meta: dict = field(default_factory=dict)
+    events: np.ndarray | None = None  # [E, 4] (sequence, step, position, token), in order; None: one a revealed token
+    calls: int | None = None  # network calls really made, a sequence each; fewer than n S where nothing was to be done
+    parent: dict | None = None  # of a branch: {"step", "edits": [(sequence, position, token)], and what else names it}
 
     def __post_init__(self):
         for name, dtype in _DTYPES.items():
@@ -114,6 +126,7 @@ class Trace:
         for name in ("reveal_step", "confidence"):
             if getattr(self, name).shape != (n, length):
                 raise ValueError(f"{name} must have shape {(n, length)}, got {getattr(self, name).shape}")
+        self._check_events()
         best, likely = self.alternatives, self.alternative_probs
         if (best is None) != (likely is None):
             raise ValueError("alternatives and alternative_probs must be given both, or neither")
@@ -149,13 +162,25 @@ class Trace:
         if any(b[0] > a[0] or b[1] > a[1] for a, b in zip(self.knots, self.knots[1:], strict=False)):
             raise ValueError("knots must fall: no noise time may grow from one to the next")
 
+    def _check_events(self) -> None:
+        if self.events is None:
+            return
+        e, (n, length) = self.events, self.tokens.shape
+        if e.ndim != 2 or e.shape[1] != 4:
+            raise ValueError(f"events must be [E, 4] (sequence, step, position, token), got {e.shape}")
+        for at, name, most in ((0, "sequence", n - 1), (1, "step", self.steps), (2, "position", length - 1)):
+            if e.size and not 0 <= e[:, at].min() <= e[:, at].max() <= most:
+                raise ValueError(f"events: {name} must be in 0..{most}, got {e[:, at].min()}..{e[:, at].max()}")
+        if not bool((((e[:, 3] >= 0) & (e[:, 3] < len(self.labels))) | (e[:, 3] == self.mask_id)).all()):
+            raise ValueError(f"events: token must be in 0..{len(self.labels) - 1} or mask_id={self.mask_id}")
+
     @property
     def nfe(self) -> int:
         """Network calls of the run: one per step."""
         return len(self.knots) - 1
 
     @property
-    def calls(self) -> int:
+    def variable_calls(self) -> int:
         """Network calls of the run whose answer is not the same in each run: all but the first of
         one in which nothing is given, and no latent is a number drawn. The field's NFE counts that,
         too."""
@@ -183,7 +208,49 @@ class Trace:
         """Token ids after `step` steps [n, L], the mask id where still masked. ValueError outside
         0..S."""
         arguments.integer("step", step, 0, self.steps)
-        return np.where(self.reveal_step <= step, self.tokens, self.mask_id)
+        if self.events is None:
+            return np.where(self.reveal_step <= step, self.tokens, self.mask_id)
+        out = np.where(self.tokens == self.pad_id, self.tokens, self.mask_id)
+        for i, _, j, token in self.events[self.events[:, 1] <= step]:
+            out[i, j] = token
+        return out
+
+    def history(self) -> np.ndarray:
+        """What happened to tokens, [E, 4] (sequence, step, position, token) in the order of steps:
+        step 0 for what was given, the mask id where a token was masked again.
+
+        >>> Trace([[1, 0]], [[2, 1]], [[1, 1]], [(1, 0), (0.5, 0), (0, 0)], ["a", "b"], 2).history().tolist()
+        [[0, 1, 1, 0], [0, 2, 0, 1]]
+        """
+        if self.events is not None:
+            return self.events
+        i, j = np.nonzero(self.reveal_step >= 0)
+        found = np.stack([i, self.reveal_step[i, j], j, self.tokens[i, j]], 1)
+        return found[np.argsort(found[:, 1], kind="stable")]
+
+    def branch(self, later: Trace, step: int, edits) -> Trace:
+        """Trace of a branch: this run up to `step`, then `edits` (sequence, position, token; the
+        mask id to mask again), then what `later`, a run of the same knots, revealed after `step`.
+        ValueError for other shapes or knots, and steps outside 0..S.
+
+        >>> t = Trace([[1, 0]], [[1, 2]], [[1, 1]], [(1, 0), (0.5, 0), (0, 0)], ["a", "b"], 2)
+        >>> other = Trace([[0, 1]], [[2, 2]], [[1, 1]], t.knots, t.labels, 2)
+        >>> [t.branch(other, 1, [(0, 0, 2)]).tokens_at(k).tolist() for k in (0, 1, 2)]
+        [[[2, 2]], [[2, 2]], [[0, 1]]]
+        """
+        if later.tokens.shape != self.tokens.shape or later.knots != self.knots:
+            raise ValueError("later must be a run of as many sequences on the same knots")
+        before, after = self.history(), later.history()
+        arguments.integer("step", step, 0, self.steps)
+        edits = [tuple(map(int, e)) for e in edits]
+        changed = np.array([(i, step, j, token) for i, j, token in edits], dtype=int).reshape(-1, 4)
+        events = np.concatenate([before[before[:, 1] <= step], changed, after[after[:, 1] > step]])
+        latents = self.latents
+        if latents is not None and later.latents is not None:
+            latents = np.concatenate([latents[:step], later.latents[step:]])
+        calls = None if later.calls is None else later.calls + (self.calls or 0)
+        parent = {"step": step, "edits": edits, "seed": self.seed, "model": self.model}
+        return replace(later, events=events, latents=latents, calls=calls, parent=parent)
 
     def words(self, i: int, step: int | None = None) -> list[str]:
         """The labels of sequence i after `step` steps (default: the end), '[MASK]' where masked,

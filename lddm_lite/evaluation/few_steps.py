@@ -125,7 +125,7 @@ def timed_sample(
     **options,
 ):
     """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
-    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.calls`), and, where
+    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.variable_calls`), and, where
     the network is the library's, their operations for one sequence in millions, `mflop`.
 
     - `model`, `n`: whose samples, and how many;
@@ -142,8 +142,8 @@ def timed_sample(
     # a segment, one network call, may move both channels: each is counted apart
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))
     row = {"system": model.name, "lead": path.lead, "token_steps": steps, "latent_steps": moved}
-    flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.calls :])
-    row |= {"nfe": trace.nfe, "calls": trace.calls}
+    flops = sum(forward_flops(model.denoiser, b[0] < 1) for b in trace.knots[1 + trace.nfe - trace.variable_calls :])
+    row |= {"nfe": trace.nfe, "calls": trace.variable_calls}
     return row | ({} if math.isnan(flops) else {"mflop": flops / 1e6}), trace, seconds
 
 

@@ -1,4 +1,5 @@
-"""The channel and the encoder that a configuration asks for, or those of one's own in their place."""
+"""The channel and the encoder that a configuration asks for, or those of one's own in their place.
+"""
 
 from __future__ import annotations
 

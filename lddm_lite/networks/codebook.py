@@ -59,7 +59,8 @@ class DiscreteEncoder(ContinuousEncoder):
         return self.nearest(self.features(x))
 
     def quantise(self, x: torch.Tensor, g: torch.Generator):
-        """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B])."""
+        """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B]).
+        """
         y = self.features(x)
         codes = self.nearest(y.detach())
         if self.late:

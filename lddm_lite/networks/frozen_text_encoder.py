@@ -110,7 +110,7 @@ class FrozenTextEncoder(nn.Module):
             destination.update({prefix + k: v for k, v in self.encoder.statistics.tensors().items()})
 
     def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
-        found = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+        found = {k[len(prefix):]: v for k, v in state_dict.items() if k.startswith(prefix)}
         if not found:
             return  # saved before there were any
         wanted = {"mean", "axes", "scale", "fingerprint"}

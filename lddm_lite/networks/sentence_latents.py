@@ -113,9 +113,8 @@ class SentenceLatents:
     torch.Size([2, 1, 2])
     """
 
-    def __init__(
-        self, source="minilm", slots: int = 1, dim: int = 32, pooling: str = "auto", max_tokens: int = 256, device=None
-    ):
+    def __init__(self, source="minilm", slots: int = 1, dim: int = 32, pooling: str = "auto",
+                 max_tokens: int = 256, device=None):
         if pooling not in ("auto", "mean", "last"):
             raise ValueError(f"pooling must be auto, mean or last, got {shown(pooling)}")
         self.source, self.pooling, self.device = source, pooling, device

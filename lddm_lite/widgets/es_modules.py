@@ -127,7 +127,8 @@ def _parse(name: str, text: str) -> _Module:
 
 
 def _declarators(code: str, depth: list[int], at: int) -> list[str | None]:
-    """The names in `a = 1, b = 2;` from `at` on; None for what is not a name, such as `{ a, b }`."""
+    """The names in `a = 1, b = 2;` from `at` on; None for what is not a name, such as `{ a, b }`.
+    """
     end = next((k for k in range(at, len(code)) if code[k] == ";" and not depth[k]), len(code))
     commas = [k for k in range(at, end) if code[k] == "," and not depth[k]]
     found = [re.match(rf"\s*({_NAME})", code[k:end]) for k in (at, *(k + 1 for k in commas))]

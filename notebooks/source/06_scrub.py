@@ -72,11 +72,11 @@ four = {name: models[f"binsaw-{name}"] for name in ("mdlm", "co-seq", "co-joint"
 runs = {name: model.sample(64, *split(model, 4), seed=0) for name, model in four.items()}
 for name, run in runs.items():
     print(f"{name:9} NFE {run.nfe}; (t_x, t_z) after the first call: {run.knots[1]}")
-ld.widgets.Scrubber(list(runs.values()), model=list(four.values()), task=binsaw, names=list(runs), samples=16)
+ld.widgets.Scrubber(list(runs.values()), model=list(four.values()), task=binsaw, names=list(runs), samples=10)
 
 # %% [markdown]
-# **What to see.** `co-seq` keeps all bits masked for two calls while its points find the ring, `di-seq` for one call, in which it picks a
-# code; then both uncover the bands. `mdlm` and `co-joint` show bits from the first call on. Those were drawn before anything was known
+# **What to see.** It opens at the end; <kbd>Home</kbd> is the start. `co-seq` keeps all bits masked for two calls in which its points look for the ring (two are few:
+# some end well inside it), `di-seq` for one call, in which it picks a code; then both uncover the bands. `mdlm` and `co-joint` show bits from the first call on. Those were drawn before anything was known
 # about the shift, so their rows stay speckled. In `co-joint` look at the plane: the points still move when half of the bits are fixed.
 #
 # In numbers, for all five, at three totals:
@@ -131,7 +131,7 @@ for name, run in texts.items():
 
 # %%
 two = ["exact, best steps", "di-seq"]
-ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=24)
+ld.widgets.Scrubber([texts[name] for name in two], names=two, samples=12)
 
 # %% [markdown]
 # **What to see.** Step through a few sentences (the number at the top of the scrubber). The perfect predictor in its best steps reveals a word, waits for what it says, and
@@ -180,10 +180,6 @@ for ax, (order, run) in zip(axes, orders.items()):
 # of *fewer kinds*: its entropy is lower, its stories (mode TV) are off the true shares. In the picture its columns have a colour: the end of the
 # sentence comes first, where full stop and filler are easiest to guess, so all sentences of one length are decided before their topic.
 # A sampler that looks better by likelihood alone may just be saying less. Always look at entropy too.
-
-# %%
-two = ["even", "confidence"]
-ld.widgets.Scrubber([orders[name] for name in two], names=two, samples=24, title="one perfect predictor, two orders")
 
 # %% [markdown]
 # A `prompt` stays and the rest is written behind it; [MASK] in it is a gap:
@@ -409,7 +405,7 @@ for name, model in live.items():
     print(f"{name:14} the bound rises by {quantised.cost(model, x, 'int6')} nats of {float(binsaw.entropy()):.0f}")
 
 # %% [markdown]
-# Try: `binsaw-mdlm` in 4 calls, even and as the schedule 0, 4, 16, 48; `binsaw-di-seq` at lead 0 and at ½; order `confidence`, whose excess falls *below* zero, and then
+# Try: `binsaw-mdlm` in 4 calls, even and as the schedule 0, 4, 16, 48; one seed in two orders; `binsaw-di-seq` at lead 0 and at ½; order `confidence`, whose excess falls *below* zero, and then
 # look at its bands.
 #
 # ## 9. A run is arrays; keep it

@@ -8,14 +8,9 @@ from lddm_lite._common.checkpoint import form_of
 from lddm_lite._common.quantised import KINDS, cost, quantise, restore, restored_form
 
 G = torch.Generator().manual_seed(0)
-TENSORS = {
-    "w": torch.randn(50, 90, generator=G),
-    "three": torch.randn(9, 30, 40, generator=G),
-    "count": torch.tensor(3),
-    "b": torch.randn(5, generator=G),
-    "book": torch.randn(9000, 4, generator=G),
-    "zero": torch.zeros(64, 64),
-}
+SHAPES = {"w": (50, 90), "three": (9, 30, 40), "b": (5,), "book": (9000, 4)}
+TENSORS = {name: torch.randn(shape, generator=G) for name, shape in SHAPES.items()}
+TENSORS |= {"count": torch.tensor(3), "zero": torch.zeros(64, 64)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

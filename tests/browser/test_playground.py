@@ -4,6 +4,7 @@ there, in a worker or without one, the bars of size and speed, axe and keys."""
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from lddm_lite import load
 from lddm_lite.widgets import Playground
@@ -13,6 +14,7 @@ from .reading import FITS, calm, opened, quiet, shown
 READY = "() => { const r = document.querySelector('.lddm-host').shadowRoot; return !r.querySelector('.pg-go').disabled && r.querySelector('.pg-stage .run'); }"  # noqa: E501
 NO_WORKERS = "window.Worker = class { constructor() { throw new DOMException('refused', 'SecurityError'); } };"
 TASKS = "new PerformanceObserver(l => { window.longest = Math.max(window.longest || 0, ...l.getEntries().map(e => e.duration)); }).observe({type: 'longtask', buffered: true})"  # noqa: E501
+
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
@@ -43,7 +45,8 @@ def sample(page):
     """Press Sample; milliseconds that it took, as the page says."""
     before = int(page.locator(".frame").get_attribute("data-runs"))
     page.locator(".pg-go").click()
-    page.wait_for_function(f"() => +document.querySelector('.lddm-host').shadowRoot.querySelector('.frame').dataset.runs === {min(6, before + 1)}")  # noqa: E501
+    frame = page.locator(".frame")
+    expect(frame).to_have_attribute("data-runs", str(min(6, before + 1)), timeout=60_000)
     page.wait_for_function(READY)
     return 1000 * float(page.locator("[role=status]").first.inner_text().split(" in ")[1].split(" s,")[0])
 
@@ -66,6 +69,44 @@ def test_alive_at_first_sight_and_the_run_is_the_librarys(offline, pages):
     row = page.locator(".pg-now").inner_text()
     assert "9.87" in row and "3.79" in row, "both limits at four calls"
     assert "in 4 calls (3 + 1) excess 0.14" in page.locator(".pg-found").inner_text(), "measured, beside what was drawn"
+    quiet(watched)
+
+
+def test_a_run_goes_on_from_where_a_reader_changed_it(offline, pages):
+    """Infilling is a case of it: at step 0 all that is not given is a gap."""
+    watched = alive(offline, pages["words"])
+    page = watched.page
+    before = shown(page)
+    slider = page.get_by_role("slider", name="denoising step")
+    slider.press("Home")
+    page.locator("[role=option]").nth(1).click()
+    box = page.get_by_role("textbox", name="type tokens from this position on")
+    box.fill("zebra")
+    box.press("Enter")
+    assert "none of the model's 400 words" in page.locator(".branch").inner_text()
+    box.fill("bank of japan")
+    box.press("Enter")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Go on from step 0").click()
+    page.wait_for_function(
+        "() => document.querySelector('.lddm-host').shadowRoot.querySelectorAll('.run').length === 2"
+    )
+    page.wait_for_function(READY)
+    after = shown(page, 1)
+    assert shown(page) == before and after[1:3] == ["bank", "of"] and None not in after
+    marked = page.locator(".tokens").nth(1).locator(".other").count()
+    assert marked == sum(a != b for a, b in zip(before, after, strict=True)) > 0, (
+        "what came out otherwise is underlined"
+    )
+    assert "went on from step 0" in page.locator(".pg-act").inner_text()
+    slider.press("Home")
+    slider.press("ArrowRight")
+    page.locator(".codes input").first.fill("7")
+    page.locator(".codes input").first.press("Tab")
+    page.get_by_role("button", name="Go on from step 1").first.click()
+    expect(page.locator(".pg-act")).to_contain_text("from step 1", timeout=60_000)
+    page.wait_for_function(READY)
+    assert page.locator(".code").nth(1).inner_text() == "7"
     quiet(watched)
 
 
@@ -113,11 +154,20 @@ def test_fast_enough(offline, pages):
     one = calm(lambda: sample(page), lambda ms: ms <= 150)
     choose(page, "binsaw-co-seq", 1, 16, samples=64)
     many = calm(lambda: sample(page), lambda ms: ms <= 4000, 3)
+    choose(page, "binsaw-co-seq", 1, 16, samples=16)
+
+    def longest():
+        page.evaluate("() => { window.longest = 0; }")
+        sample(page)
+        return page.evaluate("() => window.longest")
+
+    held = calm(longest, lambda ms: ms <= 50)
     words = alive(offline, pages["words"]).page
     choose(words, "newswire-di-seq", 3, 1, samples=16)
     text = calm(lambda: sample(words), lambda ms: ms <= 500)
     print(f"co-seq at 17 calls: one {one:.0f} ms, 64 {many:.0f} ms; di-seq, 16 sentences at 4 calls {text:.0f} ms")
-    assert one <= 150 and many <= 4000 and text <= 500
+    print(f"the longest task on the main thread while 16 were drawn and shown: {held:.0f} ms")
+    assert one <= 150 and many <= 4000 and text <= 500 and held <= 50
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -85,7 +85,7 @@ def damage(change):
         (lambda: "", "damaged or cut off"),
         (lambda: "[]", "'format' field is missing"),
         (lambda: damage(lambda r: r.update(format="model")), "'format' field is missing"),
-        (lambda: damage(lambda r: r.update(version=2)), "trace version 2; this library reads version 1"),
+        (lambda: damage(lambda r: r.update(version=3)), "trace version 3; this library reads versions up to 2"),
         (lambda: damage(lambda r: r.pop("tokens")), "content is damaged.*tokens"),
         (lambda: damage(lambda r: r.update(tokens=None)), "content is damaged"),
         (lambda: damage(lambda r: r["tokens"].update(base64="AAA")), "content is damaged"),
@@ -99,3 +99,50 @@ def damage(change):
 def test_a_damaged_trace_says_so(text, message):
     with pytest.raises(ValueError, match=message):
         Trace.from_json(text())
+
+
+def test_version_1_opens():
+    old = json.loads(sampled().to_json())
+    for name in ("events", "calls", "parent"):
+        del old[name]
+    again = Trace.from_json(json.dumps(old | {"version": 1}))
+    assert again.events is None and again.calls is None and again.parent is None
+    same_tokens = [np.array_equal(again.tokens_at(k), sampled().tokens_at(k)) for k in range(again.steps + 1)]
+    assert all(same_tokens)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_events_say_what_reveal_steps_say(system):
+    trace = sampled(system)
+    told = Trace.from_json(trace.to_json())
+    told.events = trace.history()
+    for k in range(trace.steps + 1):
+        assert np.array_equal(told.tokens_at(k), trace.tokens_at(k))
+    assert 0 < trace.calls <= len(trace) * trace.steps
+
+
+def test_calls_are_those_really_made():
+    """With everything given no token step needs a prediction; the latents' still do."""
+    model = LatentDiffusion.preset("co-seq", TASK, width=16, heads=2, blocks=1, encoder_blocks=1)
+    x = TASK.sample(3)
+    x[0, 0] = model.token_channel.mask_id
+    trace = model.infill(x, token_steps=2, latent_steps=3, seed=0)
+    assert trace.nfe == 5 and trace.calls == 3 * 3 + 1
+
+
+def test_a_branch_remembers_where_it_left_and_comes_back_from_a_file(tmp_path):
+    trace, other = sampled(), sampled(temperature=0.5)
+    k, mask = trace.steps - 1, trace.mask_id
+    seen = np.argwhere(trace.tokens_at(k)[0] != mask)
+    position = int(seen[0, 0]) if len(seen) else 0
+    branch = trace.branch(other, k, [(0, position, mask), (1, 0, 2)])
+    assert np.array_equal(branch.tokens_at(k - 1), trace.tokens_at(k - 1))
+    assert branch.tokens_at(k)[0, position] == mask and branch.tokens_at(k)[1, 0] == 2
+    assert branch.parent["step"] == k and branch.parent["edits"] == [(0, position, mask), (1, 0, 2)]
+    branch.save(tmp_path / "b.json")
+    again = Trace.load(tmp_path / "b.json")
+    assert np.array_equal(again.events, branch.events) and again.parent["edits"] == [[0, position, mask], [1, 0, 2]]
+    with pytest.raises(ValueError, match="step must be in 0"):
+        trace.branch(other, 99, [])
+    with pytest.raises(ValueError, match="same knots"):
+        trace.branch(sampled(latent_steps=3), 1, [])

@@ -108,6 +108,10 @@ def engine_sampler(folder) -> dict:
     return {"runs": runs(folder), "laws": laws(folder), "decoded": decoded(folder)}
 
 
+def _rows(trace):
+    return None if trace.latents is None else trace.latents.reshape(len(trace.knots), len(trace), -1).tolist()
+
+
 NAMES = {"top_p": "topP", "latent_temperature": "latentTemperature"}
 
 
@@ -132,13 +136,12 @@ def runs(folder) -> list[dict]:
             x[torch.rand(x.shape, generator=torch.Generator().manual_seed(k)) < 0.5] = model.token_channel.mask_id
             x = torch.where(model.valid(torch.as_tensor(trace.tokens)), x, torch.as_tensor(trace.tokens).long())
             start, trace = x.tolist(), model.infill(x, seed=k, **steps, **draws)
-        z = None if trace.latents is None else trace.latents.reshape(len(trace.knots), 5, -1).tolist()
         out.append({"file": written(model, folder, name, "float32"), "name": name, "seed": k, "start": start,
                     "draws": {NAMES.get(n, n): v for n, v in draws.items()}, "knots": trace.knots,
                     "tokens": trace.tokens.tolist(), "when": trace.reveal_step.tolist(),
                     "prob": trace.confidence.tolist(), "alts": trace.alternatives.reshape(5, -1).tolist(),
                     "altp": trace.alternative_probs.reshape(5, -1).tolist(),
-                    "latents": z})  # fmt: skip
+                    "latents": _rows(trace)})  # fmt: skip
     return out
 
 

@@ -1,4 +1,5 @@
-"""What all widgets share: an output that holds its own code and data, and no text that could act."""
+"""What all widgets share: an output that holds its own code and data, and no text that could act.
+"""
 
 import base64
 import json

@@ -29,7 +29,6 @@ def slow():
 
 # --- running --------------------------------------------------------------------------------------
 
-
 def test_a_run_is_the_models_own_infilling():
     model = small()
     widget = Infill({"mine": model}, "01__1", token_steps=3, latent_steps=5, lead=0.25, seed=7, n=6)
@@ -106,7 +105,6 @@ def test_a_crash_in_the_thread_is_shown():
 
 
 # --- models ---------------------------------------------------------------------------------------
-
 
 def test_models_are_loaded_when_chosen_and_set_the_controls(tmp_path):
     small("di-seq", NEWS, slots=3, codes=8).save(tmp_path / "news")

@@ -190,6 +190,7 @@ TRUTHS = {
     "payload": packed,
     "colours": colours,
     "numbers": dict,
+    "scrubber_branch": dict,
     "scrubber_steps": scrubber_steps,
     "latent_explorer_places": latent_explorer_places,
     "smiles": smiles,

@@ -3,7 +3,7 @@
 // other widgets (`render`), the model is its state. Either way the kernel is told at most once a
 // second.
 import { el } from "./elements.js";
-import { unpack } from "./payload.js";
+import { bytesOf, unpack } from "./payload.js";
 import { CSS } from "./styles.js"; // made of the .css files by payload.bundle
 import { watchTheme } from "./theme.js";
 
@@ -50,7 +50,7 @@ async function open(host, kind, bytes, link) {
 export async function startHtml(id, kind, base64, state, bus) {
   for (const out of document.querySelectorAll(`[data-lddm="${id}"]:not([data-started])`)) {
     out.dataset.started = "true";
-    const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+    const bytes = bytesOf(base64);
     const values = new Map(Object.entries(state)), waiting = new Map();
     let live = false, count = 0;
     const post = (detail) => window.dispatchEvent(new CustomEvent(`lddm:${bus}`, { detail }));

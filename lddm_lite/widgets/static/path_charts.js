@@ -67,7 +67,11 @@ export function areaChart(axis) {
     g.stroke();
     g.restore();
     axes(g, X, Y, high, plot, tall, steps);
-    const upTo = (from, to) => Y(Math.max(0, ...all.filter(([t]) => X(t) >= from && X(t) <= to).map((p) => Math.max(p[1], p[2]))));
+    const upTo = (from, to) => {
+      let most = 0;
+      for (const p of all) { const x = X(p[0]); if (x >= from && x <= to) most = Math.max(most, p[1], p[2]); }
+      return Y(most);
+    };
     nat(g, plot * tall / high, plot, tall, upTo);
     if (stale > high) {
       const cut = steps.filter((p) => p.some((q) => q[2] > high)), at = X(cut[cut.length - 1][cut[0].length - 1][0]);

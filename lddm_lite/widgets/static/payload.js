@@ -3,6 +3,13 @@
 const TYPES = { U8: Uint8Array, I8: Int8Array, F16: Uint16Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array, F32: Float32Array };
 const through = (bytes, stream) => new Response(new Blob([bytes]).stream().pipeThrough(stream)).arrayBuffer();
 
+// base64 -> bytes, by a plain loop: a call for each of a million letters would be felt
+export function bytesOf(base64) {
+  const text = atob(base64.trim()), out = new Uint8Array(text.length);
+  for (let i = 0; i < out.length; i++) out[i] = text.charCodeAt(i);
+  return out;
+}
+
 // bytes of `payload.pack` -> {head, arrays}; arrays[name] = {data: typed array, shape}
 export async function unpack(bytes) {
   const buffer = await through(bytes, new DecompressionStream("deflate"));

@@ -5,7 +5,7 @@ import { el } from "./elements.js";
 import { engine } from "./engine_client.js";
 import { register } from "./mount.js";
 import { clamp } from "./numbers.js";
-import { pack, unpack } from "./payload.js";
+import { bytesOf, pack, unpack } from "./payload.js";
 import { readSchedule, walk } from "./playground_plan.js";
 import { standing } from "./playground_results.js";
 import { drawScrubber } from "./scrubber.js";
@@ -105,7 +105,7 @@ register("playground", (root, app, link) => {
       const lying = [...document.querySelectorAll("script[data-lddm-weights]")].find((s) => s.dataset.lddmWeights === m.key);
       const reply = lying ? { weights: lying.textContent } : await link.ask({ weights: m.key });
       if (!reply || reply.error) throw new Error(`The weights of ${m.name} lie in a cell that is not on this page. Run this cell again.`);
-      weights.set(m.key, await unpack(Uint8Array.from(atob(reply.weights.trim()), (c) => c.charCodeAt(0))));
+      weights.set(m.key, await unpack(bytesOf(reply.weights)));
     }
     const { head: about, arrays: numbers } = weights.get(m.key);
     await machine.open(m.key, about, numbers);
@@ -129,7 +129,7 @@ register("playground", (root, app, link) => {
       else {
         const seconds = (performance.now() - start) / 1000;
         status.textContent = `${now.samples} ${now.samples === 1 ? "sequence" : "sequences"} in ${seconds < 10 ? seconds.toFixed(2) : seconds.toFixed(0)} s, in this browser.`;
-        await show({ run, model: m, plan: now, cloud: arrays[`cloud${m.index}`] && { cloud: arrays[`cloud${m.index}`], hue: arrays[`hue${m.index}`] } });
+        await show({ run, model: m, plan: now, draws, cloud: arrays[`cloud${m.index}`] && { cloud: arrays[`cloud${m.index}`], hue: arrays[`hue${m.index}`] } });
       }
     } catch (e) {
       status.textContent = e.message;
@@ -138,18 +138,57 @@ register("playground", (root, app, link) => {
     announce();
   }
 
+  // Run k goes on from a step with what was changed in one sample, beside itself; the other samples
+  // stay.
+  async function branch(k, { step, sample: i, edits, latents }) {
+    if (busy) return;
+    const base = runs[k], { run, model: m } = base, c = m.head.config, mask = c.vocab;
+    const x = run.tokens[i].map((v, j) => (run.when[i][j] > step ? mask : v)), given = run.when[i].map((when) => (when === 0 ? 1 : 0));
+    for (const [j, id] of edits) { x[j] = id; given[j] = id === mask ? 0 : 1; }
+    let z = run.latents && run.latents[step][i].slice();
+    if (latents && latents.codes) for (const [j, code] of Object.entries(latents.codes)) z[j] = code;
+    else if (latents) {
+      const p = m.plane, now = p ? p.axes.map((a) => a.reduce((sum, v, d) => sum + v * (z[d] - p.mean[d]), 0)) : null;
+      z = p ? z.map((v, d) => v + p.axes.reduce((sum, a, e) => sum + a[d] * (latents.to[e] - now[e]), 0)) : Float32Array.from(latents.to);
+    }
+    busy = true; go.disabled = true; halt.disabled = false; status.textContent = "going on …";
+    try {
+      await openModel(m);
+      const free = x.filter((v, j) => v !== c.pad_id && !given[j]).length;
+      const on = await machine.ask(m.key, "sample", { start: [x], knots: run.knots, seed: base.plan.seed, rows: [i], draws: base.draws, latents: z && [z], first: step, free: [free], goals: true });
+      if (on) {
+        const one = (rows, row) => rows.map((old, n) => (n === i ? row : old)), kept = (rows, row, top = 1) => one(rows, row.map((v, j) => {
+          const at = Math.floor(j / top);
+          return on.when[0][at] > step || given[at] ? v : rows[i][j];
+        }));
+        const made = { ...run, tokens: one(run.tokens, on.tokens[0]), prob: kept(run.prob, on.prob[0]), parent: run.tokens,
+          when: one(run.when, on.when[0].map((when, j) => (when > step || given[j] ? when : run.when[i][j]))),
+          alts: kept(run.alts, on.alts[0], run.alts[i].length / c.length), altp: kept(run.altp, on.altp[0], run.altp[i].length / c.length),
+          latents: run.latents && run.latents.map((rows, s) => (s < step ? rows : one(rows, on.latents[s][0]))), goals: run.goals && one(run.goals, on.goals[0]) };
+        const changed = made.tokens[i].reduce((sum, v, j) => sum + (v !== run.tokens[i][j]), 0);
+        status.textContent = `Sample ${i} went on from step ${step}: ${changed} ${changed === 1 ? "token" : "tokens"} came out otherwise, underlined.`;
+        runs = [base];
+        await show({ ...base, run: made, draws: base.draws, note: `from step ${step}` }, { sample: i, table: false });
+      } else status.textContent = "Stopped.";
+    } catch (e) {
+      status.textContent = e.message;
+    }
+    busy = false; halt.disabled = true;
+    announce();
+  }
+
   // the run beside the last one, and in the table
-  async function show(made) {
-    made.name = `${made.model.name}, ${made.run.nfe} ${made.run.nfe === 1 ? "call" : "calls"}`;
+  async function show(made, { sample: at = 0, table = true } = {}) {
+    made.name = `${made.model.name}, ${made.run.nfe} ${made.run.nfe === 1 ? "call" : "calls"}${made.note ? `, ${made.note}` : ""}`;
     runs = [...runs, made].slice(-2).filter((r) => r === made || (r.model.head.config.length === made.model.head.config.length && r.run.tokens.length === made.run.tokens.length));
-    rows = [made, ...rows].slice(0, KEPT);
+    if (table) rows = [made, ...rows].slice(0, KEPT);
     found.replaceChildren(...standing(rows));
     const payload = scrubberPayload(runs.map((r) => ({ ...r, model: { ...r.model, name: r.name } })), runs.map((r) => r.name).join(" | "), head.groups);
-    const state = new Map([["step", Math.max(...runs.map((r) => r.run.nfe))], ["sample", 0]]);
+    const state = new Map([["step", Math.max(...runs.map((r) => r.run.nfe))], ["sample", at]]);
     if (scrubber) scrubber.close();
     const place = el("div", { class: "pg-scrubber" });
     stage.replaceChildren(place);
-    scrubber = drawScrubber(place, { ...payload, bytes: await pack(payload.head, payload.arrays) },
+    scrubber = drawScrubber(place, { ...payload, bytes: await pack(payload.head, payload.arrays), branch },
       { get: (name) => state.get(name), set: (name, value) => state.set(name, value), ask: () => Promise.resolve(null), live: () => false, source: link.source });
     scrubber.resize(width);
     scrubber.theme(palette);

@@ -11,7 +11,8 @@ const SPEEDS = [1, 2, 4, 8, 15, 30]; // steps per second
 
 register("scrubber", drawScrubber);
 
-// Also drawn by widgets that make runs of their own. `app`, `link`: see mount.js.
+// Also drawn by widgets that make runs of their own. `app`, `link`: see mount.js; where its models
+// are at hand, `app.branch(k, change)` makes run k go on from a step (see scrubber_branch.js).
 export function drawScrubber(root, app, link) {
   const { head, arrays } = app, last = Math.max(...head.runs.map((r) => r.nfe));
   let step = clamp(link.get("step"), 0, last), sample = clamp(link.get("sample"), 0, head.samples - 1);
@@ -45,7 +46,7 @@ export function drawScrubber(root, app, link) {
 
   // -- one panel a run
   const panels = el("div", { class: "panels" });
-  const runs = head.runs.map((run, k) => new Run(run, k, head, arrays, last, pick));
+  const runs = head.runs.map((run, k) => new Run(run, k, head, arrays, last, pick, app.branch));
   panels.append(...runs.map((r) => r.element));
   root.append(panels, legend(last));
 

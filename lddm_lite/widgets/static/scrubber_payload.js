@@ -7,7 +7,7 @@ const PROB = 65535;
 export function scrubberPayload(runs, title, groups = null) {
   const n = Math.min(...runs.map(({ run }) => run.tokens.length)), arrays = {};
   const head = { title, samples: n, groups, runs: runs.map(({ run, model: { head: { config: c, labels }, name } }) => ({
-    name, nfe: run.nfe, knots: run.knots, latent: c.latent, labels: [...labels, "[MASK]"], pad: c.pad_id ?? -1, seed: run.seed, codeMask: c.codes,
+    name, nfe: run.nfe, knots: run.knots, latent: c.latent, labels: [...labels, "[MASK]"], pad: c.pad_id ?? -1, seed: run.seed, codeMask: c.codes, place: true,
     bits: labels.length === 2 && labels.every((w) => w.length === 1),
   })) };
   runs.forEach(({ run, model, cloud }, k) => {
@@ -23,6 +23,7 @@ export function scrubberPayload(runs, title, groups = null) {
     put("prob", Uint16Array, shares(run.prob), n, L);
     put("alts", Uint32Array, first(run.alts), n, L, top);
     put("altp", Uint16Array, shares(run.altp), n, L, top);
+    if (run.parent) put("parent", Uint32Array, first(run.parent), n, L);
     const by = run.score ? run.score.shifts : run.tokens.map(() => 0);
     put("order", Uint32Array, [[...Array(n).keys()].sort((a, b) => by[a] - by[b])], n);
     if (!run.latents) return;

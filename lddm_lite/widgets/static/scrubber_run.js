@@ -1,12 +1,13 @@
 // One run of a sampler: its head line, tokens, what is known of the position in focus, and its
 // pictures.
 import { el } from "./elements.js";
+import { Branch } from "./scrubber_branch.js";
 import { maskedAt, revealColours } from "./scrubber_steps.js";
 import { Codes, PathSquare, Plane, Raster } from "./scrubber_views.js";
 import { Words } from "./scrubber_words.js";
 
 export class Run {
-  constructor(run, k, head, arrays, last, pick) {
+  constructor(run, k, head, arrays, last, pick, go = null) {
     const own = (name) => arrays[name + k];
     Object.assign(this, { run, last });
     this.length = own("tokens").shape[1];
@@ -16,14 +17,15 @@ export class Run {
     const noise = (name, value) => el("span", { title: `noise time of the ${name === "x" ? "tokens: 1 all masked" : "latents: 1 pure noise"}, 0 clean` }, " · t", el("sub", { text: name }), " ", value);
     this.line = el("p", { class: "line small soft number" }, this.facts.nfe, noise("x", this.facts.tx),
       run.latent === "none" ? null : noise("z", this.facts.tz), " · ", this.facts.masked);
+    this.branch = go && new Branch(this, own, run, (change) => go(k, change));
     this.words = new Words(this, own, run, k);
     const views = [new Raster(this, own, run, head, pick)];
-    if (own("plane")) views.push(new Plane(own, run, head));
-    if (own("codes")) views.push(new Codes(own, run));
+    if (own("plane")) views.push(new Plane(this, own, run, head));
+    if (own("codes")) views.push(new Codes(this, own, run));
     if (run.latent !== "none") views.push(new PathSquare(run));
     this.views = views;
     this.element = el("article", { class: "run", "aria-label": run.name },
-      el("h3", { text: run.name }), this.line, this.words.element, this.words.detail,
+      el("h3", { text: run.name }), this.line, this.words.element, this.words.detail, this.branch && this.branch.element,
       el("div", { class: "views" }, ...views.map((v) => v.element)));
   }
   draw(step, sample, numbers, all) {
@@ -33,6 +35,7 @@ export class Run {
     for (const [name, text] of Object.entries(facts)) if (this.facts[name].textContent !== text) this.facts[name].textContent = text;
     this.spoken = `${this.run.name}: ${masked} masked`;
     this.words.draw(s, sample, numbers, all);
+    if (this.branch) this.branch.draw(s, sample);
     for (const v of this.views) v.draw(s, sample, all);
   }
   theme(palette) { for (const v of this.views) v.theme && v.theme(palette); }

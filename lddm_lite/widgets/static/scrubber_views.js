@@ -35,10 +35,13 @@ export class Raster {
 // The latent plane: encoded data behind, all samples now, the trail of the chosen one, and where
 // the encoder would put its finished sequence (a ring).
 export class Plane {
-  constructor(own, about, head) {
-    Object.assign(this, { about, head, n: head.samples, path: own("plane").data, cloud: own("cloud") && own("cloud").data,
+  constructor(run, own, about, head) {
+    Object.assign(this, { run, about, head, n: head.samples, path: own("plane").data, cloud: own("cloud") && own("cloud").data,
       hue: own("hue"), goal: own("goal") && own("goal").data, narrow: 176, broad: 232, fixed: 232, palette: PALETTES.light });
-    this.canvas = el("canvas", { role: "img" });
+    this.canvas = el("canvas", { role: "img", onclick: (e) => { // elsewhere, before it goes on from here
+      const box = this.canvas.getBoundingClientRect();
+      if (run.branch && about.place) run.branch.move({ to: this.from(e.clientX - box.left, e.clientY - box.top) });
+    } });
     const names = head.groups, key = el("span", { class: "key" });
     if (this.hue && names) names.slice(0, GROUPS.length).forEach((name, k) => key.append(el("span", { class: "dot", style: `background:${GROUPS[k]}` }), el("span", { text: name.slice(0, 24) })));
     this.element = el("figure", { class: "plane" }, el("figcaption", { text: this.goal ? "latents; ring: encoder's place" : "latent plane" }), this.canvas, key);
@@ -55,6 +58,8 @@ export class Plane {
     // at the edge
     const ends = this.path.subarray(this.path.length - 2 * this.n), to = projector([this.cloud || ends, ends], this.size, this.size * 0.24);
     this.at = (x, y) => to(x, y).map((v) => clamp(v, 4, this.size - 4));
+    const [ox, oy] = to(0, 0), scale = to(1, 0)[0] - ox;
+    this.from = (px, py) => [(px - ox) / scale, (oy - py) / scale];
     this.back = el("canvas");
     const g = fit(this.back, this.size, this.size);
     g.fillStyle = this.palette.paper; g.fillRect(0, 0, this.size, this.size);
@@ -77,7 +82,7 @@ export class Plane {
     g.lineJoin = "round"; g.strokeStyle = palette.paper; g.lineWidth = 4.5; trail();
     g.strokeStyle = palette.accent; g.lineWidth = 2; trail();
     if (this.goal) { const [x, y] = at(this.goal[2 * sample], this.goal[2 * sample + 1]); g.lineWidth = 2; g.strokeStyle = palette.accent; g.beginPath(); g.arc(x, y, 8.5, 0, 7); g.stroke(); }
-    const [x, y] = at(path[now + 2 * sample], path[now + 2 * sample + 1]);
+    const moved = this.run.branch && this.run.branch.moved, [x, y] = at(...(moved ? moved.to : [path[now + 2 * sample], path[now + 2 * sample + 1]]));
     g.fillStyle = palette.accent; g.strokeStyle = palette.paper; g.lineWidth = 1.5;
     g.beginPath(); g.arc(x, y, 5, 0, 7); g.fill(); g.stroke();
     this.canvas.setAttribute("aria-label", `latent plane at step ${step}: sample ${sample} at ${path[now + 2 * sample].toFixed(2)}, ${path[now + 2 * sample + 1].toFixed(2)}`);
@@ -86,13 +91,15 @@ export class Plane {
 
 // Discrete latents of the chosen sample: a slot each, filled as its code is revealed.
 export class Codes {
-  constructor(own, about) {
+  constructor(run, own, about) {
     const [, n, m] = own("codes").shape;
     Object.assign(this, { about, n, m, codes: own("codes").data, goal: own("goal") && own("goal").data, fixed: m > 4 ? 250 : 120 });
     this.cells = Array.from({ length: m }, () => el("span", { class: "code" }));
     this.note = el("div", { class: "small soft" });
+    if (run.branch) this.put = this.cells.map((_, j) => el("input", { type: "number", min: 0, max: about.codeMask - 1, "aria-label": `code of slot ${j} to go on with`, title: "another code, before it goes on from here",
+      onchange: (e) => { const v = clamp(Math.round(+e.target.value), 0, about.codeMask - 1); run.branch.move({ codes: { ...(run.branch.moved && run.branch.moved.codes), [j]: v } }); } }));
     this.element = el("figure", { class: "codes" }, el("figcaption", { text: m > 1 ? "latent codes" : "latent code" }),
-      el("div", { class: "slots" }, ...this.cells), this.note);
+      el("div", { class: "slots" }, ...this.cells), this.note, this.put && el("div", { class: "slots" }, ...this.put));
   }
   resize(width) { this.element.style.width = `${width}px`; }
   draw(step, sample) {

@@ -7,13 +7,14 @@ import { cellAt, labelOf } from "./scrubber_steps.js";
 
 export class Words {
   constructor(run, own, about, k) {
-    Object.assign(this, { run, about, prob: own("prob").data, alts: own("alts"), altProb: own("altp").data, sample: -1, step: -1, at: -1 });
+    Object.assign(this, { run, about, prob: own("prob").data, parent: own("parent") && own("parent").data, alts: own("alts"), altProb: own("altp").data, sample: -1, step: -1, at: -1 });
     this.cells = Array.from({ length: run.length }, (_, i) => el("span", { role: "option", id: `p${k}-${i}`, "aria-selected": "false" }));
     this.element = el("div", { class: about.bits ? "tokens bits" : "tokens text", role: "listbox", tabindex: 0, dir: "auto" }, ...this.cells);
     this.detail = el("div", { class: "detail small", "aria-live": "polite" });
     this.element.addEventListener("pointerover", (e) => this.cells.includes(e.target) && this.focus(this.cells.indexOf(e.target)));
     this.element.addEventListener("focus", () => this.focus(Math.max(0, this.at)));
     this.element.addEventListener("keydown", (e) => this.key(e));
+    this.element.addEventListener("click", (e) => run.branch && this.cells.includes(e.target) && run.branch.touch(this.cells.indexOf(e.target)));
   }
   // as many bits in a row as fit, but a power of two, so that periods show
   resize(width) {
@@ -23,6 +24,7 @@ export class Words {
     this.element.style.gridTemplateColumns = `repeat(${this.columns}, var(--cell))`;
   }
   key(e) {
+    if (e.key === "Enter" && this.run.branch && this.at >= 0) return this.run.branch.touch(this.at);
     const row = this.about.bits ? this.columns : 1;
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -1e9, End: 1e9 }[e.key];
     if (by === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
@@ -40,7 +42,7 @@ export class Words {
   }
   tell() {
     const i = this.at, j = this.sample * this.run.length + i, when = this.run.when[j];
-    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: "Point at a position, or focus the tokens and use the arrow keys." }));
+    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: `Point at a position, or focus the tokens and use the arrow keys.${this.run.branch ? " Click one, or press Enter, to change it." : ""}` }));
     const name = `Position ${i}: `;
     if (when === 0) return this.detail.replaceChildren(name + "given.");
     if (when > this.step) return this.detail.replaceChildren(name + `masked until step ${when}.`);
@@ -53,6 +55,20 @@ export class Words {
     this.detail.replaceChildren(el("span", {}, name, el("b", { text: word.slice(0, 60) }), ` revealed at step ${when} with probability ${p.toFixed(3)}. Best at that moment:`),
       el("span", { class: "alts" }, ...bars));
   }
+  // the cell of position i as it stands at a step
+  cell(i, step = this.step, sample = this.sample, numbers = this.numbers) {
+    const { run, about } = this, j = sample * run.length + i, when = run.when[j], id = run.tokens[j], seen = when <= step, cell = this.cells[i];
+    const { word, text, look } = cellAt(about, id, when, step, numbers), other = seen && this.parent && this.parent[j] !== id;
+    cell.hidden = false;
+    cell.textContent = text;
+    cell.className = other ? `${look} other`.trim() : look;
+    cell.style.background = seen && when > 0 ? run.colours[when] : "";
+    cell.style.color = seen && when > 0 ? inkOn(run.colours[when]) : "";
+    if (!about.bits) cell.style.minWidth = `${Math.min(word.length, 24) + 0.6}ch`;
+    if (numbers && !about.bits && seen) cell.append(el("sup", { text: String(when) }));
+    if (!seen) cell.setAttribute("aria-label", `position ${i}, masked`);
+    else cell.removeAttribute("aria-label");
+  }
   // only cells that changed are touched
   draw(step, sample, numbers, all) {
     const { run, about } = this, from = sample * run.length;
@@ -61,18 +77,7 @@ export class Words {
       const when = run.when[from + i], id = run.tokens[from + i], seen = when <= step, cell = this.cells[i];
       if (id === about.pad) { if (all) cell.hidden = true; continue; }
       const changed = all || seen !== when <= this.step;
-      if (changed) {
-        const { word, text, look } = cellAt(about, id, when, step, numbers);
-        cell.hidden = false;
-        cell.textContent = text;
-        cell.className = look;
-        cell.style.background = seen && when > 0 ? run.colours[when] : "";
-        cell.style.color = seen && when > 0 ? inkOn(run.colours[when]) : "";
-        if (!about.bits) cell.style.minWidth = `${Math.min(word.length, 24) + 0.6}ch`;
-        if (numbers && !about.bits && seen) cell.append(el("sup", { text: String(when) }));
-        if (!seen) cell.setAttribute("aria-label", `position ${i}, masked`);
-        else cell.removeAttribute("aria-label");
-      }
+      if (changed) this.cell(i, step, sample, numbers);
       if (changed || when === this.step || when === step) cell.classList.toggle("fresh", when === step && step > 0);
     }
     if (sample !== this.sample) this.element.setAttribute("aria-label", `tokens of sample ${sample}, ${about.name}`);

@@ -7,6 +7,9 @@ import { drained, latentsOf, opened } from "./engine_model.mjs";
 import { near, truth } from "./truth.mjs";
 
 const MOST = 1e-4;
+// Encoders divide by running variances as small as 0.003 and normalise: on random bits torch's own
+// float32 is 1e-4 from its float64 (binsaw-co-joint, int8), so two float32 may differ by more.
+const ENCODED = 5e-4;
 
 for (const plain of [false, true]) {
   test(`the same as torch, ${plain ? "without" : "with"} WebAssembly`, async () => {
@@ -19,7 +22,7 @@ for (const plain of [false, true]) {
         if (call.where.length) near([...said.tokens].filter((v) => v > -1e8), call.tokens.filter((v) => v > -1e8), MOST, `tokens of ${name}`);
         if (z) near([...said.latents], call.latents, MOST, `latents of ${name}`);
         if (z) near([...drained(net.predict(null, z, call.t, [], true, call.length)).latents], call.alone, MOST, `latents alone of ${name}`);
-        if (call.code) near([...drained(net.encode(call.clean))], call.code, MOST, `the encoder of ${name}`);
+        if (call.code) near([...drained(net.encode(call.clean))], call.code, ENCODED, `the encoder of ${name}`);
       }
     }
   });

@@ -59,6 +59,7 @@ print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {device}")
 # | [`01_masked_diffusion`](01_masked_diffusion.ipynb) | write a masked diffusion model in 60 lines, and say what it cannot do | about 2 minutes |
 # | [`02_elbo`](02_elbo.ipynb) | derive every term of the bound, and why the order of denoising matters only in few steps | about 2 minutes |
 # | [`03_factorization_task`](03_factorization_task.ipynb) | train and compare the five systems, beside exact predictions without latents | about 13 minutes |
+# | [`03b_by_hand`](03b_by_hand.ipynb) | write the whole method from nothing, continuous and discrete | about 1 minute |
 # | [`04_latents`](04_latents.ipynb) | make a latent informative: collapse and blow-up, caused and cured | about 4 minutes |
 # | [`05_language`](05_language.ipynb) | train on text, and judge what comes out | about 10 minutes |
 # | [`06_scrub`](06_scrub.ipynb) | explore trained models: systems, orders, infilling, walks, paths | about 1 minute |

@@ -437,7 +437,7 @@ class LatentDiffusion(nn.Module):
         except (TypeError, ValueError) as e:
             what = "the parts given do not fit it" if own else "config.json does not describe a model"
             raise checkpoint.CheckpointError(f"{folder}: {what}: {e}") from None
-        if found["config"].encoder != "learned" and "encoder" not in own:
+        if found["config"].encoder not in ("learned", "mixture") and "encoder" not in own:
             model.encoder.encoder.told(named)
         custom_parts.fill(model, quantised.restore(tensors), meta, folder)
         return model.eval()

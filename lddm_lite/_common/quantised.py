@@ -27,7 +27,8 @@ _ROW, _SMALL = 32, 4096  # entries of a row, and of a matrix, from which integer
 def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, torch.Tensor]:
     """Weights in the form in which they are kept, by name; `restore` turns them back.
 
-    Floats alone are changed. ValueError for another kind, and for weights that are not finite or too large for it.
+    Floats alone are changed. ValueError for another kind, and for weights that are not finite or too
+    large for it.
 
     >>> kept = quantise({"w": torch.linspace(-1, 1, 4096).reshape(2, -1)})
     >>> kept["w"][:, [0, -1]].tolist(), restore(kept)["w"][:, [0, -1]].round(decimals=4).tolist()
@@ -78,13 +79,13 @@ def restored_form(form: checkpoint.Form) -> checkpoint.Form:
     """Shapes and types of what `restore` makes of tensors of these shapes and types. Integers whose
     scales do not fit stay what they are, and so are no weights.
 
-    >>> restored_form({"w": ((2, 3), torch.int8), "w.scale": ((2,), torch.float32)})
+    >>> restored_form({"w": ((2, 3), torch.int8), "w.scale": ((2,), torch.float16)})
     {'w': ((2, 3), torch.float32)}
     """
     scaled = {
         name
         for name, (shape, dtype) in form.items()
-        if dtype == torch.int8 and shape and form.get(name + _SCALE) == (tuple(shape[:1]), torch.float32)
+        if dtype == torch.int8 and form.get(name + _SCALE) == (tuple(shape[:1]), torch.float16)
     }
     kept = {name: v for name, v in form.items() if name.removesuffix(_SCALE) not in scaled or name in scaled}
     whole = {name for name, (_, dtype) in kept.items() if name in scaled or dtype == torch.float16}

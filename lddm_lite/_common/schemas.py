@@ -41,7 +41,11 @@ def whole(minimum: int | None = None, maximum: int | None = None, limit: str | N
 
 
 def number(minimum=None, maximum=None, above=None, below=None, finite: bool = True) -> Domain:
-    """A number in a range; `finite=False`: NaN and infinities too.
+    """A number in a range.
+
+    - `minimum`, `maximum`: its ends, which belong to it.
+    - `above`, `below`: ends that do not.
+    - `finite`: False allows NaN and infinities, too.
 
     >>> number(0, 1)("lead", 0.5)
     0.5

@@ -255,7 +255,8 @@ def recipe(folder, given: dict | None = None) -> dict:
     run = _read(user_path("--recipe", folder), "--recipe")
     _trust(run, given or {}, "--recipe")
     options = run["options"]
-    return {k: v for k, v in options.items() if v != defaults()[k]}
+    idle = TEXT_ONLY if options["text"] is None else ()  # of an older run: options of texts, as they were then
+    return {k: v for k, v in options.items() if v != defaults()[k] and k not in idle}
 
 
 def _given_again(options: dict, given: dict, asked: str) -> None:
@@ -295,7 +296,7 @@ def _trust(run: dict, given: dict, asked: str) -> None:
     """ValueError for what a run.json names and no file's word is enough for: an encoder that is no
     known package, and a text that is not the one it was."""
     options = run["options"]
-    if options["encoder"] not in ("learned", *hub.PACKAGES) and "encoder" not in given:
+    if options["encoder"] not in ("learned", "mixture", *hub.PACKAGES) and "encoder" not in given:
         raise ValueError(
             f"{asked}: run.json names the encoder {shown(options['encoder'])}, which is no known package; to say that "
             "you trust it, give --encoder with that name"
@@ -306,7 +307,8 @@ def _trust(run: dict, given: dict, asked: str) -> None:
             continue
         try:
             file = user_path(f"options.{name}", options[name])
-            same = file.is_file() and sha256(file) == run.get(f"{name}_sha256")
+            elsewhere = asked == "--recipe" and not file.exists()  # then it must be given before it is read
+            same = elsewhere or (file.is_file() and sha256(file) == run.get(f"{name}_sha256"))
         except (ValueError, OSError) as e:
             raise ValueError(f"{asked}: run.json is damaged: {brief(e)}") from None
         if not same:

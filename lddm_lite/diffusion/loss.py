@@ -156,7 +156,7 @@ def _latents_alone(model: Model, z0, gap, lengths, g, weight: str) -> torch.Tens
     if not bool((gap > 0).any()):
         return rate
     draws = max(1, LATENT_VECTORS // z0.shape[1])  # per sequence
-    if model.config.latent == "discrete" and z0.shape[1] == 1:  # one code that is masked: nothing to draw
+    if model.config.latent == "discrete" and z0.shape[1] == 1 and weight != "time":  # masked: nothing to draw
         draws = 1
     z0, gap, lengths = (t.repeat_interleave(draws, 0) for t in (z0, gap, lengths))
     u = antithetic(len(z0), g, gap)

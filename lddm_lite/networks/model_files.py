@@ -63,7 +63,7 @@ def expected(config: Config, given: Collection[str] = ()) -> checkpoint.Form:
         parts: dict[str, nn.Module | None] = {}
         if "denoiser" not in given:
             parts["denoiser"] = Denoiser(config, usual_channel(config))
-        if "encoder" not in given and config.encoder == "learned":
+        if "encoder" not in given and config.encoder in ("learned", "mixture"):
             parts["encoder"] = make_encoder(config, [])
         tensors = {f"{k}.{name}": v for k, part in parts.items() if part for name, v in part.state_dict().items()}
     return checkpoint.form_of(tensors)
@@ -77,7 +77,7 @@ def fits(config: Config, found: checkpoint.Form, given: Collection[str] = ()) ->
     """
     own = tuple(f"{name}." for name in ("denoiser", "encoder") if name not in given)
     rest = found
-    if config.encoder != "learned" and "encoder" not in given:
+    if config.encoder not in ("learned", "mixture") and "encoder" not in given:
         rest = {name: v for name, v in found.items() if not name.startswith("encoder.")}
         if len(rest) < len(found):  # else it was saved before there were statistics
             check_statistics(config.slots, config.dim, found, "encoder.")

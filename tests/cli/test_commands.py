@@ -145,7 +145,7 @@ def test_evaluate_on_a_text(run, text_run, text_file):
 
 
 def test_mistakes_in_evaluate(fails, text_run, text_file, saw_run):
-    assert "give some it has not seen, --text" in fails("evaluate", text_run)
+    assert "give held-out sentences with --text" in fails("evaluate", text_run)
     assert "not on text" in fails("evaluate", saw_run, "--text", text_file)
     assert "token_steps must hold a number of at most" in fails("evaluate", saw_run, "--token-steps", 9)
     assert "n must be" in fails("evaluate", saw_run, "-n", 0)

@@ -53,7 +53,7 @@ def test_mistakes_are_one_line(compare, saved, tmp_path, monkeypatch):
         return err
 
     held = ["--text", saved / "held.txt"]
-    assert "judged by real sentences: give some it has not seen, --text" in fails(saved / "text-seq")
+    assert "judged by real sentences: give held-out sentences with --text" in fails(saved / "text-seq")
     assert "not on text" in fails(saved / "saw", *held)
     assert "models of different data cannot be compared" in fails(saved / "saw", saved / "text-seq", *held)
     assert "models of different data" in fails(saved / "saw", saved / "news")

@@ -61,10 +61,14 @@ def test_padding_costs_nothing_on_the_curve():
         def spec():
             return {"lengths": [0, 0, 1, 1, 1, 1, 1]}
 
+        @staticmethod
+        def sample(n, seed=0):
+            return torch.zeros(n, 6, dtype=torch.long)
+
     x = torch.randint(4, (16, 6), generator=torch.Generator().manual_seed(0))
     x[torch.arange(6) >= torch.tensor([1, 2, 4, 6]).repeat(4).unsqueeze(1)] = 4
     for system in ("mdlm", "co-seq", "di-joint"):
-        model = LatentDiffusion.preset(system, Text, width=16)
+        model = LatentDiffusion.preset(system, Text(), width=16)
         rows = along_path(model, x, points=5, batch=7)
         truth = float((x != 4).sum() / 16 * math.log(4))
         assert [r["tokens"] for r in rows] == pytest.approx([truth] * 5, rel=1e-4), "masks and padding are never drawn"

@@ -92,6 +92,9 @@ def test_before_training_a_call_given_a_code_draws_from_its_class():
         def spec(self):
             return {}
 
+        def sample(self, n, seed=0):
+            return x[:n]
+
     model = LatentDiffusion.preset("di-seq", Rows(), slots=1, codes=12, encoder="mixture").eval()
     codes = model.encoder.prepare(x, progress=False)
     z, blank = torch.arange(12).unsqueeze(1), torch.full((12, 12), 3)

@@ -38,8 +38,10 @@ def unlisted(source: str) -> list[str]:
     not their own, nor that of the protocol's method whose contract is theirs ("as `Model.predict`").
     """
     found = []
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, Function) or node.name.startswith("_") or len(arguments(node)) <= MANY:
+    tree = ast.parse(source)
+    inner = {f for c in ast.walk(tree) if isinstance(c, ast.ClassDef) and c.name.startswith("_") for f in ast.walk(c)}
+    for node in ast.walk(tree):
+        if node in inner or not isinstance(node, Function) or node.name.startswith("_") or len(arguments(node)) <= MANY:
             continue
         known = listed(node)
         for method in re.findall(r"\bas\s+`(?:protocols\.)?(\w+\.\w+)`", ast.get_docstring(node) or "", re.IGNORECASE):

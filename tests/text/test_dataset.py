@@ -63,14 +63,15 @@ def test_padding_is_neither_noised_nor_scored_through_fit(data, monkeypatch, sys
             seen.append("noised")
         return out
 
-    def checked_rate(self, x0, x_t, log_probs, t):
+    def checked_rate(self, x0, x_t, said, t):
+        log_probs = getattr(said, "tokens", said)
         if self.vocab == data.vocab:
             scored = x0[x_t == self.mask_id]
             assert (scored != 0).all(), "padding scored"
             if log_probs.dim() == 2:
                 assert (log_probs[:, 0] < -1e6).all(), "padding predicted"
             seen.append("scored")
-        return rate(self, x0, x_t, log_probs, t)
+        return rate(self, x0, x_t, said, t)
 
     monkeypatch.setattr(MaskedChannel, "corrupt", checked_corrupt)
     monkeypatch.setattr(MaskedChannel, "rate", checked_rate)

@@ -62,7 +62,7 @@ def test_a_subset_costs_a_part_of_the_archive_and_only_once(server, get):
 
 
 def test_training_on_it_is_one_line(get):
-    data = dataset.from_file(get(300), vocab=200, length=40)
+    data = dataset.from_file(get(300), vocab=200, length=40, tokenizer="words")
     assert len(data) == 300
     model = LatentDiffusion.preset("mdlm", data, width=16, blocks=1)
     assert fit(model, data, steps=2, batch=4, progress=False).rows[-1]["step"] == 2

@@ -32,7 +32,7 @@ def test_held_out_data_of_another_shape_is_an_error(random_task):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(precision="fp8"), "precision must be float32 or bf16, got 'fp8'"),
+        (dict(precision="fp8"), "precision must be float32, bf16 or auto, got 'fp8'"),
         (dict(validate_every=5), "validate_every=5 needs `held_out`"),
         (dict(validate_every=-1), "validate_every must be an integer >= 0"),
         (dict(preview_every=0.5), "preview_every must be an integer >= 0"),

@@ -36,6 +36,9 @@ class Padded:
     def spec(self):
         return {"text": "none", "lengths": [0.0, 0, 0, 0.25, 0.25, 0, 0, 0, 0.25, 0.25]}
 
+    def sample(self, n, seed=0):
+        return torch.zeros(n, self.length, dtype=torch.long)
+
 
 def kinds() -> dict[str, LatentDiffusion]:
     """A model of every kind of network: plain and text, with padding and without, several slots,

@@ -547,7 +547,7 @@ ax.legend(fontsize=8);
 # %% [markdown]
 # **What to see.** One letter of 64 codes and one token step, two calls, are below *both* limits of the exact predictor without latents: a small network
 # with a latent beats a perfect one without. Two letters drawn at once lose what the letters share, and get it back with more code steps: the problem of
-# few steps has moved to the latent, where it is smaller (how small differs from seed to seed: 0.1 to 1 nats). The continuous latent needs some steps of its own: with one it is no better than nothing, with three
+# few steps has moved to the latent, where it is smaller (it differs from seed to seed: from nothing to a nat). The continuous latent needs some steps of its own: with one it is no better than nothing, with three
 # it is below both limits. A little below 0 is no merit: such samples have lost entropy (00, section 4).
 #
 # Everything else in the library is this, made general: transformers in place of MLPs, several slots, any path between joint and sequential,

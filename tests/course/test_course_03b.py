@@ -79,8 +79,8 @@ def test_a_continuous_latent(hand, limits, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_codes(hand, limits, seed):
-    """One letter and one token step are far below both limits; what two letters share is lost in one
-    step, and little of that is left after four."""
+    """One letter and one token step are far below both limits, and so are two letters drawn at once;
+    after four code steps nothing is left of what that lost (standard errors of 0.05)."""
     task, score = ld.tasks.Binsaw(length=32), {}
     torch.manual_seed(seed)
     one = hand["train_discrete"](drawn_from(task, seed), STEPS, 1, 64)
@@ -89,4 +89,4 @@ def test_codes(hand, limits, seed):
     for steps in (1, 2, 4):
         score[steps] = task.score(hand["sample_discrete"](*two, N, 1, steps))["excess"]
     print(seed, score)
-    assert limits["best"][2] - 0.5 > score[1] > score[4] + 0.1 and score[4] < 0.6
+    assert limits["best"][2] - 1 > score[1] > score[4] - 0.15 and abs(score[4]) < 0.6

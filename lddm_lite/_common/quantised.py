@@ -31,7 +31,7 @@ def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, 
     large for it.
 
     >>> kept = quantise({"w": torch.linspace(-1, 1, 4096).reshape(2, -1)})
-    >>> kept["w"][:, [0, -1]].tolist(), restore(kept)["w"][:, [0, -1]].round(decimals=4).tolist()
+    >>> kept["w"][:, [0, -1]].tolist(), restore(kept)["w"][:, [0, -1]].round(decimals=3).tolist()
     ([[-127, 0], [0, 127]], [[-1.0, 0.0], [0.0, 1.0]])
     """
     if kind not in KINDS:

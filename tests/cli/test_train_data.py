@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,7 +66,8 @@ def test_molecules_are_judged_by_what_was_held_out_of_them(monkeypatch):
     monkeypatch.setattr(molecules, "_parts", lambda name: (["CCO", "CCC"] * 4, ["OCC", "CF"]))
     data, held = train_data.load({"molecules": "qm9", "length": 4, "limit": None})
     model = LatentDiffusion.preset("mdlm", data, width=16)
-    judged = train_data.judged_by(model, None)
+    given = SimpleNamespace(text=None, task=None, ids=None, classes=None)
+    judged = train_data.judged_by(model, given)
     assert [judged.decode(row) for row in judged.rows] == ["OCC"] == [held.decode(row) for row in held.rows]
-    with pytest.raises(ValueError, match="--text: the model was trained on molecules, not on text"):
-        train_data.judged_by(model, "file.txt")
+    with pytest.raises(ValueError, match="--text, --task, --ids: the model was trained on molecules, not on text"):
+        train_data.judged_by(model, SimpleNamespace(text="file.txt", task=None, ids=None, classes=None))

@@ -44,11 +44,12 @@ def test_no_mask_is_left_and_calls_are_counted(system, lead, token_steps, latent
     assert trace.nfe == Path(lead).nfe(token_steps, latent_steps_of(model, latent_steps) or 0)
     # sequences predicted for: all of them where latents move, else those of which something is
     # revealed; but one for all where neither a token nor a code is seen
-    rows = 0
+    rows = told = 0
     for k, (a, b) in enumerate(zip(trace.knots, trace.knots[1:], strict=False), 1):
         asked = 3 if b[1] < a[1] else int((trace.reveal_step == k).any(1).sum())
+        told += asked
         rows += min(asked, 1) if k == 1 and model.config.latent != "continuous" else asked
-    assert trace.calls == trace.nfe - (model.config.latent != "continuous")
+    assert trace.variable_calls == trace.nfe - (model.config.latent != "continuous") and trace.calls == told
     assert len(calls) <= trace.nfe and sum(len(a[0] if a[1] is None else a[1]) for a in calls) == rows
     assert trace.reveal_step.min() >= 1 and trace.reveal_step.max() <= trace.steps
     revealed_by = [k for k, (a, b) in enumerate(zip(trace.knots, trace.knots[1:], strict=False), 1) if b[0] < a[0]]

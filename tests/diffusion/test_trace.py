@@ -85,7 +85,7 @@ def damage(change):
         (lambda: "", "damaged or cut off"),
         (lambda: "[]", "'format' field is missing"),
         (lambda: damage(lambda r: r.update(format="model")), "'format' field is missing"),
-        (lambda: damage(lambda r: r.update(version=3)), "trace version 3; this library reads versions up to 2"),
+        (lambda: damage(lambda r: r.update(version=3)), "trace version 3; this library reads version 1, 2"),
         (lambda: damage(lambda r: r.pop("tokens")), "content is damaged.*tokens"),
         (lambda: damage(lambda r: r.update(tokens=None)), "content is damaged"),
         (lambda: damage(lambda r: r["tokens"].update(base64="AAA")), "content is damaged"),
@@ -142,7 +142,7 @@ def test_a_branch_remembers_where_it_left_and_comes_back_from_a_file(tmp_path):
     branch.save(tmp_path / "b.json")
     again = Trace.load(tmp_path / "b.json")
     assert np.array_equal(again.events, branch.events) and again.parent["edits"] == [[0, position, mask], [1, 0, 2]]
-    with pytest.raises(ValueError, match="step must be in 0"):
+    with pytest.raises(ValueError, match=r"step must be an integer in \[0, "):
         trace.branch(other, 99, [])
     with pytest.raises(ValueError, match="same knots"):
         trace.branch(sampled(latent_steps=3), 1, [])

@@ -6,7 +6,7 @@ import torch
 from lddm_lite.networks.transformer import _attention
 from lddm_lite.training import loop, precision
 from lddm_lite.training.loop import fit
-from tests.support.training_runs import QUICK, TASK, rows, run, same, start
+from tests.support.training_runs import QUICK, TASK, Feed, rows, run, same, start
 
 
 @pytest.mark.parametrize("system", ["mdlm", "co-seq", "di-seq"])
@@ -75,7 +75,7 @@ def test_what_was_found_is_noted_and_kept_when_resuming(faster, monkeypatch, tmp
     assert auto[1].state.options["precision"] == faster and asked == ["bf16", "float32"]
     other = {"float32": "bf16", "bf16": "float32"}[faster]
     monkeypatch.setattr(loop, "_seconds", lambda run, p: float(p != other))  # another machine, another answer
-    auto = auto[0], fit(auto[0], TASK, **{**QUICK, "precision": "auto"}, out=tmp_path, resume=True)
+    auto = auto[0], fit(auto[0], Feed(16), **{**QUICK, "precision": "auto"}, out=tmp_path, resume=True)
     same(auto, run("mdlm", precision=faster))
 
 

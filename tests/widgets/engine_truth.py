@@ -34,7 +34,7 @@ class Padded:
     length, vocab, labels, pad_id = 9, 7, [*"abcdefg"], 2
 
     def spec(self):
-        return {"text": "none", "lengths": [0.0, 0, 0, 0.25, 0.25, 0, 0, 0, 0.25, 0.25]}
+        return {"lengths": [0.0, 0, 0, 0.25, 0.25, 0, 0, 0, 0.25, 0.25]}
 
     def sample(self, n, seed=0):
         return torch.zeros(n, self.length, dtype=torch.long)

@@ -151,6 +151,9 @@ def test_two_thousand_long_texts_stay_below_a_megabyte(monkeypatch):
         length, vocab, labels, pad_id = 128, 4000, [f"##word{k}" for k in range(4000)], None
         spec = staticmethod(dict)
 
+        def sample(self, n, seed=0):
+            return torch.zeros(n, self.length, dtype=torch.long)
+
     z = torch.nn.functional.normalize(torch.randn(2000, 1, 4, generator=g), dim=-1) * 2
     monkeypatch.setattr("lddm_lite.widgets.latent_explorer.encoded", lambda model, x: z)
     e = LatentExplorer(small("co-seq", Words(), dim=4), x, map=LatentMap.fit(z, method="pca"))

@@ -120,9 +120,8 @@ export class Networks {
     const { d, T, wide, c: { width } } = this;
     for (let r = 0; r < rows; r++) for (let j = 0; j < width; j++) d[at + r * wide + j] += d[gate + j] * d[T + r * wide + j];
   }
-  bent(at, count) { // GELU, by tanh: x/2 (1 + tanh y) = x - x / (1 + exp 2y)
-    const { d } = this;
-    for (let i = at; i < at + count; i++) { const x = d[i]; d[i] = x - x / (1 + Math.exp(1.5957691216057308 * (x + 0.044715 * x * x * x))); }
+  bent(at, count) {
+    for (let i = at; i < at + count; i++) this.d[i] = gelu(this.d[i]);
   }
   turn(m, n, ld) { // rotary positions of queries and keys
     const { d, QKV, turns: { cos, sin, half }, c: { heads, width } } = this;
@@ -198,7 +197,7 @@ export class Networks {
       }) : z;
       for (let i = 0; i < m; i++) d.set(vectors.subarray(i * c.dim, (i + 1) * c.dim), this.OUT + i * up8(c.dim));
       this.linear(net.into[0], this.OUT, T, m, up8(c.dim), wide);
-      for (let i = T; i < T + m * wide; i++) d[i] = gelu(d[i]);
+      this.bent(T, m * wide);
       this.linear(net.into[1], T, X, m, wide, wide);
       if (net.lengthIn) {
         for (let k = 0; k < W; k++) d[T + k] = this.wave(length, k);

@@ -11,7 +11,7 @@ import torch
 
 from ._common import files
 
-__all__ = ["report", "selfcheck", "shrunk"]
+__all__ = ["numbers", "report", "selfcheck", "shrunk"]
 
 _REPORT = "lddm-lite course report"
 _VERDICTS: dict[str, bool | None] = {}  # of this kernel: right, wrong, not tried
@@ -55,6 +55,19 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     return right
 
 
+def numbers(answer) -> torch.Tensor | None:
+    """An answer as float64, of the shape that it has; None where it is no number, list, tensor or
+    array of numbers.
+
+    >>> numbers((1, 2.5)), numbers("1")
+    (tensor([1.0000, 2.5000], dtype=torch.float64), None)
+    """
+    try:
+        return _tensor(answer)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
 def _tensor(value) -> torch.Tensor:
     return torch.as_tensor(value).detach().cpu().double()
 
@@ -64,11 +77,10 @@ def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> 
         return "not tried yet; put your answer in place of the dots, and run its cell and this one", False
     if got is None:
         return "there is no value: None; the function must return its result", False
-    typed = _typed(got)
-    try:
-        got = _tensor(got)
-    except (TypeError, ValueError, RuntimeError):
-        return f"numbers are wanted, and this is {type(got).__name__}", False
+    typed, given = _typed(got), type(got).__name__
+    got = numbers(got)
+    if got is None:
+        return f"numbers are wanted, and this is {given}", False
     if got.shape != want.shape:
         return f"its shape is {tuple(got.shape)}; wanted is {tuple(want.shape)}", False
     if not torch.isfinite(got).all():

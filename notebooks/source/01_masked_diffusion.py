@@ -5,9 +5,9 @@
 # `lddm_lite` computes the same numbers; and explain, with numbers and with sentences, why few steps lose something *however well it is trained*, and how much depends on where
 # they lie.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | PyTorch, a little probability; no diffusion background | about 2 minutes | the same: none is used | 1 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | PyTorch, a little probability; no diffusion background | 30 minutes | about 2 minutes | the same: none is used | 1 GB |
 #
 # Symbols:
 #

@@ -5,9 +5,9 @@
 # channel's, the Gaussian channel's, the prior's; say why in continuous time the order of denoising cannot change it; and say what a
 # few-step sampler loses, and why there the order decides.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | notebook 01; entropy, KL divergence, conditional expectation | about 2 minutes of computing (both cores busy otherwise) | the same: none is used | 2 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | notebook 01; entropy, KL divergence, conditional expectation | 50 minutes | about 2 minutes, both cores busy otherwise | the same: none is used | 2 GB |
 #
 # Nothing is trained. Every identity is derived in a few lines and then **checked by the cell below it**, on a task so small that all
 # expectations are sums. A cell prints both sides and stops the notebook if they differ.

@@ -5,9 +5,9 @@
 # few-step frontier at equal **total** NFE beside exact predictors, with error bars that mean something; divide a budget between latents and tokens;
 # say where the joint path loses to the sequential one, why, and where it does not; and read an excess below zero.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | notebooks 00 and 01; 02 helps | about 13 minutes of CPU time on one core | the same: none is used | 1 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | notebooks 00 and 01; 02 helps | 30 minutes | about 13 minutes of CPU time on one core | the same: none is used | 1 GB |
 #
 # Symbols:
 #

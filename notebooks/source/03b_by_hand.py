@@ -4,9 +4,9 @@
 # **After this notebook you can** write a latent discrete diffusion model from nothing, with a continuous latent and with a discrete one: an
 # encoder, two noise channels, a bound, a sampler. Each part is a screen of plain PyTorch, and each is held against `lddm_lite`, number by number.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | notebook 01, whose sixty lines go on here | about 1 minute of computing, 40 of reading | the same: none is used | 1 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | notebook 01, whose sixty lines go on here | 40 minutes | about 1 minute | the same: none is used | 1 GB |
 #
 # Symbols:
 #

@@ -5,9 +5,9 @@
 # cure each, one fix at a time; choose a noise floor and a codebook size; read a map of latents without being fooled by it; and test a
 # trained model by taking its latents away.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | notebook 00; 02 helps | about 4 minutes of CPU time on one core | the same: none is used | 1 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | notebook 00; 02 helps | 30 minutes | about 4 minutes of CPU time on one core | the same: none is used | 1 GB |
 #
 # Symbols:
 #

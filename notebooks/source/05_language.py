@@ -5,9 +5,9 @@
 # held-out bound term by term, tell why few steps make incoherent sentences, use a frozen sentence encoder as $z$, and score samples by
 # another language model without being fooled.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | `00` to `04`; for two sections two packages, see below | about 10 minutes | `newswire`: the same; `lm1b`: about 18 for training, at most; the rest is not measured | 2 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | `00` to `04`; for two sections two packages, see below | 35 minutes | about 10 minutes | `newswire`: the same; `lm1b`: about 18 for training, at most; the rest is not measured | 2 GB |
 #
 # Symbols:
 #

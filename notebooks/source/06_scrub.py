@@ -5,9 +5,9 @@
 # costs in entropy, fill gaps and tell why a model fails at it, walk through a latent space, sample along any path, read a run
 # as arrays, and keep a run as a file, a page or a film. Nothing is trained here: seven of the small models that ship are loaded.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | `00_start_here`; `01` to `03` help | about 1 minute | the same: none is used | 1 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | `00_start_here`; `01` to `03` help | 20 minutes | about 1 minute | the same: none is used | 1 GB |
 #
 # Symbols:
 #

@@ -5,9 +5,9 @@
 # must not change; stop a run and go on with it; and put your own path, channel, task, encoder and network into the library, each with a
 # check that tells you whether it is right and a number that tells you whether it was worth it.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | notebooks 00 to 04 | about 4 minutes of CPU time on one core | the same: none is used | 2 GB |
+# | you need | reading | computing on 2 CPU cores | on a GPU | memory |
+# |---|---|---|---|---|
+# | notebooks 00 to 04 | 25 minutes | about 4 minutes of CPU time on one core | the same: none is used | 2 GB |
 #
 # Symbols:
 #

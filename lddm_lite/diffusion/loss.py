@@ -145,7 +145,10 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     t_off = t_x[:0] if t_off is None else t_off
     on = len(x0) - len(t_off)
     t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
-    z_t = model.latent_channel.corrupt(z0, t_z, g)
+    z_t, share_z = model.latent_channel.corrupt(z0, t_z, g), t_z
+    if told is not None and len(t_off) and model.config.latent == "discrete" and weight != "time":  # 1/t has no end
+        z_k, t_k, by_count = model.latent_channel.corrupt_by_count(z0[on:], t_off, g)
+        z_t, t_z, share_z = (torch.cat([v[:on], w]) for v, w in ((z_t, z_k), (t_z, t_k), (t_z, by_count)))
     alone = _latents_alone(model, z0[:on], gap[:on], model.valid(x0)[:on].sum(1), g, weight)
     moving = t_z > 0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=bool(moving.any()))
@@ -153,7 +156,7 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
     if moving.any():
         # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
-        rate = _latent_rate(model)(z0, z_t, out.latents, torch.where(moving, t_z, torch.ones_like(t_z)))
+        rate = _latent_rate(model)(z0, z_t, out.latents, torch.where(moving, share_z, torch.ones_like(t_z)))
         latents = latents + rate.to(tokens) * moving
     return tokens, latents
 

@@ -16,10 +16,11 @@ from ..model import LatentDiffusion, load
 from ..networks.web_export import WebModel
 from ..plots import plane
 from ..tasks import MixtureTask, make
+from ..text import prompts
 from . import payload
 from .base import Widget
 from .infill import named
-from .scrubber_data import encoded, hidden, hues
+from .scrubber_data import encoded, hidden, hues, picture
 
 __all__ = ["Playground"]
 
@@ -118,6 +119,7 @@ def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     if c.latent == "discrete" and c.lead == 0:
         steps = (4, 4)
     about: dict = {"name": name, "plane": None, "groups": None}
+    about["picture"] = picture(prompts.shown(model), c.length, c.vocab)
     about["usual"] = {"token_steps": steps[0], "latent_steps": steps[1], "lead": model.path.lead}
     if task is not None and task.name == "binsaw":
         entropy = task.entropy()

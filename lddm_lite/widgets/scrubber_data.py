@@ -14,7 +14,7 @@ from ..model import LatentDiffusion
 from ..plots import plane
 from ..tasks import MixtureTask
 
-__all__ = ["collect", "encoded", "hidden", "hues"]
+__all__ = ["collect", "encoded", "hidden", "hues", "picture"]
 
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
 PROB = 65535  # probabilities travel as 16-bit integers
@@ -141,6 +141,8 @@ def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
         "pad": pad[0] if pad else -1,
         "seed": t.seed,
     }
+    if (about := picture(t.meta, t.tokens.shape[1], len(t.labels))) is not None:
+        run["picture"] = {**about, "shades": [about["shades"][v] if v < len(t.labels) else 0 for v in used.tolist()]}
     arrays = {
         "tokens": index[:size].reshape(n, -1),
         "when": t.reveal_step[:n],
@@ -152,6 +154,23 @@ def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
     if t.latents is not None and t.latent_kind == "discrete":
         run["codeMask"] = int(t.meta.get("code_mask", t.latents.max()))
     return run, arrays
+
+
+def picture(meta: dict, length: int, vocab: int) -> dict | None:
+    """How sequences are shown as pictures, of what a Trace or a model notes (`prompts.shown`): {shape,
+    first: tokens in front, shades: of each id, from 0 light to 1 dark}; None where they are none.
+
+    >>> picture({"shape": [2, 2], "first": 1, "levels": 3}, 5, 4)
+    {'shape': [2, 2], 'first': 1, 'shades': [0.0, 0.5, 1.0, 1.0]}
+    """
+    shape, first, levels = meta.get("shape"), meta.get("first", 0), meta.get("levels", vocab)
+    numbers = [*shape, first, levels] if isinstance(shape, list | tuple) else []
+    if len(numbers) != 4 or not all(isinstance(v, int) and v >= 0 for v in numbers):
+        return None
+    if not (shape[0] * shape[1] > 0 and first + shape[0] * shape[1] <= length):
+        return None
+    shades = [round(min(1.0, i / max(1, levels - 1)), 4) for i in range(vocab)]
+    return {"shape": [*shape], "first": first, "shades": shades}
 
 
 def _latents(t: Trace, n: int, model: LatentDiffusion | None, cloud, values) -> dict:

@@ -71,7 +71,7 @@ export class Branch {
     for (const [i, id] of this.edits) {
       cells[i].className = id === this.mask ? "masked edited" : "given edited";
       cells[i].style.background = cells[i].style.color = "";
-      cells[i].textContent = id === this.mask ? (this.about.bits ? "" : "····") : labelOf(this.about, id).replace(/^##/, "");
+      cells[i].textContent = id === this.mask ? (this.about.bits || this.about.picture ? "" : "····") : labelOf(this.about, id).replace(/^##/, "");
     }
     this.on.textContent = `▶ Go on from step ${this.step}`;
     this.on.title = `${count} ${count === 1 ? "change" : "changes"}; what is untouched draws the same random numbers`;

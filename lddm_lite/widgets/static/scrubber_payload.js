@@ -2,13 +2,14 @@
 
 const PROB = 65535;
 
-// runs: {run, model: {head, name, plane}, cloud}, `cloud`: {cloud, hue} of encoded data, arrays as
+// runs: {run, model: {head, name, plane, picture}, cloud}, `cloud`: {cloud, hue} of encoded data, arrays as
 // they travel, or nothing. -> {head, arrays}
 export function scrubberPayload(runs, title, groups = null) {
   const n = Math.min(...runs.map(({ run }) => run.tokens.length)), arrays = {};
-  const head = { title, samples: n, groups, runs: runs.map(({ run, model: { head: { config: c, labels }, name } }) => ({
+  const head = { title, samples: n, groups, runs: runs.map(({ run, model: { head: { config: c, labels }, name, picture } }) => ({
     name, nfe: run.nfe, knots: run.knots, latent: c.latent, labels: [...labels, "[MASK]"], pad: c.pad_id ?? -1, seed: run.seed, codeMask: c.codes, place: true,
     bits: labels.length === 2 && labels.every((w) => w.length === 1),
+    picture: picture ? { ...picture, shades: [...picture.shades, 0] } : null,
   })) };
   runs.forEach(({ run, model, cloud }, k) => {
     const { config: c } = model.head, L = c.length, top = run.alts[0].length / L;

@@ -2,6 +2,7 @@
 // pictures.
 import { el } from "./elements.js";
 import { Branch } from "./scrubber_branch.js";
+import { Pictures } from "./scrubber_pictures.js";
 import { maskedAt, revealColours } from "./scrubber_steps.js";
 import { Codes, PathSquare, Plane, Raster } from "./scrubber_views.js";
 import { Words } from "./scrubber_words.js";
@@ -19,7 +20,7 @@ export class Run {
       run.latent === "none" ? null : noise("z", this.facts.tz), " · ", this.facts.masked);
     this.branch = go && new Branch(this, own, run, (change) => go(k, change));
     this.words = new Words(this, own, run, k);
-    const views = [new Raster(this, own, run, head, pick)];
+    const views = [new (run.picture ? Pictures : Raster)(this, own, run, head, pick)];
     if (own("plane")) views.push(new Plane(this, own, run, head));
     if (own("codes")) views.push(new Codes(this, own, run));
     if (run.latent !== "none") views.push(new PathSquare(run));

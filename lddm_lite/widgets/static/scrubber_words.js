@@ -14,7 +14,7 @@ export class Words {
     this.element.addEventListener("pointerover", (e) => this.cells.includes(e.target) && this.focus(this.cells.indexOf(e.target)));
     this.element.addEventListener("focus", () => this.focus(Math.max(0, this.at)));
     this.element.addEventListener("keydown", (e) => this.key(e));
-    this.element.addEventListener("click", (e) => run.branch && this.cells.includes(e.target) && run.branch.touch(this.cells.indexOf(e.target)));
+    this.element.addEventListener("click", (e) => run.branch && run.branch.able() && this.cells.includes(e.target) && run.branch.touch(this.cells.indexOf(e.target)));
   }
   // as many bits in a row as fit, but a power of two, so that periods show
   resize(width) {
@@ -24,7 +24,7 @@ export class Words {
     this.element.style.gridTemplateColumns = `repeat(${this.columns}, var(--cell))`;
   }
   key(e) {
-    if (e.key === "Enter" && this.run.branch && this.at >= 0) return this.run.branch.touch(this.at);
+    if (e.key === "Enter" && this.run.branch && this.run.branch.able() && this.at >= 0) return this.run.branch.touch(this.at);
     const row = this.about.bits ? this.columns : 1;
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -1e9, End: 1e9 }[e.key];
     if (by === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
@@ -42,7 +42,7 @@ export class Words {
   }
   tell() {
     const i = this.at, j = this.sample * this.run.length + i, when = this.run.when[j];
-    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: `Point at a position, or focus the tokens and use the arrow keys.${this.run.branch ? " Click one, or press Enter, to change it." : ""}` }));
+    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: `Point at a position, or focus the tokens and use the arrow keys.${this.run.branch && this.run.branch.able() ? " Click one, or press Enter, to change it or make it a gap." : ""}` }));
     const name = `Position ${i}: `;
     if (when === 0) return this.detail.replaceChildren(name + "given.");
     if (when > this.step) return this.detail.replaceChildren(name + `masked until step ${when}.`);

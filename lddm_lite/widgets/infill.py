@@ -20,6 +20,7 @@ from ..diffusion.trace import Trace
 from ..model import LatentDiffusion, load
 from ..text import prompts
 from .scrubber import Scrubber
+from .scrubber_data import goes_on
 from .status_line import StatusLine
 
 __all__ = ["Infill", "named"]
@@ -161,7 +162,7 @@ class Infill(W.VBox):
         self._last = 0.0
         trace = model.infill(x, progress=self._progress, **options)
         trace.model = name
-        scrubber = Scrubber(trace)
+        scrubber = Scrubber(trace, model=model if goes_on(trace, model) else None)
         old, self.trace, self.scrubber = self.scrubber, trace, scrubber
         self.result.children = [scrubber]
         if old is not None:

@@ -18,9 +18,9 @@ export class Pictures {
     this.element = el("figure", { class: "raster pictures" }, el("figcaption", { text: "all samples as pictures" }), this.canvas);
   }
   theme(palette) { this.palette = palette; }
-  resize(width) { this.plan = tiles(this.about.picture.shape, this.n, Math.max(60, width), GAP); }
+  resize(width) { this.plan = tiles(this.about.view.shape, this.n, Math.max(60, width), GAP); }
   draw(step, sample) {
-    const { about: { picture: { shape: [rows, columns], first, shades } }, run, palette, plan } = this, s = plan.scale;
+    const { about: { view: { shape: [rows, columns], first, shades } }, run, palette, plan } = this, s = plan.scale;
     const g = fit(this.canvas, plan.columns * plan.wide, Math.ceil(this.n / plan.columns) * plan.high);
     g.fillStyle = palette.paper; g.fillRect(0, 0, plan.columns * plan.wide, Math.ceil(this.n / plan.columns) * plan.high);
     const given = (j) => run.when[j] === 0;

@@ -9,11 +9,13 @@ export const revealColours = (nfe, last) =>
 
 export const labelOf = (about, id) => (about.labels[id] === "" ? "∅" : about.labels[id]);
 
+const pictured = (about) => Boolean(about.view) && about.view.kind === "picture";
+
 // The cell of a token that step `when` reveals: its word as written there, the text to show now
 // (`numbers`: the step in place of a bit), and its classes.
 export function cellAt(about, id, when, step, numbers) {
-  const seen = when <= step, label = labelOf(about, id), glued = !about.bits && !about.picture && label.startsWith("##");
-  const word = glued ? label.slice(2) : label, cell = about.bits || about.picture;
+  const seen = when <= step, label = labelOf(about, id), glued = !about.bits && !pictured(about) && label.startsWith("##");
+  const word = glued ? label.slice(2) : label, cell = about.bits || pictured(about);
   const text = !seen ? (cell ? "" : "····") : cell && numbers ? String(when) : word;
   const bit = numbers ? "counted" : about.bits && id === 1 ? "one" : "";
   const look = !seen ? "masked" : when === 0 ? "given" : cell ? bit : "";

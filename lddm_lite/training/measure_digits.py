@@ -29,14 +29,14 @@ from .loop import fit
 
 __all__ = ["SYSTEMS", "Digits", "measure", "plans"]
 
-SIZE = dict(width=64, blocks=2, network="text")
+SIZE = dict(width=64, blocks=2)
 OFTEN = dict(own_share=0.4, off_path_share=0.4)  # infilling meets latents and tokens off every path
 SYSTEMS: dict[str, dict] = {  # name -> arguments of `preset`
     "mdlm": dict(system="mdlm"),
     "co-seq": dict(system="co-seq", **OFTEN),
     "di-seq": dict(system="di-seq", codes=64, encoder="mixture", **OFTEN),
 }
-HOW = dict(batch=32, warmup=50, lr=3e-3)
+HOW = dict(batch=32, warmup=50, lr=5e-3)
 
 
 class Digits:
@@ -103,7 +103,7 @@ def plans(model: Model, digits: Digits, calls: int) -> dict[str, dict]:
     }
 
 
-def measure(model: Model, digits: Digits, calls: int, n: int = 50, seed: int = 0) -> dict:
+def measure(model: Model, digits: Digits, calls: int, n: int = 30, seed: int = 0) -> dict:
     """What the judge says at so many network calls, each in the plan that was best on other samples:
 
     - `class`: share of n pictures of each class asked for that show it, and their `spread`;
@@ -147,8 +147,8 @@ def main(arguments=None) -> None:
     whole = functools.partial(p.add_argument, type=int, metavar="N")
     p.add_argument("--seeds", default="0,1,2", metavar="K,...", help="training seeds (default: 0,1,2)")
     p.add_argument("--systems", default=",".join(SYSTEMS), metavar="NAME,...", help="of them (default: all)")
-    whole("--steps", default=2000, help="training steps (default: 2000)")
-    whole("-n", default=50, help="pictures of each class (default: 50)")
+    whole("--steps", default=1200, help="training steps (default: 1200)")
+    whole("-n", default=30, help="pictures of each class (default: 30)")
     p.add_argument("--calls", default="4,16", metavar="K,...", help="network calls (default: 4,16)")
     p.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")
     o = p.parse_args(words)

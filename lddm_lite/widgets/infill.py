@@ -113,12 +113,15 @@ class Infill(W.VBox):
         if self.text.value == self._example:
             self._example = self.text.value = prompts.example(model)
         kind, most = prompts.kind(model), model.config.length
+        marks = prompts.marks(model, typed=True)
+        gap = " or ".join([m for m in marks if m != "[MASK]"] if kind == "symbols" and len(marks) > 1 else marks)
+        gap += " or _" if kind == "text" else ""
         if kind == "symbols":
             symbols = " ".join(map(html.escape, model.labels)) if len(model.labels) <= 16 else ""
-            hint = f"{symbols}, with _ or ? for a gap; what is missing at the end, up to {most}, is a gap too."
+            hint = f"{symbols}, with {html.escape(gap)} for a gap; what is missing at the end, up to {most}, is a gap too."
         else:
             of = "word pieces" if kind == "text" else f"the {len(model.labels)} words of the task"
-            hint = f"[MASK] or _ stands for one missing word; at most {most} of {of}."
+            hint = f"{html.escape(gap)} stands for one missing word; at most {most} of {of}."
         self.hint.value = _note(hint)
 
     # -- running --------------------------------------------------------------------------------------------

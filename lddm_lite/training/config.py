@@ -41,7 +41,7 @@ class TrainConfig:
     weight: str = option(
         "counts", "of a masked token in the loss: 1/t, n/k where k of n are masked, or 1", choices=WEIGHTS)
     told: float = option(
-        TOLD, "of data with classes: share of sequences that are learned given their class, which sampling by class needs",
+        TOLD, "of data with classes: share of sequences learned given their class, which sampling by class needs",
         minimum=0.0, maximum=1.0)
     log_every: int = option(20, "steps per row of the history", minimum=1)
     save_every: int = option(500, "steps between checkpoints, when there is a folder for them", minimum=1)

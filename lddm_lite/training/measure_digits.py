@@ -98,9 +98,7 @@ def plans(model: Model, digits: Digits, calls: int) -> dict[str, dict]:
             "confidence": dict(token_steps=calls, order="confidence"),
         }
     most = calls - 1 if model.config.latent == "continuous" else min(calls - 1, model.config.slots)
-    return {
-        f"{calls - k} + {k}": dict(token_steps=calls - k, latent_steps=k, order="even") for k in range(1, most + 1)
-    }
+    return {f"{calls - k} + {k}": dict(token_steps=calls - k, latent_steps=k, order="even") for k in range(1, most + 1)}
 
 
 def measure(model: Model, digits: Digits, calls: int, n: int = 30, seed: int = 0) -> dict:
@@ -159,7 +157,13 @@ def main(arguments=None) -> None:
             model = LatentDiffusion.preset(data=digits.data, seed=seed, **SIZE, **SYSTEMS[name])
             fit(model, digits.data, steps=o.steps, seed=seed, progress=False, **HOW)
             cpu, bound = time.process_time() - begun, model.nelbo(digits.held).total
-            about = {"model": name, "seed": seed, "cpu_seconds": round(cpu), "bound": bound.value, "bound_se": bound.stderr}
+            about = {
+                "model": name,
+                "seed": seed,
+                "cpu_seconds": round(cpu),
+                "bound": bound.value,
+                "bound_se": bound.stderr,
+            }
             for calls in map(int, o.calls.split(",")):
                 rows.append({**about, **measure(model, digits, calls, o.n, seed)})
                 shown = ", ".join(f"{k} {rows[-1][k]['share']:.3f}" for k in ("class", "free", "half"))
@@ -169,7 +173,9 @@ def main(arguments=None) -> None:
         "judge": float((digits.read(digits.held) == digits.classes(digits.held)).mean()),
         "spread": digits.spread(pictures, digits.classes(pictures)), "steps": o.steps,
     }  # fmt: skip
-    files.write_json(o.out, {**provenance(p.prog, words), **about, "systems": SYSTEMS, "size": SIZE, "how": HOW, "rows": rows})
+    files.write_json(
+        o.out, {**provenance(p.prog, words), **about, "systems": SYSTEMS, "size": SIZE, "how": HOW, "rows": rows}
+    )
 
 
 if __name__ == "__main__":

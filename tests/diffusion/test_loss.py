@@ -3,7 +3,6 @@
 import pytest
 
 from lddm_lite import LatentDiffusion, from_arrays
-
 from tests.support.random_models import TASK, build
 
 

@@ -71,7 +71,7 @@ def test_data_of_ones_own_goes_through_everything(system, kind, tmp_path):
     for k, widget in enumerate(widgets):
         assert widget.still()[1:4] == b"PNG"
         widget.to_html(tmp_path / f"{k}.html")
-        assert "</script>\"" not in (tmp_path / f"{k}.html").read_text(encoding="utf-8")
+        assert '</script>"' not in (tmp_path / f"{k}.html").read_text(encoding="utf-8")
 
 
 def test_pictures_are_shown_as_pictures(tmp_path):

@@ -145,7 +145,7 @@ def main(arguments=None) -> None:
     whole = functools.partial(p.add_argument, type=int, metavar="N")
     p.add_argument("--seeds", default="0,1,2", metavar="K,...", help="training seeds (default: 0,1,2)")
     p.add_argument("--systems", default=",".join(SYSTEMS), metavar="NAME,...", help="of them (default: all)")
-    whole("--steps", default=1200, help="training steps (default: 1200)")
+    whole("--steps", default=1000, help="training steps (default: 1000)")
     whole("-n", default=30, help="pictures of each class (default: 30)")
     p.add_argument("--calls", default="4,16", metavar="K,...", help="network calls (default: 4,16)")
     p.add_argument("--out", required=True, metavar="FILE", help="the JSON file to write")

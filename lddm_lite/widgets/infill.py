@@ -118,7 +118,7 @@ class Infill(W.VBox):
         gap += " or _" if kind == "text" else ""
         if kind == "symbols":
             symbols = " ".join(map(html.escape, model.labels)) if len(model.labels) <= 16 else ""
-            hint = f"{symbols}, with {html.escape(gap)} for a gap; what is missing at the end, up to {most}, is one too."
+            hint = f"{symbols}, with {html.escape(gap)} for a gap; what is missing at the end, up to {most}, is one."
         else:
             of = "word pieces" if kind == "text" else f"the {len(model.labels)} words of the task"
             hint = f"{html.escape(gap)} stands for one missing word; at most {most} of {of}."

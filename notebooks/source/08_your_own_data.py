@@ -89,7 +89,14 @@ for (name, model), (left, right) in zip(models.items(), axes, strict=True):
     ld.plots.pictures(model.infill(half[:16], seed=1, **spend(model)), ax=right, title=f"{name}: halves filled in")
 
 # %% [markdown]
-# **What to see.** RESULTS
+# **What to see.** Free samples: the latent system wins, whichever seed. A code and three more calls give pictures in which the judge sees the
+# class that was drawn with them, 96 % against 22 % of mdlm at its best schedule (standard errors 0.02 and 0.03 a seed), and its bound is 8 nats
+# lower. Its codes are the classes of a mixture of products (`encoder="mixture"`), fitted before any network is trained: what all pixels share
+# need not be learned.
+#
+# Asked for something, it loses. A class that is asked for shows in 13 % of its pictures (chance is 10 %) and in 43 % of mdlm's; halves are read as what
+# they were 35 % and 43 % of the time, where a model that was not trained gets 39 %: nobody has learned to fill in. In 500 steps the code has hardly learned to
+# listen to the tokens that are given. Raise `STEPS`: with 1,000 steps, seed 0, the class comes to 39 % and 89 %, the halves to 31 % and 41 %.
 #
 # ## 2. Text: what is lost before anything is learned
 #
@@ -142,7 +149,10 @@ exact = ld.evaluation.exact_limit(law, (2, 4, 8), n=512, schedule="best")
 print("exact predictor, no latents, best steps:", [round(row["excess"], 2) for row in exact])
 
 # %% [markdown]
-# **What to see.** FAMILY
+# **What to see.** The last line is the limit of masked diffusion without latents in these calls, in its best steps, whatever is learned. In two
+# calls di-seq is
+# 26 nats below it: one of them drew the ancestor. From four calls on the limit is below both models: what these lose they lose in learning, which
+# more calls do not change, and mdlm has hardly begun to learn in 250 steps. One seed, so no claim beyond it.
 #
 # ## 4. A language without spaces
 #

@@ -14,6 +14,7 @@ from .._common import arguments
 from ..model import LatentDiffusion, load
 from ..plots import plane
 from ..tasks import MixtureTask, make
+from ..text import prompts
 from . import payload
 from .base import Widget
 from .infill import named
@@ -99,7 +100,7 @@ class Playground(Widget):
 def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     """What the page says of a model, and the arrays behind its latent plane."""
     c = model.config
-    task = _task(json.dumps(model.data)) if "task" in model.data else None
+    task = _task(json.dumps(model.data)) if prompts.task_of(model) is not None else None
     steps = {"none": (8, 1), "continuous": (1, 7) if c.lead == 0.5 else (8, 8), "discrete": (3, c.slots)}[c.latent]
     if c.latent == "discrete" and c.lead == 0:
         steps = (4, 4)
@@ -147,7 +148,7 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
             found = json.loads((SHIPPED / "results" / file).read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        if "task" not in model.data or found.get("data") != repr(_task(json.dumps(model.data))):
+        if prompts.task_of(model) is None or found.get("data") != repr(_task(json.dumps(model.data))):
             continue
         keys = ["nfe", "token_steps", "latent_steps", "excess", "excess_se"]
         keys += ["kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se"]

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
 from . import arguments, randomness
@@ -64,16 +65,19 @@ def check(data: Any, name: str = "data", whole: bool = True) -> None:
     pad = getattr(data, "pad_id", None)
     if pad is not None:
         arguments.integer(f"{name}.pad_id", pad, 0, vocab - 1)
+    shape = getattr(data, "shape", None)
+    if shape is not None:
+        sides = list(shape) if isinstance(shape, list | tuple) else []
+        whole_numbers = all(isinstance(v, int | np.integer) and v > 0 for v in sides)
+        if len(sides) != 2 or not whole_numbers or sides[0] * sides[1] > length:
+            raise ValueError(f"{name}.shape must be (rows, columns) of at most length={length} tokens, got {shape!r}")
     if hasattr(data, "spec"):
         described(data, name)
-    shape = getattr(data, "shape", None)
-    if shape is not None and (len(shape) != 2 or not 1 <= shape[0] * shape[1] <= length):
-        raise ValueError(f"{name}.shape must be (rows, columns) of at most length={length} tokens, got {shape!r}")
 
 
 def described(data: Data, name: str = "data") -> dict:
-    """`data.spec()`, with the `lengths` of padded data, from 2,048 of their rows where it does not
-    say them. ValueError where that is no JSON object.
+    """`data.spec()`, with the `shape` of pictures, and the `lengths` of padded data from 2,048 of
+    their rows, where it does not say them. ValueError where that is no JSON object.
 
     >>> from lddm_lite import tasks
     >>> described(tasks.Binsaw(length=8))["task"]
@@ -86,6 +90,9 @@ def described(data: Data, name: str = "data") -> dict:
         raise ValueError(f"{name}.spec() must give what JSON can hold: {e}") from None
     if not isinstance(spec, dict):
         raise ValueError(f"{name}.spec() must give a dictionary, got {type(spec).__name__}")
+    shape = getattr(data, "shape", None)
+    if shape is not None and "shape" not in spec:
+        spec = {**spec, "shape": [int(v) for v in shape]}
     pad, length = getattr(data, "pad_id", None), int(data.length)
     if pad is None:
         return spec

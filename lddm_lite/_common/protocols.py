@@ -42,7 +42,7 @@ class Data(Protocol):
 
     - `pad_id`: the id that fills short sequences up, at their end alone; neither noised nor scored.
       `spec()` may then give `lengths`, the share of sequences of each length 0..L;
-    - `shape`: (rows, columns), where a sequence is a picture. `spec()` gives it as `shape`;
+    - `shape`: (rows, columns), where a sequence is a picture;
     - `rows` and `len`: see `Corpus`; `score` and `entropy`: see `Task`;
     - `decode(ids)`: the text of a sequence, where it is not its labels between spaces;
     - `losses`: what a text lost on its way to ids (`text.losses`).

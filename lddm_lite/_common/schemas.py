@@ -309,10 +309,10 @@ def ids(name: str, value):
     tensor([[0, 1]])
     """
     x = arguments.tensor(name, value)
-    if x.dim() != 2 or not x.numel() or x.is_floating_point() or x.is_complex() or x.dtype.itemsize == 1:
+    if x.dim() != 2 or not x.numel() or x.is_floating_point() or x.is_complex() or str(x.dtype) == "torch.bool":
         kind = str(x.dtype).removeprefix("torch.")
         raise ValueError(f"{name} must be integer ids of shape [batch, length], got {kind} {list(x.shape)}")
-    return x
+    return x.long() if x.dtype.itemsize == 1 else x  # as an index, torch takes bytes for a mask
 
 
 def floats(name: str, value):

@@ -15,6 +15,7 @@ from .bound import LATENT_VECTORS, antithetic
 __all__ = ["WEIGHTS", "Loss", "path_rates", "training_loss"]
 
 WEIGHTS = ("time", "counts", "one")  # of a masked token in the loss of its sequence
+TOLD = 0.5  # share of the sequences of data with classes that are learned given their class
 
 
 @dataclass
@@ -28,10 +29,16 @@ class Loss:
 
 @schemas.checked(
     model=schemas.model, x0=schemas.ids, g=schemas.source, stage=schemas.whole(1, maximum=2),
-    few_step=schemas.number(0.0, 1.0), weight=schemas.choice(*WEIGHTS),
+    few_step=schemas.number(0.0, 1.0), weight=schemas.choice(*WEIGHTS), told=schemas.number(0.0, 1.0),
 )  # fmt: skip
 def training_loss(
-    model: Model, x0: torch.Tensor, g: torch.Generator, stage: int = 2, few_step: float = 0.25, weight: str = "counts"
+    model: Model,
+    x0: torch.Tensor,
+    g: torch.Generator,
+    stage: int = 2,
+    few_step: float = 0.25,
+    weight: str = "counts",
+    told: float = TOLD,
 ) -> Loss:
     """Training loss of one batch: a `Loss`, nats per sequence.
 
@@ -48,6 +55,10 @@ def training_loss(
       of the same mean and of less variance (`MaskedChannel.corrupt_by_count`); or "one": plain
       cross-entropy, which is no bound: it looks more at what many masks leave open. Codes that move
       before all tokens are weighted by counts with the latter two.
+    - `told`: of data with classes (`tasks.from_arrays`), the share of sequences whose class, their
+      first token, is not masked; their loss is that of the rest given the class. Half of those are
+      taken, where there are latents, at t_x = 1 and any t_z: where sampling by class begins. A
+      class that were masked like any token would stand there alone once in some L / few_step times.
 
     The beginning of sampling is, in stage 1 and where latents lead, t_x = 1, the state from which a
     one-step sampler draws everything. There the loss is sum_i -log p(x_i | z), (M4) for a single
@@ -62,8 +73,10 @@ def training_loss(
         raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}; got {shown(weight)}")
     c, b = model.config, len(x0)
     t_x = antithetic(b, g, x0)
+    asked = rand((b,), g, x0) < told if model.data.get("classes") else None
     if c.latent == "none":
-        tokens, _ = path_rates(model, x0, None, None, _early(t_x, few_step, g, at_once=False), g, weight=weight)
+        t_x = _early(t_x, few_step, g, at_once=False)
+        tokens, _ = path_rates(model, x0, None, None, t_x, g, weight=weight, told=asked)
         return Loss(tokens.mean(), {"tokens": tokens.mean().detach()})
     pick = rand((b,), g, x0)
     lead = torch.where(pick < c.own_share, torch.full_like(pick, c.lead), rand((b,), g, x0) / 2)
@@ -71,13 +84,16 @@ def training_loss(
     gap = lead / (1 - lead)
     t_x = _early(t_x, few_step, g, at_once=stage == 1 or c.lead == 0.5)
     if stage == 1:
-        return _encoder_loss(model, x0, gap, t_x, g, weight)
+        return _encoder_loss(model, x0, gap, t_x, g, weight, asked)
+    if asked is not None:
+        begins = asked & (rand((b,), g, x0) < 0.5)
+        off, t_x = off | begins, torch.where(begins, torch.ones_like(t_x), t_x)
     with torch.no_grad():
         z0 = model.encode(x0, g)
     t_off = rand((int(off.sum()),), g, x0).clamp_min(1e-3)
     order = off.long().argsort(stable=True)  # those off the path come last
-    x0, z0, gap, t_x = (v[order] for v in (x0, z0, gap, t_x))
-    tokens, latents = path_rates(model, x0, z0, gap, t_x, g, t_off, weight)
+    x0, z0, gap, t_x, asked = (v if v is None else v[order] for v in (x0, z0, gap, t_x, asked))
+    tokens, latents = path_rates(model, x0, z0, gap, t_x, g, t_off, weight, asked)
     terms = {"tokens": tokens.mean(), "latents": latents.mean()}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
 
@@ -88,9 +104,9 @@ def _early(t_x, few_step: float, g, at_once: bool):
     return torch.where(rand(t_x.shape, g, t_x) < few_step, early, t_x)
 
 
-def _encoder_loss(model: Model, x0, gap, t_x, g, weight: str) -> Loss:
+def _encoder_loss(model: Model, x0, gap, t_x, g, weight: str, told) -> Loss:
     """Stage 1: the token term with gradients into the encoder."""
-    x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
+    x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight, told)
     t_z = (t_x - gap).clamp_min(0) * rand((len(x0),), g, x0)
     if model.config.latent == "continuous":
         z_in, extra = model.latent_channel.corrupt(model.encoder(x0), t_z, g), {}
@@ -104,7 +120,7 @@ def _encoder_loss(model: Model, x0, gap, t_x, g, weight: str) -> Loss:
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})
 
 
-def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "time"):
+def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "time", told=None):
     """One-draw estimates of both integrals of (M9) along the paths with the given gaps, the latent
     one with its training weight: (tokens [B], latents [B]).
 
@@ -119,16 +135,20 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     - `g`: what all noise is drawn from;
     - `t_off` [k]: latent times of the last k sequences, which are off any path: for them both rates
       are taken at that point alone. None for no such sequences;
-    - `weight`: as for `training_loss`.
+    - `weight`: as for `training_loss`;
+    - `told` [B]: bool, sequences whose first token is not masked; None for no such sequences.
     """
-    x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight)
+    x_t, t_x, share = _mask_tokens(model, x0, t_x, g, weight, told)
     if z0 is None:
         out = model.predict(x_t, None, None, x_t == model.token_channel.mask_id)
         return model.token_channel.rate(x0, x_t, out, share), None
     t_off = t_x[:0] if t_off is None else t_off
     on = len(x0) - len(t_off)
     t_z = torch.cat([(t_x - gap).clamp_min(0)[:on], t_off])
-    z_t = model.latent_channel.corrupt(z0, t_z, g)
+    z_t, share_z = model.latent_channel.corrupt(z0, t_z, g), t_z
+    if told is not None and len(t_off) and model.config.latent == "discrete" and weight != "time":  # 1/t has no end
+        z_k, t_k, by_count = model.latent_channel.corrupt_by_count(z0[on:], t_off, g)
+        z_t, t_z, share_z = (torch.cat([v[:on], w]) for v, w in ((z_t, z_k), (t_z, t_k), (t_z, by_count)))
     alone = _latents_alone(model, z0[:on], gap[:on], model.valid(x0)[:on].sum(1), g, weight)
     moving = t_z > 0
     out = model.predict(x_t, z_t, t_z, x_t == model.token_channel.mask_id, need_latents=bool(moving.any()))
@@ -136,17 +156,19 @@ def path_rates(model: Model, x0, z0, gap, t_x, g, t_off=None, weight: str = "tim
     latents = torch.cat([alone.to(tokens), tokens.new_zeros(len(t_off))])
     if moving.any():
         # at t_z=0 the latents are done; a time of 1 there keeps the unused rate finite
-        rate = _latent_rate(model)(z0, z_t, out.latents, torch.where(moving, t_z, torch.ones_like(t_z)))
+        rate = _latent_rate(model)(z0, z_t, out.latents, torch.where(moving, share_z, torch.ones_like(t_z)))
         latents = latents + rate.to(tokens) * moving
     return tokens, latents
 
 
-def _mask_tokens(model: Model, x0, t, g, weight: str):
+def _mask_tokens(model: Model, x0, t, g, weight: str, told=None):
     """(x_t [B, L], t_x [B], what the rate (M3) divides by [B]) at times, or shares of counts, t."""
-    valid = model.valid(x0)
+    keep = ~model.valid(x0)
+    if told is not None:
+        keep[:, 0] |= told
     if weight == "time":
-        return model.token_channel.corrupt(x0, t, g, keep=~valid), t, t
-    x_t, t_x, share = model.token_channel.corrupt_by_count(x0, t, g, keep=~valid)
+        return model.token_channel.corrupt(x0, t, g, keep=keep), t, t
+    x_t, t_x, share = model.token_channel.corrupt_by_count(x0, t, g, keep=keep)
     return x_t, t_x, share if weight == "counts" else torch.ones_like(t)
 
 

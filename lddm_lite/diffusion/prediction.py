@@ -22,8 +22,8 @@ _held = MEGABYTES
 
 def limit(megabytes: int | None = None) -> int:
     """Set how many megabytes of log-probabilities, of tokens, are held at once; None leaves it.
-    Returns what holds from now on, in this process. A draw or a training step needs about four times
-    as much, and slows down little, while a piece is hundreds of rows.
+    Returns what holds from now on, in this process. A draw needs up to three times as much, a training
+    step about four times; both slow down little, while a piece is hundreds of rows.
 
     >>> limit()
     256
@@ -88,11 +88,13 @@ class Prediction:
         return Prediction(said, None if self.latents is None else self.latents[sequences])
 
     def pieces(self) -> Iterator[torch.Tensor]:
-        """The same, [n, V] at a time."""
+        """The same, [n, V] at a time, to draw from: a quarter of the limit, since a draw makes more
+        of them, the next piece among these."""
         said = self._tokens
         if isinstance(said, Head):
-            yield from (said.logits(slice(a, a + said.rows)).log_softmax(-1)
-                        for a in range(0, max(1, len(said.features)), said.rows))
+            rows = max(1, said.rows // 4)
+            yield from (said.logits(slice(a, a + rows)).log_softmax(-1)
+                        for a in range(0, max(1, len(said.features)), rows))
         elif said is not None:
             yield said
 

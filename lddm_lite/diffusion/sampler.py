@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,7 +21,7 @@ from .._common.randomness import Streams, at_quantiles, quantiles, rand, wide
 from .trace import Trace
 from .unmasking_order import ORDERS, choose, still_masked
 
-__all__ = ["Draws", "nucleus", "remasked", "sample"]
+__all__ = ["Branch", "Draws", "nucleus", "remasked", "sample"]
 
 TOP = 5  # alternatives remembered for each revealed position
 _SORTED = 1 << 22  # float64 entries of one chunk of a nucleus: 32 MiB each for values, places and sums
@@ -118,6 +119,21 @@ def nucleus(log_probs: torch.Tensor, top_p: float) -> torch.Tensor:
     return torch.cat(out)
 
 
+@dataclass(frozen=True)
+class Branch:
+    """Where a run goes on from, rather than from pure noise: `start` and `latents` are then the
+    state after `step` steps.
+
+    - `step`: how many are done;
+    - `free` [n]: positions that were masked at t = 1, of which the schedule leaves a share;
+    - `rows` [n]: which sequences of the run before these were, whose random numbers they draw.
+    """
+
+    step: int
+    free: torch.Tensor
+    rows: Sequence[int]
+
+
 @torch.no_grad()
 @schemas.checked(
     model=schemas.model, start=schemas.ids, path=schemas.path,
@@ -135,6 +151,7 @@ def sample(
     progress=None,
     latents=None,
     alike: bool = False,
+    branch: Branch | None = None,
 ) -> Trace:
     """Fill the masks of `start` [n, L] along `knots` and record everything in a Trace.
 
@@ -153,6 +170,8 @@ def sample(
       for no calls.
     - `latents`: z at t_z = 0 for each sequence, taken as they are; `knots` then move tokens alone.
     - `alike`: all sequences draw the same numbers, and so differ by what they are given alone.
+    - `branch`: where the run goes on from a step of another on the same knots; what was there before
+      counts as given. `Trace.branch` puts both together.
     """
     if draws.latent_temperature != 1 and model.config.latent != "discrete":
         raise ValueError(
@@ -165,7 +184,7 @@ def sample(
     else:
         number = noted = arguments.integer("seed", seed, minimum=0)
     firsts = range(0, len(start), batch)
-    calls, total = itertools.count(1), len(firsts) * (len(knots) - 1)
+    calls, total = itertools.count(1), len(firsts) * (len(knots) - 1 - (0 if branch is None else branch.step))
 
     def told():
         if progress is not None:
@@ -176,8 +195,11 @@ def sample(
         for first in firsts:
             at = slice(first, min(first + batch, len(start)))
             numbers = [0] * (at.stop - first) if alike else range(first, at.stop)
+            numbers = numbers if branch is None else branch.rows[at]
             z = None if latents is None else latents[at].to(start.device)
-            parts.append(_denoise(model, start[at], z, knots, Streams(number, numbers, "sample"), draws, told))
+            free = None if branch is None else branch.free[at].to(start.device)
+            begun = (0, None) if branch is None else (branch.step, free)
+            parts.append(_denoise(model, start[at], z, knots, Streams(number, numbers, "sample"), draws, told, *begun))
 
     def joined(name: str):
         found = [part[name] for part in parts]
@@ -201,10 +223,10 @@ def sample(
 _AXIS = {"latents": 1}  # [steps + 1, n, ...]; all others are [n, ...]
 
 
-def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
+def _denoise(model: Model, x, z, knots, streams: Streams, draws, told, begin: int = 0, free=None) -> dict:
     n, device, mask = len(x), x.device, model.token_channel.mask_id
     hidden = x == mask  # what is given is never masked again
-    free = hidden.sum(-1)  # [n], masked at the start
+    free = hidden.sum(-1) if free is None else free  # [n], masked at the start
     reveal_step = torch.where(x == mask, -1, 0)
     confidence = torch.ones(x.shape, device=device)
     top = min(TOP, model.config.vocab)
@@ -212,12 +234,12 @@ def _denoise(model: Model, x, z, knots, streams: Streams, draws, told) -> dict:
     alternative_probs = torch.zeros(*x.shape, top, device=device)
     if z is None and model.latent_channel is not None:
         z = model.latent_channel.prior(model.latent_shape(n), streams.at(0)).to(device)
-    latents = None if z is None else [z]
+    latents = None if z is None else [z] * (begin + 1)
     slots = torch.full((n,), model.config.slots, device=device)
     calls = 0  # a sequence each
     blank = bool((x[model.valid(x)] == mask).all())  # nothing given but padding
     lengths = model.valid(x).sum(1) if model.config.pad_id is not None else None
-    for k, (a, b) in enumerate(zip(knots, knots[1:], strict=False), start=1):
+    for k, (a, b) in enumerate(zip(knots[begin:], knots[begin + 1 :], strict=False), start=begin + 1):
         g, moves_x, moves_z = streams.at(k), b.t_x < a.t_x, b.t_z < a.t_z
         where = _positions(model.token_channel, x, free, a.t_x, b.t_x, draws, g) if moves_x else None
         skip = blank and a.t_x == 1 and not moves_x  # only latents move and no token is seen

@@ -10,6 +10,7 @@ path (METHOD 8, 9).
 | `comparison`, `tables` | systems side by side at equal NFE; tables for a terminal |
 | `measure_divergences`, `sampler_law` | Kullback–Leibler divergences from a task, and the law of a sampler |
 | `measure_visible_costs` | what a masked token costs when k others are visible, and latents on their way |
+| `measure_frontier` | quality against diversity over steps, temperature, order and system |
 | `search_schedule` | the best schedule of a model at so many network calls |
 | `bound_integrand`, `measure_rate_grid` | where the nats of the bound arise, along a path and over the square |
 """

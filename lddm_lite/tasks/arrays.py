@@ -80,8 +80,8 @@ class ArrayData:
 def from_arrays(ids, labels=None, pad_id: int | None = None, shape=None, classes=None, names=None) -> ArrayData:
     """Data out of an array of token ids.
 
-    - `ids` [N, L]: integers from 0 on, an array, a tensor or lists of equal length; more axes, such
-      as those of pictures [N, 8, 8], are put in a row, and their `shape` is noted;
+    - `ids` [N, L]: integers from 0 on, or truth values, an array, a tensor or lists of equal length;
+      more axes, such as those of pictures [N, 8, 8], are put in a row, and their `shape` is noted;
     - `labels`: the word shown for each id; None for the numbers;
     - `pad_id`: the id that fills short sequences up at their end; None for none;
     - `shape`: (rows, columns) of a sequence that is to be shown as a picture;
@@ -152,9 +152,9 @@ def _integers(name: str, values) -> np.ndarray:
         x = np.asarray(values)
     except ValueError:
         raise ValueError(f"{name} must be rows of equal length; fill short ones up with pad_id") from None
-    if x.dtype.kind not in "iu":
+    if x.dtype.kind not in "iub":
         raise ValueError(f"{name} must hold integers, got {x.dtype}")
-    return x
+    return x.astype(np.uint8) if x.dtype.kind == "b" else x
 
 
 def _words(name: str, values) -> list[str]:

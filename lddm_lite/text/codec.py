@@ -242,6 +242,8 @@ class TextCodec:
         '[UNK] [MASK]'
         """
         x = arguments.tensor("ids", ids).reshape(1, -1)
+        if not x.numel():
+            return ""
         known = tokens("ids", x, x.shape[1], self.vocab, mask_ok=True)[0].tolist()
         text = joined([[*self.labels, MASK][i] for i in known if i != self.pad_id], self.spaced)
         return text.strip(" ") if self.trimmed else text

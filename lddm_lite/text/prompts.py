@@ -23,6 +23,7 @@ __all__ = [
     "prompted", "read", "shown", "spaced", "task_of", "unknown", "whole",
 ]  # fmt: skip
 
+BOXES = ("□", "▢", "◻")  # gaps, where users have taken the usual marks for themselves
 SHOWN = 40  # characters of a word that messages repeat
 
 
@@ -80,8 +81,8 @@ def shown(model: Model) -> dict:
 
 def marks(model: Model, gap: str | None = None, typed: bool = False) -> list[str]:
     """What stands for a gap in a pattern: `gap` where given; else [MASK] and, in patterns of
-    symbols or words that have no label like it, `_`; of what is `typed`, `?` too among symbols.
-    ValueError for a mark that is a label.
+    symbols or words that have no label like it, `_`; of what is `typed`, `?` too among symbols; where
+    all of these are labels, a box. ValueError for a mark that is a label.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> marks(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8)), typed=True)
@@ -96,6 +97,7 @@ def marks(model: Model, gap: str | None = None, typed: bool = False) -> list[str
         return [gap]
     usual = [MASK] + ["_"] * (what != "text") + ["?"] * (typed and what == "symbols")
     found = [m for m in usual if what == "text" or m not in labels]
+    found = found or [m for m in BOXES if m not in labels][:1]
     if not found:
         raise ValueError(f"{' and '.join(usual)} are symbols of the model: say what stands for a gap, gap=...")
     return found
@@ -277,9 +279,8 @@ def example(model: Model) -> str:
     if kind(model) == "symbols":
         task = task_of(model)
         known = [0] if task is None else task.sample(1, seed=0)[0].tolist()
-        return "".join(model.labels[i] for i in known[: max(1, len(known) // 4)]) + gap * min(
-            4, model.config.length - 1 or 1
-        )
+        given, length = known[: min(max(1, len(known) // 4), model.config.length - 1)], model.config.length
+        return "".join(model.labels[i] for i in given) + gap * min(4, length - len(given))
     tries = ["the tiber rose by two metres in [MASK] on [MASK] , [MASK] said .", "the [MASK] said [MASK] ."]
     if not spaced(model):  # a ring to grow something on
         tries = ["C1CC1([MASK])[MASK]"]

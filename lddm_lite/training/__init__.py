@@ -8,6 +8,7 @@
 | `microbatches`, `processes` | a batch in pieces, by one process or several |
 | `precision` | bfloat16 autocast, torch.compile |
 | `preflight`, `forecast`, `speed` | does it fit together; what will it need; how fast is it |
+| `measure_digits` | systems on handwritten digits, judged by a classifier |
 | `validation`, `tensorboard`, `interrupt` | held-out bound and previews; curves elsewhere; Ctrl-C |
 """
 

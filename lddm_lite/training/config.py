@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from .._common.options import check_fields, option
-from ..diffusion.loss import WEIGHTS
+from ..diffusion.loss import TOLD, WEIGHTS
 
 __all__ = ["TrainConfig", "TrainingError"]
 
@@ -40,6 +40,9 @@ class TrainConfig:
     few_step2: float = option(0.25, "the same in stage 2", minimum=0.0, maximum=1.0)
     weight: str = option(
         "counts", "of a masked token in the loss: 1/t, n/k where k of n are masked, or 1", choices=WEIGHTS)
+    told: float = option(
+        TOLD, "of data with classes: share of sequences learned given their class, which sampling by class needs",
+        minimum=0.0, maximum=1.0)
     log_every: int = option(20, "steps per row of the history", minimum=1)
     save_every: int = option(500, "steps between checkpoints, when there is a folder for them", minimum=1)
     precision: str = option(

@@ -279,7 +279,7 @@ class Trainer:
         x = data_contract.draw(self.data, c.batch, self.g_data)
         self.optimiser.zero_grad(set_to_none=True)
         how = self.stage, few_step, c.accumulate, self.team
-        terms = microbatches.backward(self.model, x, self.g_noise, *how, weight=c.weight)
+        terms = microbatches.backward(self.model, x, self.g_noise, *how, weight=c.weight, told=c.told)
         for name, value in terms.items():
             if name != "loss" and not torch.isfinite(value):
                 raise TrainingError(

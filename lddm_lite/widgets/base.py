@@ -3,6 +3,7 @@ pages of their own."""
 
 from __future__ import annotations
 
+import base64
 import uuid
 from pathlib import Path as File
 
@@ -28,6 +29,7 @@ class Widget(anywidget.AnyWidget):
     _kind = ""
     _folder: str | None = None  # of browser code of your own
     _state: tuple[str, ...] = ()  # traits that both sides share
+    _packed: dict[str, bytes] = {}  # the weights of models that the page runs, by their keys
 
     kind = T.Unicode().tag(sync=True)
     bus = T.Unicode().tag(sync=True)
@@ -51,12 +53,13 @@ class Widget(anywidget.AnyWidget):
         return None
 
     def answer(self, message: dict) -> dict:
-        """The reply to a question from the browser (runs in the kernel)."""
-        raise NotImplementedError
+        """The reply to a question from the browser (runs in the kernel): `{"weights": key}` -> them,
+        for a page that lost the cell in which they lay. More in subclasses."""
+        return {"weights": base64.b64encode(self._packed[message["weights"]]).decode()}
 
     def weights(self) -> dict[str, bytes]:
         """Models that the page runs, packed, by their keys."""
-        return {}
+        return self._packed
 
     def _asked(self, _, message, buffers):
         try:

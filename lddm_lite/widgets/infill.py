@@ -20,6 +20,7 @@ from ..diffusion.trace import Trace
 from ..model import LatentDiffusion, load
 from ..text import prompts
 from .scrubber import Scrubber
+from .scrubber_data import goes_on
 from .status_line import StatusLine
 
 __all__ = ["Infill", "named"]
@@ -112,12 +113,15 @@ class Infill(W.VBox):
         if self.text.value == self._example:
             self._example = self.text.value = prompts.example(model)
         kind, most = prompts.kind(model), model.config.length
+        marks = prompts.marks(model, typed=True)
+        gap = " or ".join([m for m in marks if m != "[MASK]"] if kind == "symbols" and len(marks) > 1 else marks)
+        gap += " or _" if kind == "text" else ""
         if kind == "symbols":
             symbols = " ".join(map(html.escape, model.labels)) if len(model.labels) <= 16 else ""
-            hint = f"{symbols}, with _ or ? for a gap; what is missing at the end, up to {most}, is a gap too."
+            hint = f"{symbols}, with {html.escape(gap)} for a gap; what is missing at the end, up to {most}, is one."
         else:
             of = "word pieces" if kind == "text" else f"the {len(model.labels)} words of the task"
-            hint = f"[MASK] or _ stands for one missing word; at most {most} of {of}."
+            hint = f"{html.escape(gap)} stands for one missing word; at most {most} of {of}."
         self.hint.value = _note(hint)
 
     # -- running --------------------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ class Infill(W.VBox):
         self._last = 0.0
         trace = model.infill(x, progress=self._progress, **options)
         trace.model = name
-        scrubber = Scrubber(trace)
+        scrubber = Scrubber(trace, model=model if goes_on(trace, model) else None)
         old, self.trace, self.scrubber = self.scrubber, trace, scrubber
         self.result.children = [scrubber]
         if old is not None:

@@ -17,7 +17,7 @@ from ..plots.latent_map import LatentMap
 from ..plots.run_frame import png
 from ..plots.style import ACCENT, FAINT, GROUPS, hues, in_legend, plain
 from .base import Widget
-from .scrubber_data import encoded
+from .scrubber_data import encoded, view_of
 
 __all__ = ["LatentExplorer"]
 
@@ -87,6 +87,7 @@ class LatentExplorer(Widget):
             "title": title or f"{model.name}: {n:,} sequences at the places of their latents",
             "labels": labels,
             "pad": model.config.pad_id,
+            "view": view_of(model.data, model.config.length, model.config.vocab),
             "hue": kind,
             "names": names,
             "note": NOTES[self.map.kind] + (f" ({self.map.method[5:]}.)" if ": " in self.map.method else ""),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 from pathlib import Path as File
@@ -13,13 +12,13 @@ import traitlets as T
 
 from .._common import arguments
 from ..model import LatentDiffusion, load
-from ..networks.web_export import WebModel
 from ..plots import plane
 from ..tasks import MixtureTask, make
+from ..text import prompts
 from . import payload
 from .base import Widget
 from .infill import named
-from .scrubber_data import encoded, hidden, hues
+from .scrubber_data import encoded, exported, hidden, hues, linear, view_of
 
 __all__ = ["Playground"]
 
@@ -72,7 +71,7 @@ class Playground(Widget):
         arguments.integer("seed", seed, 0, 2**31 - 2)
         given = named(models)
         self.models = {n: m if isinstance(m, LatentDiffusion) else load(m) for n, m in given.items()}
-        sent = {name: _exported(model, weights, encoder) for name, model in self.models.items()}
+        sent = {name: exported(model, weights, encoder) for name, model in self.models.items()}
         self._packed = {w.key: payload.pack(w.head, w.arrays) for w in sent.values()}
         head: dict = {"title": title or f"Models that sample here: {', '.join(sent)}", "start": start, "groups": None}
         arrays: dict[str, np.ndarray] = {}
@@ -89,13 +88,6 @@ class Playground(Widget):
         plan |= dict(latent_temperature=1.0, schedule="") | head["models"][0]["usual"]
         super().__init__(head, arrays, plan=plan)
 
-    def weights(self) -> dict[str, bytes]:
-        return self._packed
-
-    def answer(self, message: dict) -> dict:
-        """`{"weights": key}` -> them, for a page that lost the cell in which they lay."""
-        return {"weights": base64.b64encode(self._packed[message["weights"]]).decode()}
-
     def still(self) -> bytes:
         """A run of the first model, as PNG."""
         from .. import plots
@@ -105,19 +97,14 @@ class Playground(Widget):
         return plots.png(plots.frame(trace, trace.steps))
 
 
-def _exported(model: LatentDiffusion, weights: str, encoder: bool) -> WebModel:
-    able = model.config.latent != "none" and model.config.encoder == "learned"
-    return model.to_web(weights, encoder=encoder and able)
-
-
 def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     """What the page says of a model, and the arrays behind its latent plane."""
     c = model.config
-    task = _task(json.dumps(model.data)) if "task" in model.data else None
+    task = _task(json.dumps(model.data)) if prompts.task_of(model) is not None else None
     steps = {"none": (8, 1), "continuous": (1, 7) if c.lead == 0.5 else (8, 8), "discrete": (3, c.slots)}[c.latent]
     if c.latent == "discrete" and c.lead == 0:
         steps = (4, 4)
-    about: dict = {"name": name, "plane": None, "groups": None}
+    about: dict = {"name": name, "plane": None, "groups": None, "view": view_of(model.data, c.length, c.vocab)}
     about["usual"] = {"token_steps": steps[0], "latent_steps": steps[1], "lead": model.path.lead}
     if task is not None and task.name == "binsaw":
         entropy = task.entropy()
@@ -128,10 +115,7 @@ def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
         z, x = _cloud(model, task)
         if c.slots * c.dim != 2:
             project = plane(z)
-            eye = np.eye(c.slots * c.dim).reshape(-1, c.slots, c.dim)
-            mean = z.reshape(len(z), -1).mean(0)
-            axes = (project(eye) - project(0 * eye)).T  # of a linear map
-            about["plane"] = {"mean": mean.tolist(), "axes": axes.tolist()}
+            about["plane"] = linear(project, c.slots, c.dim)
         arrays["cloud"] = plane(z)(z).astype("f4")
         if x is not None and task is not None:
             value, about["groups"] = hues(hidden(task, x), x, [])
@@ -164,7 +148,7 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
             found = json.loads((SHIPPED / "results" / file).read_text("utf-8"))
         except (OSError, ValueError):
             continue
-        if "task" not in model.data or found.get("data") != repr(_task(json.dumps(model.data))):
+        if prompts.task_of(model) is None or found.get("data") != repr(_task(json.dumps(model.data))):
             continue
         keys = ["nfe", "token_steps", "latent_steps", "excess", "excess_se"]
         keys += ["kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se"]

@@ -9,12 +9,14 @@ import numpy as np
 import torch
 import traitlets as T
 
-from .._common import schemas
+from .._common import arguments, schemas
+from .._common.quantised import KINDS
 from ..model import LatentDiffusion
 from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
+from . import payload
 from .base import Widget
-from .scrubber_data import collect
+from .scrubber_data import collect, exported, go_on
 
 __all__ = ["Scrubber"]
 
@@ -34,7 +36,13 @@ class Scrubber(Widget):
     - `names`: headings;
     - `samples`: how many sequences of a trace to take along;
     - `step`: where to start; None for the end, where there is something to see;
-    - `title`: above it.
+    - `title`: above it;
+    - `weights`: take the models along, one of `_common.quantised.KINDS`, so that runs go on in the
+      page; they lie once in it, for all its widgets (see `Playground`).
+
+    Where a model is given, and the kernel runs or its weights came along, a click on a token (or the
+    plane, or a code) changes it, and the run goes on from that step, as a branch beside the old one.
+    At the end tokens become gaps, which are filled.
 
     Traits: `step` and `sample`, which follow the browser at most once a second and can be set.
     Raises ValueError for no trace, more than four, or arguments whose sizes disagree.
@@ -55,6 +63,7 @@ class Scrubber(Widget):
         model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
         task=schemas.maybe(schemas.task), names=schemas.maybe(schemas.items(schemas.maybe(schemas.text(most=1000)))),
         samples=schemas.whole(1), step=schemas.whole(0), title=schemas.maybe(schemas.text(most=1000)),
+        weights=schemas.maybe(schemas.choice(*KINDS)),
     )  # fmt: skip
     def __init__(
         self,
@@ -70,13 +79,36 @@ class Scrubber(Widget):
         samples: int = 64,
         step: int | None = None,
         title: str | None = None,
+        weights: str | None = None,
     ):
         self.traces = side_by_side(traces)
         head, arrays, self._frame = collect(self.traces, model, task, data, hue, order, cloud, names, samples)
         self.last = max(t.steps for t in self.traces)
         head["title"] = title or " | ".join(r["name"] for r in head["runs"])
         self._last_sample = head["samples"] - 1
+        self._models = model if isinstance(model, list | tuple) else [model] * len(self.traces)
+        if weights is not None:
+            self._take_along(head, weights)
         super().__init__(head, arrays, step=self.last if step is None else step)
+
+    def _take_along(self, head: dict, weights: str) -> None:
+        """Pack the models of all runs that can go on. ValueError where there is none."""
+        sent = {}
+        for run, model in zip(head["runs"], self._models, strict=True):
+            if model is not None and "model" in run:
+                sent[run["model"]["index"]] = web = exported(model, weights, encoder=False)
+                run["model"]["key"] = web.key
+        if not sent:
+            raise ValueError("weights must be None without a model with which runs can go on")
+        self._packed = {web.key: payload.pack(web.head, web.arrays) for web in sent.values()}
+        self._kind = "live-scrubber"
+
+    def answer(self, message: dict) -> dict:
+        """`{"go_on": plan}` -> the run of that plan; else as `Widget.answer`."""
+        if "go_on" not in message:
+            return super().answer(message)
+        k = arguments.integer("run", message["go_on"]["run"], 0, len(self.traces) - 1)
+        return go_on(self.traces[k], self._models[k], message["go_on"])
 
     @T.validate("step")
     def _step_in_range(self, proposal):

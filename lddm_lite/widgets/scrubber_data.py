@@ -9,14 +9,18 @@ import torch
 
 from .._common import arguments, randomness, schemas
 from .._common.modes import evaluating
+from ..diffusion import sampler
+from ..diffusion.paths import Knot, Path
 from ..diffusion.trace import Trace
 from ..model import LatentDiffusion
+from ..networks.web_export import WebModel
 from ..plots import plane
 from ..tasks import MixtureTask
 
-__all__ = ["collect", "encoded", "hidden", "hues"]
+__all__ = ["collect", "encoded", "exported", "go_on", "goes_on", "hidden", "hues", "linear", "view_of"]
 
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
+WORDS = 4096  # labels at most of a model whose runs go on in a page
 PROB = 65535  # probabilities travel as 16-bit integers
 
 
@@ -56,10 +60,14 @@ def collect(
     head = {"samples": n, "groups": groups, "runs": []}
     arrays: dict[str, np.ndarray] = {}
     for k, t in enumerate(traces):
-        run, own = _run(t, n, names[k], orders[k][:n])
+        run, own = _run(t, n, names[k], orders[k][:n], models[k] is not None and goes_on(t, models[k]))
         if t.latent_kind == "continuous" and clouds[k] is None and models[k] is not None and data is not None:
             clouds[k] = encoded(models[k], data).numpy()
         own |= _latents(t, n, models[k], clouds[k], values)
+        if models[k] is not None and goes_on(t, models[k]):
+            run["model"] = _at_hand(t, models[k], clouds[k], k)
+            if run["model"]["plane"] is not None:
+                own["z"] = t.latents[:, :n].reshape(t.steps + 1, n, -1)
         head["runs"].append(run)
         arrays |= {f"{name}{k}": a for name, a in own.items()}
     behind = any(c is not None for c in clouds)
@@ -118,15 +126,94 @@ def _orders(order, traces, task: MixtureTask | None) -> list[np.ndarray]:
     return [np.zeros(n) if v is None else np.asarray(v, dtype=float) for v in given]
 
 
-def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
-    """Head and token arrays of one trace. Only the words that occur travel; ids are renumbered
-    among them."""
+def view_of(about: dict, length: int, vocab: int, used=None) -> dict | None:
+    """How a page shows sequences, of `Trace.meta` or `model.data`: as pictures or as molecules; None
+    for what their labels say, bits, symbols or words. Of a picture: `shape`, `first`, how many tokens
+    stand in front, and `shades`, from 0 light to 1 dark, of all ids, or of those `used`.
+
+    >>> view_of({"shape": [2, 2], "levels": 3, "first": 1}, 5, 4)
+    {'kind': 'picture', 'shape': [2, 2], 'first': 1, 'shades': [0.0, 0.5, 1.0, 1.0]}
+    """
+    shape, classes = about.get("shape"), about.get("classes")
+    if isinstance(shape, list | tuple) and len(shape) == 2:
+        behind = (1, classes.get("first")) if isinstance(classes, dict) else (0, vocab)
+        first, levels = about.get("first", behind[0]), about.get("levels", behind[1])
+        numbers = [*shape, first, levels]  # of a file, perhaps: what is no picture is not shown as one
+        if all(type(v) is int and v >= 0 for v in numbers) and 0 < shape[0] * shape[1] <= length - first:
+            ids = range(vocab) if used is None else used
+            shades = [0.0 if v >= vocab else round(min(1.0, v / max(1, levels - 1)), 4) for v in ids]
+            return {"kind": "picture", "shape": [*shape], "first": first, "shades": shades}
+    return {"kind": "molecule"} if "molecules" in (about.get("text") or {}) or "molecules" in about else None
+
+
+def goes_on(t: Trace, model: LatentDiffusion) -> bool:
+    """Can runs of `t` go on from their steps with this model? Not with another one's, nor where
+    tokens are masked again on the way, nor with so many words that a page had better not know
+    them."""
+    c = model.config
+    same = t.labels == model.labels and t.latent_kind == c.latent and t.tokens.shape[1] == c.length
+    plain = t.events is None and "remask" not in t.meta and bool((t.reveal_step >= 0).all())
+    return same and plain and c.vocab <= WORDS
+
+
+def _at_hand(t: Trace, model: LatentDiffusion, cloud, index: int) -> dict:
+    """What a page must know of the model of a run that may go on (scrubber_branches.js)."""
+    c, names = model.config, {"temperature": "temperature", "top_p": "topP", "eta": "eta"}
+    names |= {"latent_temperature": "latentTemperature"}
+    draws = {"order": t.order} | {names[k]: v for k, v in t.meta.items() if k in names}
+    to = None
+    if t.latents is not None and c.latent == "continuous" and c.slots * c.dim != 2:
+        to = linear(plane(t.latents[-1] if cloud is None else np.asarray(cloud)), c.slots, c.dim)
+    return {"index": index, "name": model.name, "mask": c.vocab, "draws": draws, "plane": to}
+
+
+def linear(project, slots: int, dim: int) -> dict:
+    """A projection of `plots.plane` for a page: {mean [D], axes [2][D]}."""
+    eye, zero = np.eye(slots * dim).reshape(-1, slots, dim), np.zeros((1, slots, dim))
+    axes = (project(eye) - project(zero)).T
+    return {"mean": (-project(zero)[0] @ axes).tolist(), "axes": axes.tolist()}
+
+
+@torch.no_grad()
+def go_on(t: Trace, model: LatentDiffusion, plan: dict) -> dict:
+    """What the engine gives for the same plan (engine_sampler.js), made by `model` here: lists of
+    one row each."""
+    start = torch.as_tensor(plan["start"]).long().to(model.device)
+    branch = sampler.Branch(plan["first"], torch.as_tensor(plan["free"]), plan["rows"])
+    z = plan["latents"]
+    if z is not None:
+        kind = torch.float32 if t.latent_kind == "continuous" else torch.long
+        z = torch.tensor(z, dtype=kind).reshape(model.latent_shape(len(z)))
+    how = {k: v for k, v in t.meta.items() if k in ("temperature", "top_p", "eta", "latent_temperature")}
+    knots = [Knot(*k) for k in t.knots]
+    draws = sampler.Draws(order=t.order, **how)
+    on = sampler.sample(model, start, knots, Path(t.lead), plan["seed"], draws, latents=z, branch=branch)
+    assert on.alternatives is not None and on.alternative_probs is not None  # the sampler notes them
+    out = {"tokens": on.tokens, "when": on.reveal_step, "prob": on.confidence}
+    out |= {"alts": on.alternatives.reshape(1, -1), "altp": on.alternative_probs.reshape(1, -1)}
+    if on.latents is not None:
+        out["latents"] = on.latents.reshape(on.steps + 1, 1, -1)
+        if model.encoder is not None:
+            out["goals"] = encoded(model, on.tokens).numpy().reshape(1, -1)
+    return {name: value.tolist() for name, value in out.items()}
+
+
+def exported(model: LatentDiffusion, weights: str, encoder: bool) -> WebModel:
+    """A model for a page, with its encoder if asked for and able."""
+    able = model.config.latent != "none" and model.config.encoder == "learned"
+    return model.to_web(weights, encoder=encoder and able)
+
+
+def _run(t: Trace, n: int, name, order, whole: bool) -> tuple[dict, dict]:
+    """Head and token arrays of one trace. Only the words that occur travel, and ids are renumbered
+    among them, unless the `whole` vocabulary is wanted, for what a reader types."""
     alternatives = t.tokens[..., None] if t.alternatives is None else t.alternatives
     likely = t.confidence[..., None] if t.alternative_probs is None else t.alternative_probs
     bits = len(t.labels) == 2 and all(len(v) == 1 for v in t.labels)
     ids = np.concatenate([t.tokens[:n].ravel(), alternatives[:n].ravel()])
     # before a position is revealed its alternatives may be masks
-    used, index = np.unique(ids, return_inverse=True) if not bits else (np.arange(3), ids)
+    everything = np.arange(len(t.labels) + 1), ids
+    used, index = everything if bits or whole else np.unique(ids, return_inverse=True)
     index = index.reshape(-1)
     labels = ["[MASK]" if v == t.mask_id else str(t.labels[v]) for v in used]
     size = t.tokens[:n].size
@@ -140,6 +227,7 @@ def _run(t: Trace, n: int, name, order) -> tuple[dict, dict]:
         "labels": labels,
         "pad": pad[0] if pad else -1,
         "seed": t.seed,
+        "view": view_of(t.meta, t.tokens.shape[1], len(t.labels), used.tolist()),
     }
     arrays = {
         "tokens": index[:size].reshape(n, -1),

@@ -117,7 +117,7 @@ def scrubbers(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("scrubbers")
     out = {}
-    for name in ("bits", "words", "hostile"):
+    for name in ("bits", "words", "hostile", "pictures"):
         scrubber, trace = getattr(runs, name)()
         out[name] = scrubber.to_html(folder / f"{name}.html"), trace, payload.unpack(scrubber.data)
     return out

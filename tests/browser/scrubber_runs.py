@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lddm_lite import LatentDiffusion, Trace, tasks
+from lddm_lite import LatentDiffusion, Trace, from_arrays, tasks
 from lddm_lite.widgets import Scrubber
 
 HOSTILE = ["</script><img src=x onerror=document.title='owned'>", "שלום עולם", "🙂🙃", "x" * 10_000]
@@ -38,6 +38,17 @@ def hostile() -> tuple[Scrubber, Trace]:
         model="<script>document.title='owned'</script>",
     )
     return Scrubber(run, title="</title><script>document.title='owned'</script>"), run
+
+
+def pictures() -> tuple[Scrubber, Trace]:
+    """Pictures of 4 x 4 tokens with their class in front, whose upper half was given."""
+    rng = np.random.default_rng(0)
+    data = from_arrays(rng.integers(0, 3, (30, 4, 4)), classes=rng.integers(0, 2, 30))
+    model = LatentDiffusion.preset("mdlm", data, width=16)
+    start = data.sample(6, seed=0)
+    start[:, 9:] = data.vocab
+    run = model.infill(start, token_steps=3, seed=0)
+    return Scrubber(run), run
 
 
 def large() -> Scrubber:

@@ -48,6 +48,30 @@ def test_play_pause_loop_and_speed(offline, scrubbers):
     quiet(watched)
 
 
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [(1920, 900), (1280, 900), (400, 800)])
+def test_pictures_are_pictures(offline, scrubbers, viewport, color_scheme):
+    """All samples side by side, the tokens of the chosen one in their rows; a click chooses another."""
+    path, trace, _ = scrubbers["pictures"]
+    watched = opened(offline, path, viewport=viewport, color_scheme=color_scheme)
+    page = watched.page
+    cells = page.locator(".tokens.bits [role=option]")
+    boxes = cells.evaluate_all("cells => cells.map(c => c.getBoundingClientRect()).map(b => [b.left, b.top, b.width])")
+    (class_left, class_top, class_width), *pixels = boxes
+    assert class_width > 3 * pixels[0][2] and class_left == pixels[0][0] and class_top < pixels[0][1]
+    assert len({left for left, _, _ in pixels}) == 4 and len({top for _, top, _ in pixels}) == 4
+    canvas = page.locator(".pictures canvas")
+    assert canvas.get_attribute("aria-label").startswith("all 6 samples")
+    columns = page.evaluate("c => Math.round(c.getBoundingClientRect().width)", canvas.element_handle())
+    assert columns <= viewport[0] and page.evaluate(FITS)
+    canvas.click(position={"x": columns / min(6, 6) * 1.4 if viewport[0] > 400 else 100, "y": 20})
+    chosen = int(page.locator(".frame").get_attribute("data-sample"))
+    assert chosen == 1
+    page.get_by_role("slider").press("End")
+    assert shown(page) == [trace.labels[v] for v in trace.tokens[1]]
+    quiet(watched)
+
+
 def test_less_motion_where_it_is_asked_for(offline, scrubbers):
     calm = opened(offline, scrubbers["bits"][0], reduced_motion="reduce").page
     assert calm.get_by_role("combobox", name="speed").input_value() == "2"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lddm_lite import LatentDiffusion, Trace, tasks
-from lddm_lite.widgets import Scrubber
+from lddm_lite.widgets import Scrubber, payload
 
 
 def test_step_and_sample_stay_in_range(traces):
@@ -52,3 +52,25 @@ def test_size_of_a_large_run(tmp_path):
     s = Scrubber(t)
     assert len(s.data) + len(s._esm) < 1_000_000, "what the comm carries"
     assert s.to_html(tmp_path / "x.html").stat().st_size < 1_500_000
+
+
+def test_models_come_along_where_asked_for(models, traces):
+    plain, live = (Scrubber(traces, model=[models["co-seq"], models["mdlm"]], weights=w) for w in (None, "int8"))
+    page = live._fragment(live=False)
+    assert page.count("data-lddm-weights=") == 2 and "function serve(" in page
+    assert "data-lddm-weights=" not in plain._fragment(live=False) and "function serve(" not in plain._esm
+    head = payload.unpack(live.data)["head"]
+    assert {run["model"]["key"] for run in head["runs"]} == set(live.weights())
+    with pytest.raises(ValueError, match="weights must be None without a model"):
+        Scrubber(traces, weights="int8")
+    with pytest.raises(ValueError, match="weights"):
+        Scrubber(traces, model=list(models.values())[:2], weights="int7")
+
+
+def test_the_kernel_goes_on_with_a_run(models, traces):
+    scrubber = Scrubber(traces[1], model=models["mdlm"])
+    t = traces[1]
+    plan = {"run": 0, "start": [[2] * 16], "seed": 0, "rows": [3], "latents": None, "first": 0, "free": [16]}
+    assert scrubber.answer({"go_on": plan})["tokens"] == t.tokens[[3]].tolist()
+    with pytest.raises(ValueError, match="run must be"):
+        scrubber.answer({"go_on": {**plan, "run": 1}})

@@ -2,15 +2,16 @@
 import { CYCLE, PALETTES } from "./colours.js";
 import { el } from "./elements.js";
 import { lookOf, pointMap } from "./latent_explorer_map.js";
-import { sequences, walkRows } from "./latent_explorer_rows.js";
+import { walkRows } from "./latent_explorer_rows.js";
 import { register } from "./mount.js";
 import { clamp } from "./numbers.js";
+import { sequenceView } from "./sequence_views.js";
 
 const BEAT = 700; // ms a step is shown while playing
 
 register("latent-explorer", (frame, app, link) => {
   const { head, arrays } = app, [n, length] = arrays.tokens.shape;
-  const shown = sequences(head), row = (array, i) => Array.from(array.data.subarray(i * length, (i + 1) * length));
+  const shown = sequenceView(head), row = (array, i) => Array.from(array.data.subarray(i * length, (i + 1) * length));
   const sequence = (i) => row(arrays.tokens, i);
   const groupOf = (i) => (head.hue === "groups" ? head.names[arrays.colour.data[i]] : "");
   const nameOf = (i) => `Sequence ${i}${groupOf(i) ? ` · ${groupOf(i)}` : head.hue === "circle" ? ` · hue ${arrays.colour.data[i].toFixed(2)}` : ""}`;

@@ -1,23 +1,20 @@
 // The playground: choose a model and its steps, and see it sample here, without a kernel; each run
 // opens in a scrubber, beside the last one.
-import { PALETTES } from "./colours.js";
 import { el } from "./elements.js";
-import { engine } from "./engine_client.js";
 import { register } from "./mount.js";
 import { clamp } from "./numbers.js";
-import { bytesOf, pack, unpack } from "./payload.js";
+import { pageModels } from "./page_models.js";
 import { readSchedule, walk } from "./playground_plan.js";
 import { standing } from "./playground_results.js";
-import { drawScrubber } from "./scrubber.js";
-import { scrubberPayload } from "./scrubber_payload.js";
+import { stage } from "./scrubber.js";
+import { engineRun } from "./scrubber_payload.js";
 import { PathSquare } from "./scrubber_views.js";
 
 const KEPT = 6; // rows of the table of results
 
 register("playground", (root, app, link) => {
-  const { head, arrays } = app, models = head.models, machine = engine(link.source);
-  let plan = { ...link.get("plan") }, palette = PALETTES.light, width = 0, busy = false, scrubber = null, runs = [], rows = [];
-  const weights = new Map();
+  const { head, arrays } = app, models = head.models, machine = pageModels(link);
+  let plan = { ...link.get("plan") }, busy = false, runs = [], rows = [];
   const chosen = () => models[clamp(plan.model, 0, models.length - 1)], config = () => chosen().head.config;
 
   // -- controls
@@ -65,9 +62,9 @@ register("playground", (root, app, link) => {
   const halt = el("button", { text: "Stop", disabled: true, onclick: () => machine.stop() });
   const bar = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "network calls done" });
   const says = el("span", { class: "pg-plan" }), status = el("span", { class: "small soft", role: "status" });
-  const path = el("div", { class: "pg-path" }), found = el("div", { class: "pg-found" }), stage = el("div", { class: "pg-stage" });
+  const path = el("div", { class: "pg-path" }), found = el("div", { class: "pg-found" }), place = el("div", { class: "pg-stage" });
   root.append(el("h3", { text: head.title }), el("div", { class: "pg-top" }, el("div", { class: "pg-left" }, main, more,
-    el("div", { class: "bar pg-act" }, go, halt, says, bar, status)), path), found, stage);
+    el("div", { class: "bar pg-act" }, go, halt, says, bar, status)), path), found, place);
 
   function choose(k) {
     const m = models[k];
@@ -99,18 +96,6 @@ register("playground", (root, app, link) => {
     try { return { knots: plan.schedule.trim() ? readSchedule(plan.schedule, config()) : walk(plan, config()) }; } catch (e) { return { wrong: e.message }; }
   }
 
-  // -- weights: in the page under their key, whoever brought them; else the kernel has them
-  async function openModel(m) {
-    if (!weights.has(m.key)) {
-      const lying = [...document.querySelectorAll("script[data-lddm-weights]")].find((s) => s.dataset.lddmWeights === m.key);
-      const reply = lying ? { weights: lying.textContent } : await link.ask({ weights: m.key });
-      if (!reply || reply.error) throw new Error(`The weights of ${m.name} lie in a cell that is not on this page. Run this cell again.`);
-      weights.set(m.key, await unpack(bytesOf(reply.weights)));
-    }
-    const { head: about, arrays: numbers } = weights.get(m.key);
-    await machine.open(m.key, about, numbers);
-  }
-
   async function sample() {
     if (busy) return;
     const m = chosen(), { knots, wrong } = walked(), now = { ...plan };
@@ -119,11 +104,10 @@ register("playground", (root, app, link) => {
     status.textContent = "sampling …";
     const start = performance.now();
     try {
-      await openModel(m);
       const draws = { temperature: now.temperature, topP: now.top_p, order: now.order };
       if (config().latent === "continuous") draws.eta = now.eta;
       if (config().latent === "discrete") draws.latentTemperature = now.latent_temperature;
-      const run = await machine.ask(m.key, "sample", { n: now.samples, knots, seed: now.seed, draws, goals: true },
+      const run = await machine.ask(m, "sample", { n: now.samples, knots, seed: now.seed, draws, goals: true },
         ([done, total]) => (bar.value = done / total));
       if (!run) status.textContent = "Stopped.";
       else {
@@ -138,60 +122,22 @@ register("playground", (root, app, link) => {
     announce();
   }
 
-  // Run k goes on from a step with what was changed in one sample, beside itself; the other samples
-  // stay.
-  async function branch(k, { step, sample: i, edits, latents }) {
-    if (busy) return;
-    const base = runs[k], { run, model: m } = base, c = m.head.config, mask = c.vocab;
-    const x = run.tokens[i].map((v, j) => (run.when[i][j] > step ? mask : v)), given = run.when[i].map((when) => (when === 0 ? 1 : 0));
-    for (const [j, id] of edits) { x[j] = id; given[j] = id === mask ? 0 : 1; }
-    let z = run.latents && run.latents[step][i].slice();
-    if (latents && latents.codes) for (const [j, code] of Object.entries(latents.codes)) z[j] = code;
-    else if (latents) {
-      const p = m.plane, now = p ? p.axes.map((a) => a.reduce((sum, v, d) => sum + v * (z[d] - p.mean[d]), 0)) : null;
-      z = p ? z.map((v, d) => v + p.axes.reduce((sum, a, e) => sum + a[d] * (latents.to[e] - now[e]), 0)) : Float32Array.from(latents.to);
-    }
-    busy = true; go.disabled = true; halt.disabled = false; status.textContent = "going on …";
-    try {
-      await openModel(m);
-      const free = x.filter((v, j) => v !== c.pad_id && !given[j]).length;
-      const on = await machine.ask(m.key, "sample", { start: [x], knots: run.knots, seed: base.plan.seed, rows: [i], draws: base.draws, latents: z && [z], first: step, free: [free], goals: true });
-      if (on) {
-        const one = (rows, row) => rows.map((old, n) => (n === i ? row : old)), kept = (rows, row, top = 1) => one(rows, row.map((v, j) => {
-          const at = Math.floor(j / top);
-          return on.when[0][at] > step || given[at] ? v : rows[i][j];
-        }));
-        const made = { ...run, tokens: one(run.tokens, on.tokens[0]), prob: kept(run.prob, on.prob[0]), parent: run.tokens,
-          when: one(run.when, on.when[0].map((when, j) => (when > step || given[j] ? when : run.when[i][j]))),
-          alts: kept(run.alts, on.alts[0], run.alts[i].length / c.length), altp: kept(run.altp, on.altp[0], run.altp[i].length / c.length),
-          latents: run.latents && run.latents.map((rows, s) => (s < step ? rows : one(rows, on.latents[s][0]))), goals: run.goals && one(run.goals, on.goals[0]) };
-        const changed = made.tokens[i].reduce((sum, v, j) => sum + (v !== run.tokens[i][j]), 0);
-        status.textContent = `Sample ${i} went on from step ${step}: ${changed} ${changed === 1 ? "token" : "tokens"} came out otherwise, underlined.`;
-        runs = [base];
-        await show({ ...base, run: made, draws: base.draws, note: `from step ${step}` }, { sample: i, table: false });
-      } else status.textContent = "Stopped.";
-    } catch (e) {
-      status.textContent = e.message;
-    }
-    busy = false; halt.disabled = true;
-    announce();
-  }
-
   // the run beside the last one, and in the table
-  async function show(made, { sample: at = 0, table = true } = {}) {
-    made.name = `${made.model.name}, ${made.run.nfe} ${made.run.nfe === 1 ? "call" : "calls"}${made.note ? `, ${made.note}` : ""}`;
-    runs = [...runs, made].slice(-2).filter((r) => r === made || (r.model.head.config.length === made.model.head.config.length && r.run.tokens.length === made.run.tokens.length));
-    if (table) rows = [made, ...rows].slice(0, KEPT);
+  const state = new Map(), quiet = { get: (name) => state.get(name), set: (name, value) => state.set(name, value), ask: () => Promise.resolve(null), live: () => false, source: link.source };
+  const stand = stage(place, quiet, { able: (about) => machine.able(about.model), say: (text) => (status.textContent = text), async ask(about, asked) {
+    if (busy) throw new Error("One run at a time.");
+    busy = true; go.disabled = dice.disabled = true; halt.disabled = false;
+    try { return await machine.ask(about.model, "sample", asked); } finally { busy = false; dice.disabled = false; halt.disabled = true; announce(); }
+  } });
+  async function show(made) {
+    const { run, model: m, draws, cloud } = made;
+    made.name = `${m.name}, ${run.nfe} ${run.nfe === 1 ? "call" : "calls"}`;
+    made.shown = engineRun(run, m, { name: made.name, draws, cloud, view: m.view });
+    runs = [...runs, made].slice(-2).filter((r) => r === made || (r.model.head.config.length === m.head.config.length && r.run.tokens.length === run.tokens.length));
+    rows = [made, ...rows].slice(0, KEPT);
     found.replaceChildren(...standing(rows));
-    const payload = scrubberPayload(runs.map((r) => ({ ...r, model: { ...r.model, name: r.name } })), runs.map((r) => r.name).join(" | "), head.groups);
-    const state = new Map([["step", Math.max(...runs.map((r) => r.run.nfe))], ["sample", at]]);
-    if (scrubber) scrubber.close();
-    const place = el("div", { class: "pg-scrubber" });
-    stage.replaceChildren(place);
-    scrubber = drawScrubber(place, { ...payload, bytes: await pack(payload.head, payload.arrays), branch },
-      { get: (name) => state.get(name), set: (name, value) => state.set(name, value), ask: () => Promise.resolve(null), live: () => false, source: link.source });
-    scrubber.resize(width);
-    scrubber.theme(palette);
+    state.set("step", Math.max(...runs.map((r) => r.run.nfe))).set("sample", 0);
+    await stand.show(runs.map((r) => r.shown), runs.map((r) => r.name).join(" | "), head.groups);
     root.dataset.runs = rows.length; root.dataset.where = machine.where();
   }
 
@@ -201,8 +147,8 @@ register("playground", (root, app, link) => {
   if (head.start) seen.observe(root);
   return {
     set(name, value) { if (name === "plan") { plan = { ...value }; announce(); } },
-    theme(next) { palette = next; if (scrubber) scrubber.theme(next); },
-    resize(next) { width = next; root.classList.toggle("pg-narrow", next < 700); if (scrubber) scrubber.resize(next); },
-    close() { seen.disconnect(); machine.close(); if (scrubber) scrubber.close(); },
+    theme: stand.theme,
+    resize(next) { root.classList.toggle("pg-narrow", next < 700); stand.resize(next); },
+    close() { seen.disconnect(); machine.close(); stand.close(); },
   };
 });

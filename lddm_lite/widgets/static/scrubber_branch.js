@@ -15,10 +15,11 @@ export function typed(text, from, length, labels, mask) {
   });
 }
 
-// run: a `Run` of the scrubber; own(name): its arrays; go({step, sample, edits, latents}): samples on.
+// run: a `Run` of the scrubber; own(name): its arrays; go({step, sample, edits, latents}): samples on;
+// able(): is its model at hand, now?
 export class Branch {
-  constructor(run, own, about, go) {
-    Object.assign(this, { run, own, about, go, edits: new Map(), moved: null, at: 0, mask: about.labels.length - 1 });
+  constructor(run, own, about, go, able) {
+    Object.assign(this, { run, own, about, go, able, edits: new Map(), moved: null, at: 0, mask: about.labels.length - 1 });
     this.choices = el("span", { class: "bar" });
     this.text = el("input", { type: "text", spellcheck: "false", autocomplete: "off", "aria-label": "type tokens from this position on; _ is a gap",
       placeholder: about.bits ? "or type: 01_1" : "or type words; _ is a gap",
@@ -64,19 +65,19 @@ export class Branch {
   }
   views() { for (const view of this.run.views) view.draw(this.step, this.sample); }
   show() {
-    const cells = this.run.words.cells, count = this.edits.size + (this.moved ? 1 : 0);
+    const cells = this.run.words.cells, count = this.edits.size + (this.moved ? 1 : 0), end = this.step >= this.about.nfe;
     for (let i = 0; i < cells.length; i++) {
       if (cells[i].classList.contains("edited")) { cells[i].classList.remove("edited"); this.run.words.cell(i); }
     }
     for (const [i, id] of this.edits) {
       cells[i].className = id === this.mask ? "masked edited" : "given edited";
       cells[i].style.background = cells[i].style.color = "";
-      cells[i].textContent = id === this.mask ? (this.about.bits ? "" : "····") : labelOf(this.about, id).replace(/^##/, "");
+      cells[i].textContent = id === this.mask ? (this.run.words.inCells ? "" : "····") : labelOf(this.about, id).replace(/^##/, "");
     }
-    this.on.textContent = `▶ Go on from step ${this.step}`;
-    this.on.title = `${count} ${count === 1 ? "change" : "changes"}; what is untouched draws the same random numbers`;
+    this.on.textContent = end ? "▶ Fill the gaps" : `▶ Go on from step ${this.step}`;
+    this.on.title = end ? "all other tokens are given; what is missing is drawn from pure noise on" : `${count} ${count === 1 ? "change" : "changes"}; what is untouched draws the same random numbers`;
     this.undo.disabled = !count;
-    this.on.disabled = this.step >= this.about.nfe || !count;
-    if (this.step >= this.about.nfe && !this.element.hidden) this.says.textContent = "This is the end: move to an earlier step to go on from there.";
+    this.on.disabled = !(end ? [...this.edits.values()].includes(this.mask) : count);
+    if (end && !this.element.hidden && !this.says.textContent) this.says.textContent = `At the end: “mask” makes a gap, and so does typing _; typed ${this.about.bits ? "bits" : "words"} are those that the model knows. An earlier step goes on from there.`;
   }
 }

@@ -2,12 +2,14 @@
 // pictures.
 import { el } from "./elements.js";
 import { Branch } from "./scrubber_branch.js";
+import { Pictures } from "./scrubber_pictures.js";
 import { maskedAt, revealColours } from "./scrubber_steps.js";
-import { Codes, PathSquare, Plane, Raster } from "./scrubber_views.js";
+import { Codes, PathSquare, Plane, Raster, Whole } from "./scrubber_views.js";
 import { Words } from "./scrubber_words.js";
+import { viewKind } from "./sequence_views.js";
 
 export class Run {
-  constructor(run, k, head, arrays, last, pick, go = null) {
+  constructor(run, k, head, arrays, last, pick, app) {
     const own = (name) => arrays[name + k];
     Object.assign(this, { run, last });
     this.length = own("tokens").shape[1];
@@ -17,9 +19,10 @@ export class Run {
     const noise = (name, value) => el("span", { title: `noise time of the ${name === "x" ? "tokens: 1 all masked" : "latents: 1 pure noise"}, 0 clean` }, " · t", el("sub", { text: name }), " ", value);
     this.line = el("p", { class: "line small soft number" }, this.facts.nfe, noise("x", this.facts.tx),
       run.latent === "none" ? null : noise("z", this.facts.tz), " · ", this.facts.masked);
-    this.branch = go && new Branch(this, own, run, (change) => go(k, change));
+    this.branch = app.branch && new Branch(this, own, run, (change) => app.branch(k, change), () => app.able(k));
     this.words = new Words(this, own, run, k);
-    const views = [new Raster(this, own, run, head, pick)];
+    const kind = viewKind(run), views = [new (kind === "picture" ? Pictures : Raster)(this, own, run, head, pick)];
+    if (kind === "picture" || kind === "molecule") views.unshift(new Whole(this, run));
     if (own("plane")) views.push(new Plane(this, own, run, head));
     if (own("codes")) views.push(new Codes(this, own, run));
     if (run.latent !== "none") views.push(new PathSquare(run));

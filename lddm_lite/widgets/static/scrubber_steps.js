@@ -9,15 +9,27 @@ export const revealColours = (nfe, last) =>
 
 export const labelOf = (about, id) => (about.labels[id] === "" ? "∅" : about.labels[id]);
 
+const pictured = (about) => Boolean(about.view) && about.view.kind === "picture";
+
 // The cell of a token that step `when` reveals: its word as written there, the text to show now
 // (`numbers`: the step in place of a bit), and its classes.
 export function cellAt(about, id, when, step, numbers) {
-  const seen = when <= step, label = labelOf(about, id), glued = !about.bits && label.startsWith("##");
-  const word = glued ? label.slice(2) : label;
-  const text = !seen ? (about.bits ? "" : "····") : about.bits && numbers ? String(when) : word;
-  const bit = numbers ? "counted" : id === 1 ? "one" : "";
-  const look = !seen ? "masked" : when === 0 ? "given" : about.bits ? bit : "";
+  const seen = when <= step, label = labelOf(about, id), glued = !about.bits && !pictured(about) && label.startsWith("##");
+  const word = glued ? label.slice(2) : label, cell = about.bits || pictured(about);
+  const text = !seen ? (cell ? "" : "····") : cell && numbers ? String(when) : word;
+  const bit = numbers ? "counted" : about.bits && id === 1 ? "one" : "";
+  const look = !seen ? "masked" : when === 0 ? "given" : cell ? bit : "";
   return { word, text, look: glued ? `${look} glued`.trim() : look };
+}
+
+// Pictures [rows, columns] of n samples beside each other in `width` pixels, `gap` apart: {scale,
+// pixels of a token; columns, pictures in a row; wide, high, pixels of a picture with its gap}.
+export function tiles([rows, columns], n, width, gap) {
+  const most = Math.max(1, Math.floor((width - gap) / columns));
+  for (let scale = Math.min(most, Math.max(1, Math.round((n > 24 ? 44 : n > 4 ? 60 : 96) / Math.max(rows, columns)))); ; scale--) {
+    const wide = columns * scale + gap, high = rows * scale + gap, across = Math.max(1, Math.min(n, Math.floor(width / wide)));
+    if (scale === 1 || Math.ceil(n / across) * high <= 420) return { scale, columns: across, wide, high };
+  }
 }
 
 // How many positions of a sample are masked at a step, padding left out.

@@ -4,6 +4,7 @@ import { CYCLE, GROUPS, PALETTES, ramp } from "./colours.js";
 import { el, fit } from "./elements.js";
 import { clamp, projector } from "./numbers.js";
 import { paintSamples } from "./scrubber_steps.js";
+import { sequenceView } from "./sequence_views.js";
 
 // All samples, a row each, in the order given: bits by value, words by the step that revealed them.
 // Click picks a row.
@@ -32,6 +33,23 @@ export class Raster {
   }
 }
 
+// The chosen sample as a picture, or as the string of a molecule, as it stands at a step.
+export class Whole {
+  constructor(run, about) {
+    Object.assign(this, { run, view: sequenceView(about), fixed: 140, palette: PALETTES.light });
+    this.place = el("div");
+    this.element = el("figure", { class: "whole" }, el("figcaption", { text: this.view.kind === "picture" ? "the sample, a picture" : "the sample, a molecule" }), this.place);
+  }
+  theme(palette) { this.palette = palette; }
+  resize(width) { this.element.style.width = `${width}px`; }
+  draw(step, sample) {
+    const { run } = this, from = sample * run.length, at = [...Array(run.length).keys()].map((j) => from + j);
+    const part = this.view.show(at.map((j) => (run.when[j] <= step ? run.tokens[j] : -1)), { given: at.map((j) => run.when[j] === 0) });
+    this.place.replaceChildren(part.element);
+    part.draw(this.fixed - 12, this.palette);
+  }
+}
+
 // The latent plane: encoded data behind, all samples now, the trail of the chosen one, and where
 // the encoder would put its finished sequence (a ring).
 export class Plane {
@@ -40,7 +58,7 @@ export class Plane {
       hue: own("hue"), goal: own("goal") && own("goal").data, narrow: 176, broad: 232, fixed: 232, palette: PALETTES.light });
     this.canvas = el("canvas", { role: "img", onclick: (e) => { // elsewhere, before it goes on from here
       const box = this.canvas.getBoundingClientRect();
-      if (run.branch && about.place) run.branch.move({ to: this.from(e.clientX - box.left, e.clientY - box.top) });
+      if (run.branch && run.branch.able()) run.branch.move({ to: this.from(e.clientX - box.left, e.clientY - box.top) });
     } });
     const names = head.groups, key = el("span", { class: "key" });
     if (this.hue && names) names.slice(0, GROUPS.length).forEach((name, k) => key.append(el("span", { class: "dot", style: `background:${GROUPS[k]}` }), el("span", { text: name.slice(0, 24) })));
@@ -99,11 +117,13 @@ export class Codes {
     if (run.branch) this.put = this.cells.map((_, j) => el("input", { type: "number", min: 0, max: about.codeMask - 1, "aria-label": `code of slot ${j} to go on with`, title: "another code, before it goes on from here",
       onchange: (e) => { const v = clamp(Math.round(+e.target.value), 0, about.codeMask - 1); run.branch.move({ codes: { ...(run.branch.moved && run.branch.moved.codes), [j]: v } }); } }));
     this.element = el("figure", { class: "codes" }, el("figcaption", { text: m > 1 ? "latent codes" : "latent code" }),
-      el("div", { class: "slots" }, ...this.cells), this.note, this.put && el("div", { class: "slots" }, ...this.put));
+      el("div", { class: "slots" }, ...this.cells), this.note, this.row = this.put && el("div", { class: "slots", hidden: true }, ...this.put));
+    this.run = run;
   }
   resize(width) { this.element.style.width = `${width}px`; }
   draw(step, sample) {
     let same = 0, filled = 0;
+    if (this.row) this.row.hidden = !this.run.branch.able();
     for (let j = 0; j < this.m; j++) {
       const code = this.codes[(step * this.n + sample) * this.m + j], masked = code === this.about.codeMask, before = step > 0 ? this.codes[((step - 1) * this.n + sample) * this.m + j] : code;
       const cell = this.cells[j], text = masked ? "···" : String(code);

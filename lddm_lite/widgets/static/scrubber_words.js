@@ -1,31 +1,37 @@
-// The chosen sample: bits as cells, words as running text. A list box: arrow keys move through the
-// positions.
+// The chosen sample: bits as cells, pictures as cells in their rows, words as running text. A list
+// box: arrow keys move through the positions.
 import { inkOn } from "./colours.js";
 import { el } from "./elements.js";
 import { clamp } from "./numbers.js";
 import { cellAt, labelOf } from "./scrubber_steps.js";
+import { viewKind } from "./sequence_views.js";
 
 export class Words {
   constructor(run, own, about, k) {
     Object.assign(this, { run, about, prob: own("prob").data, parent: own("parent") && own("parent").data, alts: own("alts"), altProb: own("altp").data, sample: -1, step: -1, at: -1 });
     this.cells = Array.from({ length: run.length }, (_, i) => el("span", { role: "option", id: `p${k}-${i}`, "aria-selected": "false" }));
-    this.element = el("div", { class: about.bits ? "tokens bits" : "tokens text", role: "listbox", tabindex: 0, dir: "auto" }, ...this.cells);
+    this.picture = viewKind(about) === "picture" ? about.view : null;
+    this.inCells = about.bits || Boolean(this.picture);
+    if (this.picture) this.cells.slice(0, this.picture.first).forEach((cell) => (cell.style.gridColumn = "1 / -1")); // such as its class
+    this.element = el("div", { class: this.inCells ? "tokens bits" : "tokens text", role: "listbox", tabindex: 0, dir: "auto" }, ...this.cells);
     this.detail = el("div", { class: "detail small", "aria-live": "polite" });
     this.element.addEventListener("pointerover", (e) => this.cells.includes(e.target) && this.focus(this.cells.indexOf(e.target)));
     this.element.addEventListener("focus", () => this.focus(Math.max(0, this.at)));
     this.element.addEventListener("keydown", (e) => this.key(e));
-    this.element.addEventListener("click", (e) => run.branch && this.cells.includes(e.target) && run.branch.touch(this.cells.indexOf(e.target)));
+    this.element.addEventListener("click", (e) => run.branch && run.branch.able() && this.cells.includes(e.target) && run.branch.touch(this.cells.indexOf(e.target)));
   }
   // as many bits in a row as fit, but a power of two, so that periods show
   resize(width) {
-    if (!this.about.bits) return;
-    this.columns = [128, 64, 32, 16].find((c) => c / 2 < this.run.length && (width - 14) / c >= 15.5) || 8;
-    this.element.style.setProperty("--cell", `${Math.min(19, Math.floor((width - 14) / this.columns)) - 2}px`);
+    if (!this.inCells) return;
+    this.columns = this.picture ? this.picture.shape[1] : [128, 64, 32, 16].find((c) => c / 2 < this.run.length && (width - 14) / c >= 15.5) || 8;
+    const cell = Math.max(4, Math.min(this.picture ? 26 : 19, Math.floor((width - 14) / this.columns)) - 2);
+    this.element.style.setProperty("--cell", `${cell}px`);
+    this.element.classList.toggle("tiny", cell < 10);
     this.element.style.gridTemplateColumns = `repeat(${this.columns}, var(--cell))`;
   }
   key(e) {
-    if (e.key === "Enter" && this.run.branch && this.at >= 0) return this.run.branch.touch(this.at);
-    const row = this.about.bits ? this.columns : 1;
+    if (e.key === "Enter" && this.run.branch && this.run.branch.able() && this.at >= 0) return this.run.branch.touch(this.at);
+    const row = this.inCells ? this.columns : 1;
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row, Home: -1e9, End: 1e9 }[e.key];
     if (by === undefined || e.ctrlKey || e.metaKey || e.altKey) return;
     e.preventDefault(); e.stopPropagation();
@@ -42,7 +48,7 @@ export class Words {
   }
   tell() {
     const i = this.at, j = this.sample * this.run.length + i, when = this.run.when[j];
-    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: `Point at a position, or focus the tokens and use the arrow keys.${this.run.branch ? " Click one, or press Enter, to change it." : ""}` }));
+    if (i < 0) return this.detail.replaceChildren(el("span", { class: "soft", "data-screen": true, text: `Point at a position, or focus the tokens and use the arrow keys.${this.run.branch && this.run.branch.able() ? " Click one, or press Enter, to change it or make it a gap." : ""}` }));
     const name = `Position ${i}: `;
     if (when === 0) return this.detail.replaceChildren(name + "given.");
     if (when > this.step) return this.detail.replaceChildren(name + `masked until step ${when}.`);
@@ -64,8 +70,8 @@ export class Words {
     cell.className = other ? `${look} other`.trim() : look;
     cell.style.background = seen && when > 0 ? run.colours[when] : "";
     cell.style.color = seen && when > 0 ? inkOn(run.colours[when]) : "";
-    if (!about.bits) cell.style.minWidth = `${Math.min(word.length, 24) + 0.6}ch`;
-    if (numbers && !about.bits && seen) cell.append(el("sup", { text: String(when) }));
+    if (!this.inCells) cell.style.minWidth = `${Math.min(word.length, 24) + 0.6}ch`;
+    if (numbers && !this.inCells && seen) cell.append(el("sup", { text: String(when) }));
     if (!seen) cell.setAttribute("aria-label", `position ${i}, masked`);
     else cell.removeAttribute("aria-label");
   }

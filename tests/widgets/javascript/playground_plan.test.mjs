@@ -4,7 +4,8 @@ import test from "node:test";
 import { doJob, keepModel } from "../../../lddm_lite/widgets/static/engine.js";
 import { pack, unpack } from "../../../lddm_lite/widgets/static/payload.js";
 import { readSchedule, walk } from "../../../lddm_lite/widgets/static/playground_plan.js";
-import { scrubberPayload } from "../../../lddm_lite/widgets/static/scrubber_payload.js";
+import { together } from "../../../lddm_lite/widgets/static/scrubber_branches.js";
+import { engineRun } from "../../../lddm_lite/widgets/static/scrubber_payload.js";
 import { opened } from "./engine_model.mjs";
 import { near, truth } from "./truth.mjs";
 
@@ -27,7 +28,7 @@ test("a run as the scrubber takes it, packed and unpacked, is the trace", async 
     const { head, arrays } = await opened(file), n = want.tokens.length;
     keepModel(name, head, arrays);
     const run = await doJob(name, "sample", { n, knots: want.knots, seed: 3, goals: true }, 5);
-    const payload = scrubberPayload([{ run, model: { head, name, plane: null } }], "title");
+    const payload = together([engineRun(run, { head, name, plane: null }, { name, draws: {} })], "title", null);
     const sent = await unpack(await pack(payload.head, payload.arrays));
     assert.deepEqual(sent.head, JSON.parse(JSON.stringify(payload.head)));
     const { tokens0, when0, prob0, altp0, codes0, plane0, order0 } = sent.arrays;

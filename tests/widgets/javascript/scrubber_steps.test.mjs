@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { rgb } from "../../../lddm_lite/widgets/static/colours.js";
 import { unpack } from "../../../lddm_lite/widgets/static/payload.js";
-import { cellAt, maskedAt, paintSamples, revealColours } from "../../../lddm_lite/widgets/static/scrubber_steps.js";
+import { cellAt, maskedAt, paintSamples, revealColours, tiles } from "../../../lddm_lite/widgets/static/scrubber_steps.js";
 import { near, truth } from "./truth.mjs";
 
 const { head, arrays } = await unpack(Uint8Array.from(truth.block));
@@ -55,4 +55,26 @@ test("the picture of all samples, pixel by pixel", () => {
     near(found, picture, 2 / 255, `step ${step} of ${run.about.name}`);
     assert.ok(picture.every((_, k) => bytes[4 * k + 3] === 255));
   });
+});
+
+test("pictures lie side by side, whole pixels a token, and fit", () => {
+  for (const [rows, columns] of [[8, 8], [28, 28], [1, 64], [64, 1], [2, 3]]) {
+    for (const n of [1, 5, 16, 64]) for (const width of [60, 330, 620]) {
+      const { scale, columns: across, wide, high } = tiles([rows, columns], n, width, 8);
+      assert.ok(Number.isInteger(scale) && scale >= 1 && across >= 1 && across <= n);
+      assert.equal(wide, columns * scale + 8);
+      assert.equal(high, rows * scale + 8);
+      assert.ok(across === 1 || across * wide <= width);
+      assert.ok(scale === 1 || Math.ceil(n / across) * high <= 420);
+    }
+  }
+  assert.deepEqual(tiles([8, 8], 16, 600, 8), { scale: 8, columns: 8, wide: 72, high: 72 });
+});
+
+test("a token of a picture is a cell: its label, nothing while masked, its step in numbers", () => {
+  const about = { labels: ["##0", "class 3", "[MASK]"], bits: false, view: { kind: "picture", shape: [2, 2], first: 1 } };
+  assert.deepEqual(cellAt(about, 0, 2, 2, false), { word: "##0", text: "##0", look: "" });
+  assert.equal(cellAt(about, 0, 2, 1, false).text, "");
+  assert.deepEqual(cellAt(about, 1, 2, 2, true), { word: "class 3", text: "2", look: "counted" });
+  assert.equal(cellAt(about, 1, 0, 2, true).look, "given");
 });

@@ -7,7 +7,7 @@ const MARKS_OF = [(r) => `M0 ${-r}A${r} ${r} 0 1 1 -.01 ${-r}z`, (r) => `M${-r} 
 export const markPath = (mark, r) => MARKS_OF[mark % MARKS_OF.length](r);
 
 // x, y: {low, high, label, at: [[value, text]]}, `at` being made where it is left out.
-// series: [{name, colour, mark, line, dash, points: [{x, y, se, title, faint, chosen, go}]}];
+// series: [{name, colour, mark, line, dash, points: [{x, y, r, se, title, faint, chosen, go}]}];
 // `rules`: [{y, text}] across. go() where a mark is clicked.
 export function chart({ width, height, x, y, series, rules = [], label }) {
   const left = 52, right = 14, top = 10, bottom = 38, wide = width - left - right, tall = height - top - bottom;
@@ -22,7 +22,7 @@ export function chart({ width, height, x, y, series, rules = [], label }) {
   for (const { name, colour, mark, line, dash, points } of series) {
     if (line) parts.push(el("polyline", { class: "chart-line", points: points.map((p) => `${X(p.x)},${inside(Y(p.y))}`).join(" "), style: `stroke:${colour}`, "stroke-dasharray": dash || null }));
     for (const p of points) {
-      const cx = X(p.x), cy = inside(Y(p.y)), big = p.chosen ? 7 : 4.5;
+      const cx = X(p.x), cy = inside(Y(p.y)), big = (p.r || 4.5) + (p.chosen ? 3 : 0);
       if (p.se) parts.push(el("line", { class: "chart-bar", x1: cx, x2: cx, y1: inside(Y(p.y - 2 * p.se)), y2: inside(Y(p.y + 2 * p.se)), style: `stroke:${colour}`, opacity: p.faint ? 0.2 : 1 }));
       const shape = el("path", { class: `chart-mark${p.chosen ? " chosen" : ""}${p.go ? " can" : ""}`, d: markPath(mark, big), transform: `translate(${cx} ${cy})`, style: `fill:${colour}`, opacity: p.faint ? 0.22 : 1, onclick: p.go || (() => {}) }, el("title", { text: `${name}: ${p.title}` }));
       (p.chosen ? front : parts).push(shape);

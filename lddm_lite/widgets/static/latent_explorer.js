@@ -174,6 +174,7 @@ export function drawExplorer(frame, app, link, decoder) {
   const grid = el("div", { class: "explorer" },
     el("div", { class: "map-column" }, el("figure", {}, el("figcaption", { text: head.note }), map.element), el("div", { class: "map-side" }, legend, scale, help)),
     el("div", {}, readoutBox, el("div", { class: "sub" }, "A walk, decoded step by step ", el("span", { class: "soft small", text: shown.key })), bar, walkBox));
+  frame.classList.add("broad");
   frame.append(el("h3", { text: head.title }), grid, live);
   readout(null);
   pick(link.get("picked"), false);
@@ -184,7 +185,7 @@ export function drawExplorer(frame, app, link, decoder) {
     resize(total) {
       const inner = total - 24, wide = inner >= 760;
       grid.classList.toggle("wide", wide);
-      const size = Math.floor(wide ? clamp(inner * 0.45, 330, 520) : Math.min(inner, 520)) - 2;
+      const size = Math.floor(wide ? clamp(inner * 0.45, 330, inner >= 1500 ? 590 : 520) : Math.min(inner, 520)) - 2;
       map.resize(size);
       grid.firstChild.style.maxWidth = wide ? `${size + 2}px` : "";
       width = wide ? inner - size - 28 : inner;

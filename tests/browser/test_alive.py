@@ -12,6 +12,7 @@ from lddm_lite.plots.latent_map import LatentMap
 from lddm_lite.widgets import FrontierExplorer, LatentDiagnosis, LatentExplorer, Scrubber
 
 from .reading import FITS, opened, quiet, shown
+from .test_scrubber_lab import IMPORTS
 
 SAW, NEWS = tasks.Binsaw(length=16), tasks.ToyNewswire()
 INSIDE = "document.querySelector('.lddm-host').shadowRoot"
@@ -156,6 +157,31 @@ def test_what_the_latent_knows(offline, pages):
     assert cards.nth(2).inner_text() != before
     assert "The tokens read z" in page.locator(".ld-facts").inner_text()
     quiet(watched)
+
+
+LIVE = """
+import lddm_lite as ld
+task = ld.tasks.Binsaw(length=16)
+exact = ld.LatentDiffusion.exact(task)
+ld.widgets.Scrubber(exact.sample(4, token_steps=4, seed=0), model=exact)
+"""
+
+
+def test_in_jupyterlab_the_kernel_goes_on_also_with_models_that_no_page_can_run(notebook):
+    nb = notebook([IMPORTS, LIVE], name="goes-on")
+    page = nb.page
+    host = page.locator(".jp-NotebookPanel:visible .lddm-host[data-ready]")
+    nb.until(lambda: host.count() == 1, "the scrubber")
+    host.get_by_role("slider").press("Home")
+    host.locator("[role=option]").first.click()
+    nb.until(lambda: host.locator(".branch").is_visible(), "what a bit may become")
+    host.get_by_role("textbox", name="type tokens").fill("1_0")
+    host.get_by_role("textbox", name="type tokens").press("Enter")
+    host.locator(".branch-go").click()
+    nb.until(lambda: host.locator(".run").count() == 2, "the branch")
+    bits = host.locator(".tokens").nth(1).locator("[role=option]").all_inner_texts()
+    assert bits[0] == "1" and bits[2] == "0" and "" not in bits
+    assert nb.errors == []
 
 
 @pytest.mark.parametrize("name", ["frontier", "knows", "walks", "words"])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -159,7 +160,7 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: in
 @schemas.checked(
     model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
 )  # fmt: skip
-def examples(model: Model, data: Data, n: int = 6, mask_rates=RATES, seed: int = 0) -> dict[str, dict]:
+def examples(model: Model, data: Data, n: int = 6, mask_rates=RATES, seed: int = 0) -> dict[str, Any]:
     """What `diagnose` judges, to be read: sequences whose masked tokens are drawn at once, given each
     kind of latents.
 
@@ -174,7 +175,8 @@ def examples(model: Model, data: Data, n: int = 6, mask_rates=RATES, seed: int =
     """
     g = generator(seed, model.device)
     x = data.sample(n, generator(seed)).to(model.device)
-    lengths, found = model.valid(x).sum(1), {"real": x.cpu(), "visible": {}, "drawn": {}}
+    lengths = model.valid(x).sum(1)
+    found: dict[str, Any] = {"real": x.cpu(), "visible": {}, "drawn": {}}
     with evaluating(model):
         z0 = _encoded(model, x, g)
         given = _given(model, x, z0, g)

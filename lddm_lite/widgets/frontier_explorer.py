@@ -101,7 +101,7 @@ class FrontierExplorer(Widget):
         figure = Figure(figsize=(6.4, 4), layout="constrained")
         ax = figure.add_subplot()
         for name, system in self._about["systems"].items():
-            look = {"color": COLOURS.get(system, SOFT), "marker": MARKERS.get(system, "o"), "alpha": 0.7}
+            look: dict = {"color": COLOURS.get(system, SOFT), "marker": MARKERS.get(system, "o"), "alpha": 0.7}
             x, y, nfe = self._columns([row for row in self._about["rows"] if row["model"] == name])
             ax.scatter(x, y, s=[6 + 3 * v for v in nfe], label=name, **look)
         for how, line in (("even", ":"), ("best", "--")):

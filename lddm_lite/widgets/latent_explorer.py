@@ -118,7 +118,7 @@ class LatentExplorer(Widget):
         if weights is not None:
             head["walk"] = self._take_along(weights)
             arrays["z"] = self.z.flatten(1).numpy()
-            if book is not None:
+            if book is not None and self._among is not None:
                 arrays |= {"used": self._among.numpy(), "book": book.detach().cpu()[self._among].numpy()}
         self._first = (arrays["walk_coords"][: len(walks[0][0])], tokens[: len(walks[0][0])])
         super().__init__(head, arrays, picked=list(pairs[0]))

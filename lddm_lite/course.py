@@ -1,13 +1,20 @@
-"""What the course's notebooks need: self-checks of exercises, and steps that shrink in a quick run.
+"""What the course's notebooks need: self-checks of exercises, a report of them, and steps that
+shrink in a quick run.
 """
 
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 
 import torch
 
-__all__ = ["selfcheck", "shrunk"]
+from ._common import files
+
+__all__ = ["numbers", "report", "selfcheck", "shrunk"]
+
+_REPORT = "lddm-lite course report"
+_VERDICTS: dict[str, bool | None] = {}  # of this kernel: right, wrong, not tried
 
 
 def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = None, unit: str = "") -> bool:
@@ -18,7 +25,8 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     - `got`: a number, a list, a tensor or an array; `...`, which the exercises begin with, counts
       as not tried yet;
     - `want`: the right value, of the same shape;
-    - `tol`: right is |got - want| <= tol * max(1, |want|), everywhere;
+    - `tol`: right is |got - want| <= tol * max(1, |want|), everywhere. So is a number that was typed
+      with decimals and two significant digits or more, if it is the right one, rounded or cut off;
     - `mistakes`: {what somebody did who got this: the value that results}, in the words to print;
     - `unit`: printed after numbers.
 
@@ -26,6 +34,9 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     when solutions are tested, an answer that is not right raises AssertionError. ValueError for a
     tolerance that is not above 0.
 
+    >>> selfcheck("1", 0.69, 0.6931)
+    ✓ Exercise 1: right.
+    True
     >>> selfcheck("1", 0.5, 0.6931, mistakes={"that is the probability; take -log of it": 0.5})
     ✗ Exercise 1: that is the probability; take -log of it.
     False
@@ -36,11 +47,25 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     if not tol > 0:
         raise ValueError(f"tol must be above 0, got {tol}")
     said, right = _verdict(got, _tensor(want), tol, mistakes or {}, unit)
+    _VERDICTS[str(exercise)] = None if got is ... else right
     mark = "✓" if right else "…" if got is ... else "✗"
     print(f"{mark} Exercise {exercise}: {said}.")
     if not right and os.environ.get("LDDM_STRICT") == "1":
         raise AssertionError(f"exercise {exercise}: {said}")
     return right
+
+
+def numbers(answer) -> torch.Tensor | None:
+    """An answer as float64, of the shape that it has; None where it is no number, list, tensor or
+    array of numbers.
+
+    >>> numbers((1, 2.5)), numbers("1")
+    (tensor([1.0000, 2.5000], dtype=torch.float64), None)
+    """
+    try:
+        return _tensor(answer)
+    except (TypeError, ValueError, RuntimeError):
+        return None
 
 
 def _tensor(value) -> torch.Tensor:
@@ -52,21 +77,51 @@ def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> 
         return "not tried yet; put your answer in place of the dots, and run its cell and this one", False
     if got is None:
         return "there is no value: None; the function must return its result", False
-    try:
-        got = _tensor(got)
-    except (TypeError, ValueError, RuntimeError):
-        return f"numbers are wanted, and this is {type(got).__name__}", False
+    typed, given = _typed(got), type(got).__name__
+    got = numbers(got)
+    if got is None:
+        return f"numbers are wanted, and this is {given}", False
     if got.shape != want.shape:
         return f"its shape is {tuple(got.shape)}; wanted is {tuple(want.shape)}", False
     if not torch.isfinite(got).all():
         return f"{int((~torch.isfinite(got)).sum())} of {got.numel()} values are nan or infinite", False
-    if _near(got, want, tol).all():
+    if _agrees(got, typed, want, tol):
         return "right", True
     for what, value in mistakes.items():
         value = _tensor(value)
-        if value.shape == got.shape and _near(got, value, tol).all():
+        if value.shape == got.shape and _agrees(got, typed, value, tol):
             return what, False
+    if typed is not None and _agrees(got, typed, want, tol, least=1):
+        return "rounded too far; give two digits after the point, or more", False
     return _difference(got, want, tol, f" {unit}" if unit else ""), False
+
+
+def _agrees(got: torch.Tensor, typed: list | None, want: torch.Tensor, tol: float, least: int = 2) -> bool:
+    """Is the answer this value, everywhere within `tol`, or as a person would type it, with so many
+    significant digits at least?"""
+    near = _near(got, want, tol).flatten().tolist()
+    if typed is not None:
+        near = [a or _rounded(v, w, least) for a, v, w in zip(near, typed, want.flatten().tolist(), strict=True)]
+    return all(near)
+
+
+def _typed(got) -> list[float | int] | None:
+    """The numbers of an answer that a person may have typed, in order; None for one that was
+    computed as a tensor or an array."""
+    if type(got) in (float, int):
+        return [got]
+    parts = [_typed(v) for v in got] if isinstance(got, list | tuple) else [None]
+    return None if None in parts else [v for part in parts for v in part or []]
+
+
+def _rounded(typed: float | int, right: float, least: int) -> bool:
+    """Is a typed number the right one, rounded or cut off at its last digit? It has at least so many
+    significant digits, and decimals if they are two: a whole number must be exact."""
+    sign, digits, places = Decimal(repr(typed)).normalize().as_tuple()
+    if not isinstance(places, int) or len(digits) < least or (least > 1 and places >= 0):
+        return False
+    left = (right - typed) * (-1 if sign else 1) / 10.0**places  # in units of the last digit
+    return -0.5 <= left < 1
 
 
 def _near(a: torch.Tensor, b: torch.Tensor, tol: float) -> torch.Tensor:
@@ -93,6 +148,37 @@ def _difference(got: torch.Tensor, want: torch.Tensor, tol: float, unit: str) ->
     count = f" ({int(off.sum())} of {off.numel()} values are off)" if place else ""
     large = "large" if by > 0 else "small"
     return f"{where} {float(got.flatten()[at]):.4g}{unit}, too {large} by {abs(by):.2g}{count}"
+
+
+def report(file=None, name: str = "") -> dict[str, bool | None]:
+    """Print which exercises of this notebook are solved, and return it: True, False, or None where
+    nothing was tried. Counted are those whose checks have been run in this kernel.
+
+    - `file`: a JSON file to hand in; what other notebooks have written to it stays.
+    - `name`: of the notebook, under which it is written.
+
+    ValueError for a file without a name of the notebook.
+
+    >>> done = selfcheck("2", 1.0, 2.0)
+    ✗ Exercise 2: yours is 1, too small by 1.
+    >>> report()["2"]  # doctest: +ELLIPSIS
+    solved ...
+    False
+    """
+    marks = {True: "✓", False: "✗", None: "…"}
+    if file is not None and not name:
+        raise ValueError('name must say which notebook this is, such as "01", if a file is written')
+    done = dict(_VERDICTS)
+    said = [f"{exercise} {marks[verdict]}" for exercise, verdict in done.items()]
+    print(f"solved {sum(v is True for v in done.values())} of {len(done)}:", *said)
+    if file is not None:
+        path = files.user_path("file", file)
+        kept: dict = (files.read_json(path) or {}) if path.exists() else {"format": _REPORT, "notebooks": {}}
+        if kept.get("format") != _REPORT or not isinstance(kept.get("notebooks"), dict):
+            raise ValueError(f"{path} is not a report of this course")
+        kept["notebooks"][name] = {k: marks[v] for k, v in done.items()}
+        files.write_json(path, kept)
+    return done
 
 
 def shrunk(full: int, fast: int = 60) -> int:

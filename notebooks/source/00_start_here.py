@@ -296,6 +296,9 @@ print("   ", ld.evaluation.divergences(big, big_task, token_steps=1, latent_step
 # %% [markdown] tags=["exercises"]
 # ## Exercises
 #
+# Put your answer in place of the dots, run its cell, then the check below it. A number may be rounded to two digits after the point. `ld.course.report()` says what is
+# solved; `ld.course.report("my_answers.json", "00")` writes it to a file, to hand in; other notebooks add to the same file.
+#
 # **1. Pencil.** With a single step each of the 32 bits is drawn from its own marginal. What is that marginal (look at the sorted picture from the side), and so
 # (a) the entropy of the samples in nats? (b) By how many nats does it exceed $H$? That is the *total correlation* of the bits, which a single factorised
 # step throws away.

@@ -801,11 +801,12 @@ def lost(knots):
 
 
 even = lost([1, 0.75, 0.5, 0.25, 0])
-better = answer
-if isinstance(answer, list | tuple):
-    fit = len(answer) == 5 and answer[0] == 1 and answer[-1] == 0 and all(a > b for a, b in zip(answer, answer[1:]))
-    print(f"even knots lose {even:.2f} nats" + (f", yours {lost(answer):.2f}" if fit else ""))
-    better = float(lost(answer) < 0.8 * even) if fit else -1.0
+better, own = answer, ld.course.numbers(answer)
+if own is not None:
+    own = own.flatten().tolist()
+    fit = len(own) == 5 and own[0] == 1 and own[-1] == 0 and all(a > b for a, b in itertools.pairwise(own))
+    print(f"even knots lose {even:.2f} nats" + (f", yours {lost(own):.2f}" if fit else ""))
+    better = float(lost(own) < 0.8 * even) if fit else -1.0
 ld.selfcheck(
     7, better, 1.0,
     mistakes={

@@ -1029,17 +1029,15 @@ ld.selfcheck(
 );
 
 # %% [markdown]
-# **6 (experiment).** *No stage 1.* Train `build(seed=0)` by `ld.fit(model, task, steps=ld.course.shrunk(800), stage1=0.0)`. Answer with the largest change of
-# any weight in `model.encoder.body`. Then look at the spread and the z response (`measure`), and explain.
+# **6 (experiment).** *No stage 1.* Train `build(seed=0)` by `ld.fit(model, task, steps=ld.course.shrunk(800), stage1=0.0)`. Answer with the trained model.
+# How much has any weight in `model.encoder.body` changed? Look at the spread and the z response (`measure`), and explain.
 
 # %% tags=["exercise"]
 answer = ...
 
 # %% tags=["solution"]
-model = build(seed=0)
-at_first = [p.detach().clone() for p in model.encoder.body.parameters()]
+answer = model = build(seed=0)
 ld.fit(model, task, steps=ld.course.shrunk(800), stage1=0.0)
-answer = max(float((p - q).abs().max()) for p, q in zip(model.encoder.body.parameters(), at_first))
 unlearned = measure("stage1=0", model, quiet=True)
 print(f"spread {unlearned['spread']:.3f}, z response {unlearned['response']:.3f}, excess {unlearned['own']:+.2f}")
 
@@ -1049,12 +1047,25 @@ print(f"spread {unlearned['spread']:.3f}, z response {unlearned['response']:.3f}
 # share. **Neither a healthy spread nor a z response makes a latent good**: the excess tells. That is why the table has more than one column.
 
 # %% tags=["check"]
-ld.selfcheck(6, answer, 0.0, tol=1e-9);
+changes = answer
+if isinstance(answer, ld.LatentDiffusion):
+    begun = build(seed=0)
+    halves = ((answer.encoder.body, begun.encoder.body), (answer.denoiser, begun.denoiser))
+    largest = [max(float((p - q).abs().max()) for p, q in zip(a.parameters(), b.parameters())) for a, b in halves]
+    print(f"largest change of a weight: encoder {largest[0]:.3f}, denoiser {largest[1]:.3f}")
+    changes = [float(v > 0) for v in largest]
+ld.selfcheck(
+    6, changes, [0.0, 1.0],
+    mistakes={
+        "this model has not been trained": [0.0, 0.0],
+        "its encoder has learned, in a stage 1": [1.0, 1.0],
+    },
+);  # fmt: skip
 
 # %% [markdown]
 # **7 (experiment).** *Slots and dimensions.* Train the sandbox with both cures (`train(model, "training", stage1=0.3)`) for
-# $(m,d)=(1,2),(1,8),(4,2)$, at `build(slots=m, dim=d, seed=0)`. Answer with the three *spreads* (`gauges(model, task.sample(512, seed=98))`), and compare the
-# excesses (`measure`). Does the same total of eight numbers do the same as one slot of eight?
+# $(m,d)=(1,2),(1,8),(4,2)$, at `build(slots=m, dim=d, seed=0)`. Answer with the three models, compare their
+# *spreads* (`gauges(model, task.sample(512, seed=98))`) and excesses (`measure`). Does the same total of eight numbers do the same as one slot of eight?
 
 # %% tags=["exercise"]
 answer = ...
@@ -1064,10 +1075,10 @@ answer = []
 for m, d in ((1, 2), (1, 8), (4, 2)):
     model = build(slots=m, dim=d, seed=0)
     train(model, "training", stage1=0.3, name=f"m={m}, d={d}")
-    answer.append(gauges(model, task.sample(512, seed=98))["spread"])
-    r = measure("", model, quiet=True)
+    answer.append(model)
+    spread, r = gauges(model, task.sample(512, seed=98))["spread"], measure("", model, quiet=True)
     print(
-        f"m={m} d={d}: spread {answer[-1]:.3f}, z response {r['response']:.3f}, excess {r['own']:+.2f} ± {r['se']:.2f}"
+        f"m={m} d={d}: spread {spread:.3f}, z response {r['response']:.3f}, excess {r['own']:+.2f} ± {r['se']:.2f}"
     )
 
 # %% [markdown] tags=["solution"]
@@ -1076,13 +1087,16 @@ for m, d in ((1, 2), (1, 8), (4, 2)):
 # above, then repeat with other seeds before you believe a small difference.
 
 # %% tags=["check"]
+found = answer
+if isinstance(answer, list | tuple) and all(isinstance(m, ld.LatentDiffusion) for m in answer):
+    found = [(m.config.slots, m.config.dim, gauges(m, task.sample(512, seed=98))["spread"]) for m in answer]
 ld.selfcheck(
-    7,
-    answer,
-    [1.0, 1.0, 1.0],
-    tol=0.1,
-    mistakes={"that is the norm of a slot, not the spread": [math.sqrt(2), math.sqrt(8), math.sqrt(2)]},
-);
+    7, found, [[1, 2, 1.0], [1, 8, 1.0], [4, 2, 1.0]], tol=0.1,
+    mistakes={"these are as they were built, not trained": [
+        [m.config.slots, m.config.dim, gauges(m, task.sample(512, seed=98))["spread"]]
+        for m in (build(slots=1, dim=2, seed=0), build(slots=1, dim=8, seed=0), build(slots=4, dim=2, seed=0))
+    ]},
+);  # fmt: skip
 
 # %% [markdown]
 # **8 (code).** *What is left.* Write the total correlation that masked-token costs leave: the nats of all $L$ tokens in one step, less those of revealing them one by one in random order.

@@ -1,9 +1,12 @@
 """Self-checks say what is wrong with an answer."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
+from lddm_lite import course
 from lddm_lite.course import selfcheck
 
 WANT = torch.tensor([0.5, 1.5, -2.0])
@@ -24,6 +27,8 @@ WANT = torch.tensor([0.5, 1.5, -2.0])
     (WANT - 1, "✗ Exercise 3: all values are off by -1 nats."),
     (WANT * torch.tensor([1, 1, 2]), "✗ Exercise 3: at [2] yours is -4 nats, too small by 2 (1 of 3 values are off)."),
     (WANT.flip(0), "✗ Exercise 3: that is the other order."),
+    ((0.5, 1.5, -2), "✓ Exercise 3: right."),
+    ([-2, 1.5, 0.5], "✗ Exercise 3: that is the other order."),
 ])  # fmt: skip
 def test_says_what_is_wrong(got, said, capsys):
     right = selfcheck(3, got, WANT, mistakes={"that is the other order": WANT.flip(0)}, unit="nats")
@@ -48,3 +53,46 @@ def test_strict(monkeypatch):
 def test_bad_tolerance():
     with pytest.raises(ValueError, match="tol must be above 0"):
         selfcheck(1, 1.0, 1.0, tol=0)
+
+
+LN2 = 0.6931471805599453
+
+
+@pytest.mark.parametrize(("got", "want", "right"), [
+    (0.69, LN2, True), (0.693, LN2, True), (0.6931, LN2, True), ([0.69, 2.08, 1.39], [LN2, 3 * LN2, 2 * LN2], True),
+    (0.33, 1 / 3, True), (22.2, 32 * LN2, True), (11.3, 11.3137, True), (3.58, 3.58352, True),
+    ([20.09, 54.60, 93.34], [20.0855, 54.5982, 93.3362], True), (-0.69, -LN2, True), (0.66, 2 / 3, True),
+    (0.67, 2 / 3, True), ([1, 0.33], [1.0, 1 / 3], True),
+    (0.7, LN2, False), (0.68, LN2, False), (0.71, LN2, False), (-0.69, LN2, False), (22, 32 * LN2, False),
+    (1.5, 1.4427, False), (1.0, LN2, False), (True, 1.2, False), (torch.tensor(0.69), LN2, False),
+    ([0.69, 2.1], [LN2, 2 * LN2], False),
+])  # fmt: skip
+def test_what_a_person_types_is_rounded(got, want, right, capsys):
+    assert selfcheck(1, got, want, tol=1e-4) is right
+    assert torch.is_tensor(got) or "by 0.00" not in capsys.readouterr().out, "the digits that are missing are not told"
+
+
+def test_rounded_too_far_is_said_and_tells_no_digit(capsys):
+    selfcheck(1, 0.7, LN2), selfcheck(1, 22, 32 * LN2)
+    assert capsys.readouterr().out.count("rounded too far; give two digits after the point, or more.") == 2
+
+
+def test_a_report_of_what_is_solved(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(course, "_VERDICTS", {})
+    selfcheck(1, 1.0, 1.0), selfcheck(2, 1.0, 2.0), selfcheck("3b", ..., 2.0)
+    capsys.readouterr()
+    assert course.report() == {"1": True, "2": False, "3b": None}
+    assert capsys.readouterr().out == "solved 1 of 3: 1 ✓ 2 ✗ 3b …\n"
+    file = tmp_path / "me.json"
+    course.report(file, "01")
+    selfcheck(2, 2.0, 2.0)
+    course.report(file, "02")
+    assert json.loads(file.read_text())["notebooks"] == {
+        "01": {"1": "✓", "2": "✗", "3b": "…"}, "02": {"1": "✓", "2": "✓", "3b": "…"}}  # fmt: skip
+    with pytest.raises(ValueError, match="name must say which notebook"):
+        course.report(file)
+    for foreign in ("{}", "no json", "[]"):
+        file.write_text(foreign)
+        with pytest.raises(ValueError, match="not a report of this course"):
+            course.report(file, "01")
+        assert file.read_text() == foreign

@@ -114,7 +114,7 @@ checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (t
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_rate_grid --out lddm_lite/widgets/static/binsaw_rates.json
 
-frontier: install  ## measure again quality against diversity, which the frontier explorer shows (25 minutes)
+frontier: install  ## measure again quality against diversity, which the frontier explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_frontier --out data/results/frontier.json
 
 notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs

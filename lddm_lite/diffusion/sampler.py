@@ -194,7 +194,7 @@ def sample(
         parts = []
         for first in firsts:
             at = slice(first, min(first + batch, len(start)))
-            numbers = [0] * (at.stop - first) if alike else range(first, at.stop)
+            numbers: Sequence[int] = [0] * (at.stop - first) if alike else range(first, at.stop)
             numbers = numbers if branch is None else branch.rows[at]
             z = None if latents is None else latents[at].to(start.device)
             free = None if branch is None else branch.free[at].to(start.device)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -25,9 +26,10 @@ from . import tables
 from .judge import perplexity_of
 from .text_scores import generation_report
 
-__all__ = ["KINDS", "Diagnosis", "diagnose", "health", "latent_health", "z_response"]
+__all__ = ["KINDS", "RATES", "Diagnosis", "diagnose", "examples", "health", "latent_health", "z_response"]
 
 KINDS = ("true", "wrong", "none", "sampled")  # latents that tokens are given
+RATES = (1.0, 0.75, 0.5, 0.25)  # of masks
 BATCH = 512  # sequences in one network call
 LOGITS = 1 << 27  # float32 logits of one: 512 MiB
 DRAWS = 8  # counts of visible tokens tried for each sequence, for the total correlation
@@ -96,7 +98,7 @@ class Diagnosis:
 @schemas.checked(
     model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
 )  # fmt: skip
-def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5, 0.25), seed: int = 0) -> Diagnosis:
+def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: int = 0) -> Diagnosis:
     """What the latents of `model` do for n sequences of `data`, a task or a text. METHOD 5.
 
     At each mask rate that share of a sequence's tokens (of those that are no padding, and at least
@@ -129,9 +131,7 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
     True
     """
     arguments.integer("n", n, minimum=2)
-    rates = sorted({arguments.number("mask_rates", r, 0.0, 1.0) for r in mask_rates}, reverse=True)
-    if not rates or rates[-1] == 0:
-        raise ValueError(f"mask_rates must hold numbers in (0, 1], got {shown(mask_rates)}")
+    rates = _rates(mask_rates)
     g = generator(seed, model.device)
     x = data.sample(n, generator(seed)).to(model.device)
     lengths = model.valid(x).sum(1)
@@ -154,6 +154,46 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=(1.0, 0.75, 0.5
         about = {} if z0 is None else _about_latents(model, data, x, z0, given["true"][0], seed)
     shared = _shared(data) if has_scores(data) and hasattr(data, "probs") else None
     return Diagnosis(n, costs, excess, left.get("true"), left["none"], shared, **about)
+
+
+@torch.no_grad()
+@schemas.checked(
+    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+)  # fmt: skip
+def examples(model: Model, data: Data, n: int = 6, mask_rates=RATES, seed: int = 0) -> dict[str, Any]:
+    """What `diagnose` judges, to be read: sequences whose masked tokens are drawn at once, given each
+    kind of latents.
+
+    Returns {"real": x [n, L], "visible": {rate: x with masks [n, L]}, "drawn": {rate: {kind: [n,
+    L]}}}; `wrong` latents are those of the row before. Arguments and errors as of `diagnose`.
+
+    >>> from lddm_lite import LatentDiffusion, tasks
+    >>> task = tasks.Binsaw(length=8)
+    >>> found = examples(LatentDiffusion.preset("co-seq", task, width=16), task, 2, (0.5,))
+    >>> list(found["drawn"][0.5]), int((found["visible"][0.5] == 2).sum())
+    (['true', 'wrong', 'none', 'sampled'], 8)
+    """
+    g = generator(seed, model.device)
+    x = data.sample(n, generator(seed)).to(model.device)
+    lengths = model.valid(x).sum(1)
+    found: dict[str, Any] = {"real": x.cpu(), "visible": {}, "drawn": {}}
+    with evaluating(model):
+        z0 = _encoded(model, x, g)
+        given = _given(model, x, z0, g)
+        for k, rate in enumerate(_rates(mask_rates)):
+            x_t = _masked(model, x, (rate * lengths).round().long().clamp_min(1).minimum(lengths), g)
+            drawn = {kind: _drawn(model, x_t, z, seed) for kind, z in given.items()}
+            if z0 is not None:
+                drawn["sampled"] = _infilled(model, x_t, like=given["true"], seed=seed + k)[1]
+            found["visible"][rate], found["drawn"][rate] = x_t.cpu(), drawn
+    return found
+
+
+def _rates(mask_rates) -> list[float]:
+    rates = sorted({arguments.number("mask_rates", r, 0.0, 1.0) for r in mask_rates}, reverse=True)
+    if not rates or rates[-1] == 0:
+        raise ValueError(f"mask_rates must hold numbers in (0, 1], got {shown(mask_rates)}")
+    return rates
 
 
 def batch_size(model: Model) -> int:

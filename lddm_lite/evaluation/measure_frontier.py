@@ -127,8 +127,8 @@ def main(arguments=None) -> None:
     found = []
     for data, group in groups.items():
         rows = measure(group["models"], group["task"], nfe, n=o.n, seed=o.seed, progress=True)
-        systems = {name: model.config.system for name, model in group["models"].items()}
-        found.append({"data": data, "systems": systems, **limits(group["task"], nfe, o.n, o.seed), "rows": rows})
+        kinds = {name: model.config.system for name, model in group["models"].items()}
+        found.append({"data": data, "systems": kinds, **limits(group["task"], nfe, o.n, o.seed), "rows": rows})
         print(f"{data}: {len(rows)} points", flush=True)
     about = {"format": "lddm-lite frontier", **provenance(p.prog, words), "n": o.n, "seed": o.seed}
     files.write_json(o.out, {**about, "tasks": found})

@@ -10,14 +10,17 @@ import traitlets as T
 from matplotlib.figure import Figure
 
 from .._common import arguments, schemas
+from .._common.quantised import KINDS
+from .._common.randomness import generator
 from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
 from ..plots.latent_map import LatentMap
 from ..plots.run_frame import png
 from ..plots.style import ACCENT, FAINT, GROUPS, hues, in_legend, plain
+from . import payload
 from .base import Widget
-from .scrubber_data import encoded, view_of
+from .scrubber_data import encoded, exported, view_of
 
 __all__ = ["LatentExplorer"]
 
@@ -43,9 +46,12 @@ class LatentExplorer(Widget):
       a file);
     - `walk_steps`: points of a walk (`interpolation.interpolate`), each decoded in one token step
       (`given_latents.decode`);
-    - `title`: above it.
+    - `title`: above it;
+    - `weights`: take the model along, one of `_common.quantised.KINDS`, so that walks are decoded
+      in the page; it lies once there, for all widgets (see `Playground`).
 
-    Any two sequences can be picked as long as the kernel runs; without it, those that are ringed.
+    Any two sequences can be picked as long as the kernel runs or the model came along; without
+    either, those that are ringed.
     `picked`: the two between which it walks, [i, j]. Raises ValueError for a model without latents,
     and for arguments that do not fit it.
 
@@ -59,8 +65,14 @@ class LatentExplorer(Widget):
     _state = ("picked",)
     picked = T.List(T.Int()).tag(sync=True)
 
-    @schemas.checked(model=schemas.model, title=schemas.maybe(schemas.text(most=1000)))
-    def __init__(self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
+    @schemas.checked(
+        model=schemas.model, title=schemas.maybe(schemas.text(most=1000)),
+        weights=schemas.maybe(schemas.choice(*KINDS)),
+    )  # fmt: skip
+    def __init__(
+        self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None,
+        weights: str | None = None,
+    ):  # fmt: skip
         if model.latent_channel is None:
             raise ValueError(f"model {model.name!r} has no latents; take one of co-seq, co-joint, di-seq, di-joint")
         self.walk_steps = arguments.integer("walk_steps", walk_steps, 2, 64)
@@ -103,6 +115,11 @@ class LatentExplorer(Widget):
             "walk_tokens": tokens.numpy(),
             "walk_coords": np.concatenate([self.map.place(z) for z, _ in walks]),
         }
+        if weights is not None:
+            head["walk"] = self._take_along(weights)
+            arrays["z"] = self.z.flatten(1).numpy()
+            if book is not None and self._among is not None:
+                arrays |= {"used": self._among.numpy(), "book": book.detach().cpu()[self._among].numpy()}
         self._first = (arrays["walk_coords"][: len(walks[0][0])], tokens[: len(walks[0][0])])
         super().__init__(head, arrays, picked=list(pairs[0]))
 
@@ -113,13 +130,29 @@ class LatentExplorer(Widget):
             raise T.TraitError(f"picked must be up to two sequences in 0..{len(self.x) - 1}, got {value}")
         return value
 
+    def _take_along(self, weights: str) -> dict:
+        """Pack the model; what the page must know to walk with it (live_latent_explorer.js)."""
+        c, web = self.model.config, exported(self.model, weights, encoder=False)
+        self._packed, self._kind = {web.key: payload.pack(web.head, web.arrays)}, "live-latent-explorer"
+        map = {"kind": self.map.kind}
+        if self.map.kind == "pca":
+            map |= {"mean": self.map.mean.tolist(), "axes": self.map.axes.tolist()}
+        about = {"key": web.key, "name": self.model.name, "mask": c.vocab, "map": map, "steps": self.walk_steps}
+        about |= {"slots": c.slots, "dim": c.dim, "order": torch.randperm(c.slots, generator=generator(0)).tolist()}
+        if c.latent == "continuous":
+            about["a0"] = float(self.model.latent_channel.coefficients(torch.tensor(0.0))[0])
+        return about
+
     def walk(self, i: int, j: int) -> torch.Tensor:
         """The decoded walk from sequence i to sequence j: token ids [K, L]."""
         z, lengths = self._latents_between(i, j)
         return decode(self.model, z, lengths=lengths)
 
     def answer(self, message: dict) -> dict:
-        """`{"walk": [i, j]}` -> its points: token ids and places on the map."""
+        """`{"walk": [i, j]}` -> its points, token ids and places on the map; else as
+        `Widget.answer`."""
+        if "walk" not in message:
+            return super().answer(message)
         i, j = message["walk"]
         z, lengths = self._latents_between(i, j)
         tokens = decode(self.model, z, lengths=lengths)

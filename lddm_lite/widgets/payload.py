@@ -20,12 +20,20 @@ from safetensors.numpy import load, save
 from .._common import documents
 from .es_modules import inline
 
-__all__ = ["bundle", "fragment", "pack", "page", "small_ints", "unpack"]
+__all__ = ["bundle", "folded", "fragment", "pack", "page", "small_ints", "unpack"]
 
 MOST = 1 << 26  # bytes that a block unfolds to
 _REMARK, _LEAD = re.compile(r"^[ \t]*//[^\n]*\n", re.M), re.compile(r"^[ \t]+", re.M)  # a page need not hold them
 _OTHER = re.compile(r'@import "([\w.]+)";\n')  # a style sheet within another
-_START = "// --start--\n"  # what follows starts one widget; what precedes is the same for all of a kind
+# Adds the script to the page, unfolded; after --start-- it starts one widget, before that it is the same for all of
+# a kind (page.js).
+_UNFOLD = """const given = @GIVEN@;
+const bytes = Uint8Array.from(atob("@CODE@"), (c) => c.charCodeAt(0)), script = document.createElement("script");
+const code = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+script.type = "module"; script.dataset.lddmCode = given[0];
+script.textContent = `${code}\\n// --start--\\nstartHtml(...${JSON.stringify(given).replaceAll("<", "\\\\u003c")});`;
+(document.querySelector(`[data-lddm="${given[0]}"]:not([data-started])`) || document.head).append(script);
+"""
 
 
 def pack(head: dict, arrays: dict[str, np.ndarray], level: int = 9) -> bytes:
@@ -134,18 +142,27 @@ def fragment(
         source = base64.b64encode(still).decode()
         alt = html.escape(alt, quote=True)
         picture = f'<img class="lddm-still" style="max-width:100%" alt="{alt}" src="data:image/png;base64,{source}">'
-    arguments = ", ".join(
-        json.dumps(v).replace("<", "\\u003c") for v in (uid, kind, base64.b64encode(block).decode(), state, bus or uid)
-    )
+    given = [uid, kind, base64.b64encode(block).decode(), state, bus or uid]
     models = "".join(
         f'<script type="text/plain" data-lddm-weights="{html.escape(key, quote=True)}">'
         f"{base64.b64encode(b).decode()}</script>"
         for key, b in (weights or {}).items()
     )
+    start = _UNFOLD.replace("@CODE@", folded(code)).replace("@GIVEN@", json.dumps(given).replace("<", "\\u003c"))
     return (
         f'<div data-lddm="{uid}"><div class="lddm-host"></div>{picture}</div>{models}'
-        f'<script type="module" data-lddm-code="{uid}">{code}\n{_START}startHtml({arguments});</script>'
+        f'<script type="module">{start}</script>'
     )
+
+
+@functools.cache
+def folded(code: str) -> str:
+    """The script as a page holds it: compressed, in base64, less than half as long.
+
+    >>> len(folded(bundle("scrubber"))) < len(bundle("scrubber")) / 2
+    True
+    """
+    return base64.b64encode(zlib.compress(code.encode(), 9)).decode()
 
 
 def page(title: str, body: str) -> str:

@@ -20,7 +20,7 @@ from .base import Widget
 from .infill import named
 from .scrubber_data import encoded, exported, hidden, hues, linear, view_of
 
-__all__ = ["Playground"]
+__all__ = ["Playground", "about_model"]
 
 CLOUD = 300  # encoded sequences behind the latent plane
 SHIPPED = File(__file__).resolve().parents[2] / "data"
@@ -77,7 +77,7 @@ class Playground(Widget):
         arrays: dict[str, np.ndarray] = {}
         head["models"] = []
         for k, (name, model) in enumerate(self.models.items()):
-            about, own = _about(name, model)
+            about, own = about_model(name, model)
             if about["groups"] and head["groups"] in (None, about["groups"]):  # colours have one meaning in a page
                 head["groups"] = about["groups"]
             elif about["groups"]:
@@ -97,7 +97,7 @@ class Playground(Widget):
         return plots.png(plots.frame(trace, trace.steps))
 
 
-def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
+def about_model(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     """What the page says of a model, and the arrays behind its latent plane."""
     c = model.config
     task = _task(json.dumps(model.data)) if prompts.task_of(model) is not None else None

@@ -4,6 +4,7 @@ calls."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,8 @@ class Scrubber(Widget):
         self.last = max(t.steps for t in self.traces)
         head["title"] = title or " | ".join(r["name"] for r in head["runs"])
         self._last_sample = head["samples"] - 1
-        self._models = model if isinstance(model, list | tuple) else [model] * len(self.traces)
+        each = isinstance(model, list | tuple)
+        self._models: list[Any] = list(model) if each else [model] * len(self.traces)  # type: ignore[arg-type]
         if weights is not None:
             self._take_along(head, weights)
         super().__init__(head, arrays, step=self.last if step is None else step)

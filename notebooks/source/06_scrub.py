@@ -283,7 +283,18 @@ for typed in (flood, "the [MASK] rose [MASK] on monday as [MASK] revised its [MA
 # **What to see.** From hardly any to nearly all, with the same weights. The second prompt leaves the country open, and several codes stay
 # likely. A latent that can be counted can be conditioned exactly; for a continuous one this sum would be an integral.
 #
-# Now by hand. Type, choose, Run; Stop ends a run at its next call. (This one needs a running kernel.)
+# What a latent knows can be asked of any model: give the tokens the true latent, another sentence's, none, or one that the model draws itself, with a share
+# of the words visible. `ld.evaluation.diagnose` measures it; here it stands beside sentences.
+
+# %%
+ld.widgets.LatentDiagnosis(diseq, newswire, n=ld.course.shrunk(256, 16))
+
+# %% [markdown]
+# **What to see.** The true code tells nearly every word at any share, and leaves nothing for the words to agree upon. But with words visible, a code that the
+# model draws costs as much as someone else's: it is drawn without reading.
+#
+# Now by hand. Type, choose, Run; Stop ends a run at its next call. (Typing whole texts needs a running kernel. Without one, go to the playground of section 8: at
+# the last step click tokens, make them gaps, and fill them.)
 
 # %%
 ld.widgets.Infill({"newswire-exact": limits["newswire"], **models}, flood, token_steps=6, n=4)
@@ -406,7 +417,19 @@ for name, model in live.items():
 
 # %% [markdown]
 # Try: `binsaw-mdlm` in 4 calls, even and as the schedule 0, 4, 16, 48; one seed in two orders; `binsaw-di-seq` at lead 0 and at ½; order `confidence`, whose excess falls *below* zero, and then
-# look at its bands.
+# look at its bands. At any step click a bit, change it, and let the run go on from there.
+#
+# All choices at once: quality against diversity over steps, temperature, order and system, measured beforehand (`make frontier`). Click a point, and the model
+# draws its samples again from their seed.
+
+# %%
+ld.widgets.FrontierExplorer(live, weights="int6")
+
+# %% [markdown]
+# **What to see.** Down is not the same as good. In four calls at temperature 1, order `confidence` takes `binsaw-mdlm` from an excess of 14 nats to −18, far more
+# likely than true data, and it draws a few of the modes: mode TV 0.82, against 0.04 of true data. `binsaw-di-seq` falls as deep in that order, to −19, and keeps its
+# modes (0.04), since its code is drawn before the order can choose; what it loses is the noise of single bits. Only both axes together tell a better sampler from
+# one that says less.
 #
 # ## 9. A run is arrays; keep it
 #

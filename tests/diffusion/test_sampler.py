@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lddm_lite import LatentDiffusion, Schedule, Trace
 from lddm_lite.config import SYSTEMS
 from lddm_lite.diffusion.paths import Path
-from lddm_lite.diffusion.sampler import nucleus
+from lddm_lite.diffusion.sampler import Branch, Draws, nucleus, sample
 from lddm_lite.tasks import Binsaw
 from tests.support.random_models import TASK, build
 from tests.support.statistics import agree
@@ -320,3 +320,25 @@ def test_temperature_zero_takes_the_most_probable_token():
     a, b = (model.sample(latents=z, token_steps=1, seed=s, temperature=0).tokens for s in (1, 2))
     out = model.predict(torch.full((4, 8), 2), torch.from_numpy(z), torch.zeros(4), torch.ones(4, 8, dtype=torch.bool))
     assert (a == b).all() and (torch.from_numpy(a) == out.tokens.argmax(-1).reshape(4, 8)).all()
+
+
+# --- branches -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("order", ["ancestral", "even", "confidence"])
+def test_a_run_goes_on_from_any_step_as_it_went(model, order):
+    """With the same rows, each draws the random numbers that it drew."""
+    trace = model.sample(5, 3, latent_steps_of(model, 2), Path(0.2), seed=3, order=order)
+    knots, rows = model.knots(Path(0.2), 3, latent_steps_of(model, 2)), [1, 4]
+    free = torch.as_tensor((trace.reveal_step > 0).sum(1))[rows]
+    for step in range(trace.steps + 1):
+        x, z = torch.as_tensor(trace.tokens_at(step)).long()[rows], None
+        if trace.latents is not None:
+            z = torch.as_tensor(trace.latents[step][rows])
+            z = z if z.is_floating_point() else z.long()
+        branch = Branch(step, free, rows)
+        on = sample(model, x, knots, Path(0.2), 3, Draws(order=order), latents=z, branch=branch)
+        assert (on.tokens == trace.tokens[rows]).all() and on.steps == trace.steps
+        if z is not None:
+            assert np.allclose(on.latents[step:], trace.latents[step:][:, rows], atol=1e-5)
+        late = trace.reveal_step[rows] > step
+        assert (on.reveal_step == np.where(late, trace.reveal_step[rows], 0)).all()

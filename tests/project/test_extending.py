@@ -12,6 +12,7 @@ import lddm_lite as ld
 from lddm_lite.config import SYSTEMS
 from lddm_lite.evaluation import frontier, health
 from lddm_lite.tasks import Binsaw
+from lddm_lite.widgets import payload
 from lddm_lite.widgets.base import Widget
 
 SMALL = dict(width=16, heads=2, blocks=1, encoder_blocks=1, dim=2)
@@ -116,5 +117,7 @@ def test_a_view_is_a_class_and_a_module(tmp_path):
     counts = torch.bincount(torch.as_tensor(trace.tokens).flatten(), minlength=2).numpy()
     view = TokenCounts({"title": "how often each token"}, {"counts": counts})
     page = view.to_html(tmp_path / "page.html").read_text("utf-8")
-    for text in (page, view._repr_mimebundle_()["text/html"], view._esm):
-        assert 'register("token-counts"' in text and "font-weight: 600" in text and "function startHtml(" in text
+    for html in (page, view._repr_mimebundle_()["text/html"]):
+        assert payload.folded(payload.bundle("token-counts", str(tmp_path))) in html
+    text = view._esm
+    assert 'register("token-counts"' in text and "font-weight: 600" in text and "function startHtml(" in text

@@ -72,6 +72,7 @@ FINE = {
 }  # fmt: skip
 MAYBE = "steps step path progress costs score order device limit lengths walk".split()
 DEAR = "fit forecast compare frontier divergences diagnose health exact_limit best_schedule animate LatentExplorer "
+DEAR += "LatentDiagnosis "
 DEAR = (DEAR + "Infill rate_grid Scrubber plot.frame preset from_file write task.score Newswire exact held_out").split()
 
 
@@ -291,8 +292,9 @@ def cases(tmp):
         "latent_trajectories": (P.latent_trajectories, dict(trace=trace)),
         "Scrubber": (W.Scrubber, dict(
             traces=trace, model=None, task=None, data=None, hue=None, order=None, cloud=None, names=None,
-            samples=2, step=0, title=None,
+            samples=2, step=0, title=None, weights=None,
         )),
+        "LatentDiagnosis": (W.LatentDiagnosis, dict(model=model, data=task, found=None, n=4, examples=2, seed=0)),
         "PathExplorer": (W.PathExplorer, dict(grid=grid, task=None, lead=0.2, token_steps=2, latent_steps=2)),
         "Infill": (W.Infill, dict(
             models=mdlm, text="01__", token_steps=2, latent_steps=None, lead=None, seed=0, n=2,

@@ -27,7 +27,7 @@ def test_an_output_needs_no_manager_and_holds_no_raw_text(tmp_path):
 
 def test_the_bytes_in_the_page_are_those_of_the_model(traces):
     s = Scrubber(traces[0])
-    arguments = s._repr_mimebundle_()["text/html"].rsplit("startHtml(", 1)[1].rsplit(")", 1)[0]
-    uid, kind, block, state, bus = json.loads(f"[{arguments}]")
+    given = s._repr_mimebundle_()["text/html"].rsplit("const given = ", 1)[1].split(";\n", 1)[0]
+    uid, kind, block, state, bus = json.loads(given)
     assert kind == "scrubber" and state == {"step": s.last, "sample": 0} and bus == s.bus and uid != bus
     assert base64.b64decode(block) == s.data

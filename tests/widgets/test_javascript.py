@@ -17,12 +17,15 @@ import pytest
 import torch
 from matplotlib.colors import to_hex, to_rgb
 
-from lddm_lite import plots
-from lddm_lite.diffusion.interpolation import slerp
+from lddm_lite import LatentDiffusion, plots
+from lddm_lite._common.randomness import generator
+from lddm_lite.diffusion.interpolation import interpolate, slerp
 from lddm_lite.diffusion.paths import Knot, Path
 from lddm_lite.diffusion.rate_grid import RateGrid
 from lddm_lite.diffusion.trace import Trace
 from lddm_lite.plots import style
+from lddm_lite.plots.latent_map import LatentMap
+from lddm_lite.tasks import Binsaw
 from lddm_lite.text.smiles import faults
 from lddm_lite.widgets import payload
 from lddm_lite.widgets.path_explorer import PathExplorer, stored_grids
@@ -167,6 +170,45 @@ def latent_explorer_places():
     return {"shares": shares.tolist(), "walks": walks}
 
 
+def latent_walks():
+    """Walks between latents and places on maps, of numbers and of codes in two slots."""
+    task, rng = Binsaw(length=8), np.random.default_rng(0)
+    walks = []
+    for steps in (2, 5):
+        model = LatentDiffusion.preset("co-seq", task, width=16, slots=2, dim=3)
+        a, b = (torch.tensor(rng.normal(size=(2, 3)), dtype=torch.float32) for _ in range(2))
+        for end in (b, a, -a):
+            z = interpolate(model, a, end, steps).flatten(1)
+            walks.append({"a": a.flatten().tolist(), "b": end.flatten().tolist(), "steps": steps, "z": z.tolist()})
+    model = LatentDiffusion.preset("di-seq", task, width=16, slots=2, dim=3, codes=32)
+    book, used = model.encoder.codebook.detach(), list(range(0, 32, 2))
+    codes = []
+    for a, b in (([0, 4], [10, 2]), ([6, 6], [6, 6]), ([8, 30], [8, 12])):
+        z = interpolate(model, torch.tensor(a), torch.tensor(b), 6, among=torch.tensor(used))
+        codes.append({"a": a, "b": b, "z": z.tolist()})
+    points = rng.normal(size=(12, 1, 3)).astype("f4")
+    points[5] = points[4]
+    coords = rng.normal(size=(12, 2)).astype("f4")
+    coords[5] = coords[4]
+    asked = np.concatenate([rng.normal(size=(6, 1, 3)), points[[3, 5]]]).astype("f4")
+    pca = LatentMap.fit(points, method="pca")
+    umap = LatentMap(coords, "umap", points=points.reshape(12, 3))
+    flat = {"kind": "pca", "mean": pca.mean.tolist(), "axes": pca.axes.tolist()}
+    places = [{"map": flat, "at": pca.place(asked).tolist()}]
+    places.append({"map": {"kind": "umap"}, "at": umap.place(asked).tolist()})
+    maps = {"points": points, "coords": coords, "asked": asked}
+    return {
+        "walks": walks,
+        "codes": {"walks": codes, "used": used, "book": book[used].tolist(), "order": _slots(2)},
+        "maps": {"places": places, **{name: v.reshape(len(v), -1).tolist() for name, v in maps.items()}},
+        "round": [[v, int(torch.tensor(v).round())] for v in (0.5, 1.5, 2.5, 2.4, 3.7)],
+    }
+
+
+def _slots(m):
+    return torch.randperm(m, generator=generator(0)).tolist()
+
+
 def smiles():
     """Random strings of symbols, some with a mask, and molecules, with their faults."""
     rng = np.random.default_rng(0)
@@ -191,6 +233,9 @@ TRUTHS = {
     "colours": colours,
     "numbers": dict,
     "scrubber_branch": dict,
+    "scrubber_branches": engine.playground_plan,
+    "latent_walks": latent_walks,
+    "sequence_views": dict,
     "scrubber_steps": scrubber_steps,
     "latent_explorer_places": latent_explorer_places,
     "smiles": smiles,
@@ -211,7 +256,7 @@ def test_every_file_of_tests_is_run():
 def test_under_node(name, tmp_path):
     command = [node(), "--test", FOLDER / f"{name}.test.mjs"]
     truth = tmp_path / "truth.json"
-    says = TRUTHS[name](tmp_path) if name.startswith(("engine", "playground")) else TRUTHS[name]()
+    says = TRUTHS[name](tmp_path) if TRUTHS[name].__module__ == engine.__name__ else TRUTHS[name]()
     truth.write_text(json.dumps(says, allow_nan=False))
     done = subprocess.run(command, env=os.environ | {"TRUTH": str(truth)}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -166,3 +166,21 @@ def test_hostile_text_stays_inside_the_payload(tmp_path):
     page = (tmp_path / "e.html").read_text()
     assert "onerror=alert" not in page.replace(html.escape(HOSTILE[0]), "") and page.count("</script>") == 1
     assert e.still().startswith(b"\x89PNG")
+
+
+def test_the_model_comes_along_where_asked_for(settled):
+    e = LatentExplorer(small(), SAW.sample(9, seed=0), weights="int8")
+    p = unpack(e.data)
+    walk = p["head"]["walk"]
+    assert np.array_equal(p["z"], e.z.flatten(1)) and walk["map"] == {"kind": e.map.kind} | (
+        {} if e.map.kind != "pca" else {"mean": e.map.mean.tolist(), "axes": e.map.axes.tolist()}
+    )
+    assert walk["a0"] == float(e.model.latent_channel.coefficients(torch.tensor(0.0))[0]) and walk["mask"] == 2
+    assert list(e.weights()) == [walk["key"]] and "function serve(" in e._esm
+    model = small("di-seq", NEWS, slots=2, codes=64, dim=4)
+    model.encoder = settled(NEWS, "discrete", slots=2, codes=64, dim=4)
+    e = LatentExplorer(model, NEWS.sample(60, seed=1), weights="int8")
+    p = unpack(e.data)
+    assert p["used"].tolist() == e.z.unique().tolist()
+    assert np.allclose(p["book"], model.encoder.codebook.detach()[e.z.unique()])
+    assert e.answer({"weights": p["head"]["walk"]["key"]})["weights"]

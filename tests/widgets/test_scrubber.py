@@ -57,7 +57,7 @@ def test_size_of_a_large_run(tmp_path):
 def test_models_come_along_where_asked_for(models, traces):
     plain, live = (Scrubber(traces, model=[models["co-seq"], models["mdlm"]], weights=w) for w in (None, "int8"))
     page = live._fragment(live=False)
-    assert page.count("data-lddm-weights=") == 2 and "function serve(" in page
+    assert page.count("data-lddm-weights=") == 2 and "function serve(" in live._esm
     assert "data-lddm-weights=" not in plain._fragment(live=False) and "function serve(" not in plain._esm
     head = payload.unpack(live.data)["head"]
     assert {run["model"]["key"] for run in head["runs"]} == set(live.weights())

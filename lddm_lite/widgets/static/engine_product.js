@@ -14,7 +14,7 @@ const signed = (v) => { // signed: fits unsigned places too, as long as no top b
 const unsigned = (v) => { const out = []; do { out.push((v & 127) | (v > 127 ? 128 : 0)); v >>>= 7; } while (v); return out; };
 const get = (x) => [0x20, ...unsigned(x)], put = (x) => [0x21, ...unsigned(x)];
 const constant = (v) => [0x41, ...signed(v)], ADD = [0x6a], SUB = [0x6b];
-const loadVector = (offset) => [0xfd, 0, 4, ...unsigned(offset)], spread = [0xfd, 9, 2, 0], store = (offset) => [0xfd, 11, 4, ...unsigned(offset)];
+const loadVector = (offset) => [0xfd, 0, 4, ...unsigned(offset)], splat = [0xfd, 9, 2, 0], store = (offset) => [0xfd, 11, 4, ...unsigned(offset)];
 const VADD = [0xfd, 0xe4, 1], VMUL = [0xfd, 0xe6, 1];
 const advance = (x, ...v) => [...get(x), ...v.flat(), ...ADD, ...put(x)];
 const repeat = (body, until) => [0x03, 0x40, ...body, ...until, 0x0d, 0, 0x0b]; // until: leaves true to go on
@@ -29,7 +29,7 @@ function moduleBytes() {
     const depth = [
       ...two.flatMap((v) => [...get(PB), ...loadVector(16 * v), ...put(vec(v))]),
       ...each.flatMap((r) => [
-        ...two.flatMap((v) => [...get(pa(r)), ...spread, ...get(vec(v)), ...VMUL, ...get(acc(r, v)), ...VADD, ...put(acc(r, v))]),
+        ...two.flatMap((v) => [...get(pa(r)), ...splat, ...get(vec(v)), ...VMUL, ...get(acc(r, v)), ...VADD, ...put(acc(r, v))]),
         ...advance(pa(r), constant(4))]),
       ...advance(PB, get(LDB))];
     const columns = [

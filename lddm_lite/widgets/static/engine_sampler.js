@@ -42,7 +42,7 @@ export function* sampling(net, { start, knots, seed, rows = null, draws = {}, la
   };
   let z = null;
   if (net.slots) {
-    z = latents ? latents.map((row) => row.slice()) : streams.map((own) => {
+    z = latents ? latents.map((row) => (codes ? Int32Array : Float32Array).from(row)) : streams.map((own) => {
       if (codes) return new Int32Array(size).fill(c.codes);
       const g = own.at(0);
       return Float32Array.from({ length: size }, (_, k) => g.normal(k));

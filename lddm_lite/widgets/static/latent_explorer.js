@@ -8,8 +8,21 @@ import { clamp } from "./numbers.js";
 import { sequenceView } from "./sequence_views.js";
 
 const BEAT = 700; // ms a step is shown while playing
+const NOBODY = "This walk is not stored: decoding it needs a running kernel. Between the ringed points, every walk is here.";
 
-register("latent-explorer", (frame, app, link) => {
+// Here the kernel decodes walks that are not stored.
+register("latent-explorer", (frame, app, link) => drawExplorer(frame, app, link, {
+  able: link.live, by: "the kernel",
+  async ask(i, j) {
+    const reply = await link.ask({ walk: [i, j] });
+    if (!reply) throw new Error(NOBODY);
+    if (reply.error) throw new Error(`The kernel could not decode this walk. ${reply.error}`);
+    return { steps: reply.tokens, way: reply.coords };
+  },
+}));
+
+// decoder: {ask(i, j) -> {steps: token ids, way: places on the map}, able(): can it now, by: who}
+export function drawExplorer(frame, app, link, decoder) {
   const { head, arrays } = app, [n, length] = arrays.tokens.shape;
   const shown = sequenceView(head), row = (array, i) => Array.from(array.data.subarray(i * length, (i + 1) * length));
   const sequence = (i) => row(arrays.tokens, i);
@@ -39,7 +52,7 @@ register("latent-explorer", (frame, app, link) => {
     choose: (i) => pick(picked.length === 1 ? [...picked, i] : [i]),
     set: (end, i) => pick(end === 0 ? [i, ...picked.slice(1)] : [picked[0] ?? i, i]),
     clear: () => pick([]),
-    live: link.live,
+    live: decoder.able,
   });
   let lit = null;
   const legend = head.hue === "groups" ? el("div", { class: "legend", role: "group", "aria-label": "Categories: press one to see it alone" },
@@ -58,7 +71,7 @@ register("latent-explorer", (frame, app, link) => {
   const key = (text) => el("kbd", { text });
   const help = el("p", { class: "help", id: "map-help" }, "Click two points, or: ", key("arrows"), " next point, ", key("Shift"), "+", key("arrows"),
     " farther, ", key("Enter"), " picks A, then B, ", key("Esc"), " clears, ",
-    key("R"), ` next ringed point. Walks between the ${arrays.anchors.data.length} ringed points are stored; for others the kernel must be running.`);
+    key("R"), ` next ringed point. ${decoder.by === "the kernel" ? `Walks between the ${arrays.anchors.data.length} ringed points are stored; for others the kernel must be running.` : "Any two: the model decodes the walk here, in the page."}`);
 
   // -- the sequence looked at
   const readoutName = el("div", { class: "sub", style: "overflow-wrap:anywhere" }), readoutBody = el("div");
@@ -127,13 +140,15 @@ register("latent-explorer", (frame, app, link) => {
   async function ask(i, j) {
     show(null);
     const here = () => picked[0] === i && picked[1] === j;
-    const nobody = "This walk is not stored: decoding it needs a running kernel. Between the ringed points, every walk is here.";
-    if (!link.live()) return say(nobody);
-    say("Asking the kernel to decode this walk …");
-    const reply = await link.ask({ walk: [i, j] });
-    if (!reply || reply.error) return here() && say(reply ? `The kernel could not decode this walk. ${reply.error}` : nobody);
-    walks.set(`${i}-${j}`, { steps: reply.tokens, way: reply.coords });
-    if (here()) (say(""), show(walks.get(`${i}-${j}`)), (live.textContent = `Decoded, ${reply.tokens.length} steps.`));
+    if (!decoder.able()) return say(NOBODY);
+    say(`This walk is decoded by ${decoder.by} …`);
+    try {
+      const found = await decoder.ask(i, j);
+      walks.set(`${i}-${j}`, found);
+      if (here()) (say(""), show(found), (live.textContent = `Decoded, ${found.steps.length} steps.`));
+    } catch (e) {
+      if (here()) say(e.message);
+    }
   }
 
   function show(next) {
@@ -159,6 +174,7 @@ register("latent-explorer", (frame, app, link) => {
   const grid = el("div", { class: "explorer" },
     el("div", { class: "map-column" }, el("figure", {}, el("figcaption", { text: head.note }), map.element), el("div", { class: "map-side" }, legend, scale, help)),
     el("div", {}, readoutBox, el("div", { class: "sub" }, "A walk, decoded step by step ", el("span", { class: "soft small", text: shown.key })), bar, walkBox));
+  frame.classList.add("broad");
   frame.append(el("h3", { text: head.title }), grid, live);
   readout(null);
   pick(link.get("picked"), false);
@@ -169,7 +185,7 @@ register("latent-explorer", (frame, app, link) => {
     resize(total) {
       const inner = total - 24, wide = inner >= 760;
       grid.classList.toggle("wide", wide);
-      const size = Math.floor(wide ? clamp(inner * 0.45, 330, 520) : Math.min(inner, 520)) - 2;
+      const size = Math.floor(wide ? clamp(inner * 0.45, 330, inner >= 1500 ? 590 : 520) : Math.min(inner, 520)) - 2;
       map.resize(size);
       grid.firstChild.style.maxWidth = wide ? `${size + 2}px` : "";
       width = wide ? inner - size - 28 : inner;
@@ -177,4 +193,4 @@ register("latent-explorer", (frame, app, link) => {
     },
     close: stop,
   };
-});
+}

@@ -81,7 +81,7 @@ export function areaChart(axis) {
   // a patch of one nat, since areas are nats; above the curves where there is room, `upTo`(x, x)
   // telling how high they reach, else low on the right, for latents high on the left
   function nat(g, area, plot, tall, upTo) {
-    const h = clamp(Math.sqrt(area), 14, axis ? 44 : 32), w = area / h;
+    const h = clamp(Math.sqrt(area), 14, (axis ? 44 : 32) * Math.max(1, tall / 160)), w = area / h;
     if (w > plot - 20) return;
     const room = [left + plot - w - 8, left + plot / 2, left + 12].find((at) => upTo(at - 48, at + w + 48) > top + h + 12);
     const x = room ?? (axis ? left + 12 : left + plot - w - 8), y = room !== undefined || axis ? top + 6 : top + tall - h - 7;

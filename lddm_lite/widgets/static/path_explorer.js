@@ -79,9 +79,10 @@ register("path-explorer", (frame, app, link) => {
   const main = el("div", { class: "px-main" },
     el("div", {}, el("div", { class: "bar", style: "margin-bottom:6px", role: "group", "aria-label": "rate shown in the square" }, ...rates),
       square.element, legend, read, figures[2]),
-    el("div", {}, table, truth, figures[0], figures[1]));
+    el("div", { class: "px-right" }, table, truth, figures[0], figures[1]));
   const intro = el("p", { class: "px-intro small soft", text: "The bound is a line integral. In infinitely many steps every path costs the same (M11); in few, " +
     "each step loses what the things it draws at once have in common (M12)." });
+  frame.classList.add("broad");
   frame.append(el("div", { class: "px-top" }, el("h3", { text: head.title }), grids.length > 1 ? el("label", { text: "task" }, task) : null), intro, controls, main, live);
 
   // -- what follows from the state
@@ -151,13 +152,14 @@ register("path-explorer", (frame, app, link) => {
     set(name, value) { if (name in state) change(name, value, false); },
     theme(palette) { for (const part of [square, ...areas, leads]) part.theme(palette); },
     resize(total) {
-      const inner = total - 24, wide = inner >= 700, side = wide ? Math.floor(clamp(inner * 0.345, 330, 384)) : Math.min(inner, 540);
+      const inner = total - 24, wide = inner >= 700, side = wide ? Math.floor(clamp(inner * 0.345, 330, 356)) : Math.min(inner, 540);
       main.classList.toggle("wide", wide);
       main.firstChild.style.width = `${side}px`;
       square.resize(side);
       const rest = Math.floor(wide ? inner - side - 28 : inner);
-      const [x, z] = [204, 196];
-      areas[0].resize(rest, x); areas[1].resize(rest, z); leads.resize(side, 126);
+      const two = rest >= 1000, each = two ? Math.floor((rest - 24) / 2) : rest, [x, z] = two ? [380, 380] : [196, 190];
+      main.classList.toggle("two", two);
+      areas[0].resize(each, x); areas[1].resize(each, z); leads.resize(side, 126);
       if (!now) draw();
     },
     close() { clearTimeout(timer); },

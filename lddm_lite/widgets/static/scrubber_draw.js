@@ -37,7 +37,7 @@ export function drawScrubber(root, app, link) {
       download(new Blob([text], { type: "text/html" }), `${file}.html`);
     } });
   const file = head.title.replace(/[^\w-]+/g, "-").slice(0, 40) || "scrubber";
-  frame.classList.toggle("broad", head.runs.length > 1);
+  if (head.runs.length > 1) frame.classList.add("broad");
   root.append(el("div", { class: "bar scrub-bar" }, play, el("span", { class: "grow" }, slider, where),
       el("label", { text: "speed" }, speed), repeat,
       el("label", { text: "sample" }, picker, el("span", { class: "soft", text: `of ${head.samples}` })), order, png, html));

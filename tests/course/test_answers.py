@@ -35,9 +35,9 @@ def exercises(source):
             names = [n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
             empty = [n for n in nodes if isinstance(n, ast.Assign) and ast.unparse(n.value) == "..."]
             names += [target.id for n in empty for target in n.targets]
-            solution = []
         elif "check" in tags:
             found.append((title, names, "\n".join(solution), plain(cell)))
+            solution = []
         elif "setup" in tags or "solution" in tags:
             solution.append(plain(cell))
     return setup, found
@@ -132,4 +132,4 @@ def test_no_answer_is_misjudged(source, monkeypatch, tmp_path):
                 said = verdict(check, names | {name: value})
                 if "✓" not in said or "✗" in said:
                     misjudged.append((title, name, kind, said[-200:]))
-    assert misjudged == [], f"{len(misjudged)} of {tried}"
+    assert misjudged == [], f"{len(misjudged)} of {tried}:\n" + "\n".join(map(str, misjudged))

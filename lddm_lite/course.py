@@ -7,9 +7,16 @@ import os
 
 import torch
 
+from ._common import schemas
+from ._common.arguments import shown
+
 __all__ = ["selfcheck", "shrunk"]
 
 
+@schemas.checked(
+    tol=schemas.number(above=0), mistakes=schemas.maybe(schemas.mapping(schemas.anything)), unit=schemas.text(),
+    exercise=schemas.one_of(schemas.whole(), schemas.text()), want=schemas.tensor,
+)  # fmt: skip
 def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = None, unit: str = "") -> bool:
     """Check an exercise: compare an answer with the right one, print what is the matter, and return
     whether it is right.
@@ -33,8 +40,8 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     ✗ Exercise 1: at [0] yours is 0.25, too small by 0.25 (2 of 2 values are off).
     False
     """
-    if not tol > 0:
-        raise ValueError(f"tol must be above 0, got {tol}")
+    if want.is_complex():
+        raise ValueError(f"want must be real numbers, got {shown(want)}")
     said, right = _verdict(got, _tensor(want), tol, mistakes or {}, unit)
     mark = "✓" if right else "…" if got is ... else "✗"
     print(f"{mark} Exercise {exercise}: {said}.")
@@ -44,7 +51,10 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
 
 
 def _tensor(value) -> torch.Tensor:
-    return torch.as_tensor(value).detach().cpu().double()
+    value = torch.as_tensor(value).detach().cpu()
+    if value.is_complex():
+        raise TypeError("complex numbers")
+    return value.double()
 
 
 def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> tuple[str, bool]:
@@ -63,7 +73,7 @@ def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> 
     if _near(got, want, tol).all():
         return "right", True
     for what, value in mistakes.items():
-        value = _tensor(value)
+        value = _tensor(schemas.tensor("mistakes", value))
         if value.shape == got.shape and _near(got, value, tol).all():
             return what, False
     return _difference(got, want, tol, f" {unit}" if unit else ""), False
@@ -95,6 +105,7 @@ def _difference(got: torch.Tensor, want: torch.Tensor, tol: float, unit: str) ->
     return f"{where} {float(got.flatten()[at]):.4g}{unit}, too {large} by {abs(by):.2g}{count}"
 
 
+@schemas.checked(full=schemas.whole(1), fast=schemas.whole(1))
 def shrunk(full: int, fast: int = 60) -> int:
     """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell
     in a quick test run.

@@ -151,11 +151,13 @@ class SentenceLatents:
             )
         return self._embed
 
+    @schemas.checked(progress=schemas.boolean)
     def fit_statistics(self, sentences, limit: int = FIT, seed: int = 0, progress: bool = True) -> SentenceLatents:
         """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with
         `seed`; once, for they are cached and saved. Returns itself. ValueError when there are too
         few different sentences for d axes."""
         sentences = arguments.texts("sentences", sentences)
+        arguments.seed("seed", seed)
         if arguments.integer("limit", limit, minimum=2) < len(sentences):
             keep = torch.randperm(len(sentences), generator=randomness.generator(seed))[:limit]
             sentences = [sentences[i] for i in keep.sort().values.tolist()]
@@ -185,6 +187,7 @@ class SentenceLatents:
         vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # eigh leaves signs open
         return Statistics(mean.float().cpu(), vectors.float().cpu(), values.sqrt().float().cpu(), mark)
 
+    @schemas.checked(progress=schemas.boolean, cache=schemas.boolean)
     def encode(self, sentences, progress: bool = True, cache: bool = True) -> torch.Tensor:
         """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them
         to, the folder `frozen` of the cache (`files.cache_folder`). ValueError before
@@ -242,6 +245,7 @@ class SentenceLatents:
         made.statistics = Statistics.of(tensors)
         return made.told(encoder)
 
+    @schemas.checked(encoder=schemas.maybe(arguments.word))
     def told(self, encoder: str | None) -> SentenceLatents:
         """For one that a file names: trust it if it is a known package or the caller's own
         `encoder`. Returns itself.

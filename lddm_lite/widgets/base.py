@@ -90,7 +90,7 @@ class Widget(anywidget.AnyWidget):
     def to_html(self, path) -> File:
         """Write one HTML file that opens offline, with no kernel; whole or not at all. Returns its
         path."""
-        path = File(path)
+        path = files.user_path("path", path)
         files.write(path, payload.page(self.title, self._fragment(live=False)))
         return path
 

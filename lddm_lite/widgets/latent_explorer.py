@@ -114,20 +114,21 @@ class LatentExplorer(Widget):
 
     def walk(self, i: int, j: int) -> torch.Tensor:
         """The decoded walk from sequence i to sequence j: token ids [K, L]."""
+        last = len(self.x) - 1
+        i, j = arguments.integer("i", i, 0, last), arguments.integer("j", j, 0, last)
         z, lengths = self._latents_between(i, j)
         return decode(self.model, z, lengths=lengths)
 
     def answer(self, message: dict) -> dict:
         """`{"walk": [i, j]}` -> its points: token ids and places on the map."""
-        i, j = message["walk"]
+        one = schemas.whole(0, len(self.x) - 1)
+        i, j = schemas.record({"walk": schemas.pair(one, one)}, others=schemas.anything)("message", message)["walk"]
         z, lengths = self._latents_between(i, j)
         tokens = decode(self.model, z, lengths=lengths)
         return {"tokens": tokens.tolist(), "coords": self.map.place(z).tolist()}
 
     def _latents_between(self, i: int, j: int):
         """(latents [K, ...] from sequence i to j, lengths [K] or None)."""
-        for k in (i, j):
-            arguments.integer("sequence", k, 0, len(self.x) - 1)
         z = interpolate(self.model, self.z[i], self.z[j], self.walk_steps, among=self._among)
         if self.model.config.pad_id is None:
             return z, None

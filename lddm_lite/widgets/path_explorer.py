@@ -103,6 +103,7 @@ class PathExplorer(Widget):
     def cost(self, steps: bool = True) -> PathCost:
         """What is shown, as numbers: the cost of the chosen path in the chosen steps, or (False) in
         continuous time."""
+        arguments.truth("steps", steps)
         budgets = (self.token_steps, self.latent_steps) if steps else ()
         return self.grids[self.which].bound(Path(self.lead), *budgets)
 

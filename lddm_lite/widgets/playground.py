@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import traitlets as T
 
-from .._common import arguments
+from .._common import schemas
+from .._common.quantised import KINDS
 from ..model import LatentDiffusion, load
 from ..networks.web_export import WebModel
 from ..plots import plane
@@ -57,6 +58,10 @@ class Playground(Widget):
     _state = ("plan",)
     plan = T.Dict().tag(sync=True)
 
+    @schemas.checked(
+        weights=schemas.choice(*KINDS), encoder=schemas.boolean, samples=schemas.whole(1, 64),
+        seed=schemas.whole(0, 2**31 - 2), start=schemas.boolean, title=schemas.maybe(schemas.text(most=1000)),
+    )  # fmt: skip
     def __init__(
         self,
         models,
@@ -68,8 +73,6 @@ class Playground(Widget):
         start: bool = True,
         title: str | None = None,
     ):
-        arguments.integer("samples", samples, 1, 64)
-        arguments.integer("seed", seed, 0, 2**31 - 2)
         given = named(models)
         self.models = {n: m if isinstance(m, LatentDiffusion) else load(m) for n, m in given.items()}
         sent = {name: _exported(model, weights, encoder) for name, model in self.models.items()}
@@ -94,7 +97,8 @@ class Playground(Widget):
 
     def answer(self, message: dict) -> dict:
         """`{"weights": key}` -> them, for a page that lost the cell in which they lay."""
-        return {"weights": base64.b64encode(self._packed[message["weights"]]).decode()}
+        key = schemas.record({"weights": schemas.choice(*self._packed)}, others=schemas.anything)("message", message)
+        return {"weights": base64.b64encode(self._packed[key["weights"]]).decode()}
 
     def still(self) -> bytes:
         """A run of the first model, as PNG."""

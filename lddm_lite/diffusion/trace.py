@@ -24,7 +24,14 @@ _DTYPES = {
 }
 
 _TIME = schemas.number(0.0, 1.0)
-EDITS = schemas.items(schemas.items(schemas.whole(0, 2**31 - 1), 3, 3))  # (sequence, position, token)
+_THREE = schemas.items(schemas.items(schemas.whole(0, 2**31 - 1), 3, 3))
+
+
+def _edits(name: str, value) -> list[tuple[int, ...]]:
+    """Edits of a branch: (sequence, position, token) each."""
+    return [tuple(e) for e in _THREE(name, value)]
+
+
 _PLAIN: dict[str, schemas.Domain] = {  # the fields that are no arrays
     "knots": schemas.items(schemas.pair(_TIME, _TIME), least=1),
     "labels": schemas.items(schemas.text(), least=1),
@@ -36,7 +43,7 @@ _PLAIN: dict[str, schemas.Domain] = {  # the fields that are no arrays
     "order": schemas.text(most=1000),
     "meta": schemas.mapping(schemas.anything),
     "calls": schemas.maybe(schemas.whole(0)),
-    "parent": schemas.maybe(schemas.record({"step": schemas.whole(0), "edits": EDITS}, others=schemas.anything)),
+    "parent": schemas.maybe(schemas.record({"step": schemas.whole(0), "edits": _edits}, others=schemas.anything)),
 }
 _FORM: dict[str, schemas.Domain] = {
     "format": schemas.constant("lddm-lite trace"),
@@ -245,7 +252,7 @@ class Trace:
             raise ValueError("later must be a run of as many sequences on the same knots")
         before, after = self.history(), later.history()
         arguments.integer("step", step, 0, self.steps)
-        edits = [tuple(e) for e in EDITS("edits", list(edits) if isinstance(edits, np.ndarray) else edits)]
+        edits = _edits("edits", edits.tolist() if isinstance(edits, np.ndarray) else edits)
         n, length = self.tokens.shape
         if any(i >= n or j >= length or not (t < len(self.labels) or t == self.mask_id) for i, j, t in edits):
             raise ValueError(

@@ -200,7 +200,7 @@ def bound_rates(table, ax=None):
 def _columns(table) -> dict[str, np.ndarray]:
     """Rows or columns -> float columns sorted by t; ValueError naming what is wrong."""
     if not isinstance(table, dict):
-        rows = schemas.items(schemas.mapping(schemas.anything), least=1)("table", table)
+        rows = schemas.items(schemas.mapping(schemas.anything))("table", table)
         names = dict.fromkeys(k for r in rows for k in r)
         table = {k: [r.get(k, np.nan) for r in rows] for k in names}
     wanted = ("t", "tokens", "latents", "tokens_se", "latents_se")

@@ -59,7 +59,7 @@ def comparison(report: dict, ax=None):
         else:
             panels = list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
             if len(panels) != 2 or not all(isinstance(panel, Axes) for panel in panels):
-                raise ValueError(f"ax must be two Axes, got {shown(ax)}")
+                raise ValueError(f"ax must be two Axes, got {len(panels) if len(panels) > 2 else shown(ax)}")
             figure = panels[0].figure
         for panel, name in zip(panels, names, strict=True):
             _panel(axes(panel, (4.8, 4.0)), rows, name, report.get("real") or {}, report["kind"] == "text")

@@ -388,9 +388,10 @@ def given_class(model: Model, start: torch.Tensor, label: str | int) -> torch.Te
         raise ValueError(f"label must be left out for {model.name!r}, whose data have no classes; got {got}")
     names = classes["names"]
     number = names.index(label) if isinstance(label, str) and label in names else label
-    if isinstance(number, str):
-        raise ValueError(f"label must be one of {_some(names)}, got {arguments.shown(label)}")
-    number = arguments.integer("label", number, 0, len(names) - 1)
+    try:
+        number = arguments.integer("label", number, 0, len(names) - 1)
+    except ValueError:
+        raise ValueError(f"label must be one of {_some(names)}, got {arguments.shown(label)}") from None
     start = start.clone()
     start[:, 0] = classes["first"] + number
     return start

@@ -240,7 +240,7 @@ class SentenceLatents:
     def load(cls, folder, device=None, encoder: str | None = None) -> SentenceLatents:
         """The encoder saved in `folder`; the model itself is loaded when needed, if it is a known
         package or you name it as `encoder`, too. CheckpointError for a broken one."""
-        tensors, meta = checkpoint.read(folder, fits=_fits)
+        tensors, meta = checkpoint.read(folder, fits=lambda meta, found: _fits(folder, meta, found))
         made = cls(meta["source"], **meta["options"], device=device)
         made.statistics = Statistics.of(tensors)
         return made.told(encoder)
@@ -265,10 +265,10 @@ _META = schemas.record(
     others=schemas.anything)  # fmt: skip
 
 
-def _fits(meta: dict, found: checkpoint.Form) -> None:
+def _fits(folder, meta: dict, found: checkpoint.Form) -> None:
     if meta.get("kind") != KIND:
         kind = shown(meta.get("kind", "a model"))
-        raise checkpoint.CheckpointError(f"the folder holds no frozen encoder but {kind}")
+        raise checkpoint.CheckpointError(f"{folder} holds no frozen encoder but {kind}")
     about = _META("config.json", meta)["options"]
     check_statistics(about["slots"], about["dim"], found)
 

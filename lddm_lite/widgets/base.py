@@ -9,10 +9,33 @@ from pathlib import Path as File
 import anywidget
 import traitlets as T
 
-from .._common import files
+from .._common import files, schemas
 from . import payload
 
-__all__ = ["Widget"]
+__all__ = ["Kept", "Widget"]
+
+
+class Kept(T.TraitType):
+    """A trait whose values are in a domain of `schemas`, or in the one that a method of the widget
+    gives, by its name. TraitError names the trait, what was given, and what is allowed.
+
+    >>> class Walk(T.HasTraits):
+    ...     lead = Kept(0.5, schemas.number(0.0, 0.5))
+    >>> Walk(lead=2)
+    Traceback (most recent call last):
+    traitlets.traitlets.TraitError: lead must be a number in [0.0, 0.5], got 2
+    """
+
+    def __init__(self, default, of: schemas.Domain | str):
+        super().__init__(default)
+        self.of = of
+
+    def validate(self, obj, value):
+        of = getattr(obj, self.of) if isinstance(self.of, str) else self.of
+        try:
+            return of(str(self.name), value)
+        except ValueError as e:
+            raise T.TraitError(str(e)) from None
 
 
 class Widget(anywidget.AnyWidget):

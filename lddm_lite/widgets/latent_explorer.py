@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-import traitlets as T
 from matplotlib.figure import Figure
 
 from .._common import arguments, schemas
+from .._common.arguments import shown
 from ..diffusion.given_latents import decode
 from ..diffusion.interpolation import interpolate
 from ..model import LatentDiffusion
 from ..plots.latent_map import LatentMap
 from ..plots.run_frame import png
 from ..plots.style import ACCENT, FAINT, GROUPS, hues, in_legend, plain
-from .base import Widget
+from .base import Kept, Widget
 from .scrubber_data import encoded
 
 __all__ = ["LatentExplorer"]
@@ -57,7 +58,8 @@ class LatentExplorer(Widget):
 
     _kind = "latent-explorer"
     _state = ("picked",)
-    picked = T.List(T.Int()).tag(sync=True)
+    picked = Kept((), "_pair").tag(sync=True)
+    x: Sequence | torch.Tensor = ()
 
     @schemas.checked(model=schemas.model, title=schemas.maybe(schemas.text(most=1000)))
     def __init__(self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):
@@ -105,12 +107,12 @@ class LatentExplorer(Widget):
         self._first = (arrays["walk_coords"][: len(walks[0][0])], tokens[: len(walks[0][0])])
         super().__init__(head, arrays, picked=list(pairs[0]))
 
-    @T.validate("picked")
-    def _valid(self, proposal):
-        value = list(proposal["value"])
-        if len(value) > 2 or not all(0 <= i < len(self.x) for i in value):
-            raise T.TraitError(f"picked must be up to two sequences in 0..{len(self.x) - 1}, got {value}")
-        return value
+    def _pair(self, name: str, value) -> list[int]:
+        try:
+            return schemas.items(schemas.whole(0, len(self.x) - 1), most=2)(name, value)
+        except ValueError:
+            most = len(self.x) - 1
+            raise ValueError(f"{name} must be up to two sequences in 0..{most}, got {shown(value)}") from None
 
     def walk(self, i: int, j: int) -> torch.Tensor:
         """The decoded walk from sequence i to sequence j: token ids [K, L]."""

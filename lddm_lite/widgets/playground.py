@@ -9,16 +9,16 @@ from pathlib import Path as File
 
 import numpy as np
 import torch
-import traitlets as T
 
-from .._common import schemas
+from .._common import arguments, schemas
 from .._common.quantised import KINDS
+from ..diffusion.unmasking_order import ORDERS
 from ..model import LatentDiffusion, load
 from ..networks.web_export import WebModel
 from ..plots import plane
 from ..tasks import MixtureTask, make
 from . import payload
-from .base import Widget
+from .base import Kept, Widget
 from .infill import named
 from .scrubber_data import encoded, hidden, hues
 
@@ -27,6 +27,15 @@ __all__ = ["Playground"]
 CLOUD = 300  # encoded sequences behind the latent plane
 SHIPPED = File(__file__).resolve().parents[2] / "data"
 RESULTS = ("binsaw-compared.json", "newswire-compared.json")
+
+
+_STEPS, _HEAT = schemas.whole(1, 128), schemas.number(0.0, 5.0)
+PLAN = schemas.record({
+    "model": schemas.whole(0), "seed": schemas.whole(0, 2**31 - 2), "samples": schemas.whole(1, 64),
+    "order": schemas.choice(*ORDERS), "temperature": _HEAT, "top_p": schemas.number(maximum=1.0, above=0.0),
+    "eta": schemas.number(0.0, 1.0), "latent_temperature": _HEAT, "schedule": schemas.text(most=10_000),
+    "token_steps": _STEPS, "latent_steps": _STEPS, "lead": schemas.number(0.0, 0.5),
+})  # fmt: skip
 
 
 class Playground(Widget):
@@ -56,7 +65,8 @@ class Playground(Widget):
 
     _kind = "playground"
     _state = ("plan",)
-    plan = T.Dict().tag(sync=True)
+    plan = Kept({}, "_plan").tag(sync=True)
+    models: dict[str, LatentDiffusion] = {}
 
     @schemas.checked(
         weights=schemas.choice(*KINDS), encoder=schemas.boolean, samples=schemas.whole(1, 64),
@@ -91,6 +101,11 @@ class Playground(Widget):
         plan = dict(model=0, seed=seed, samples=samples, order="ancestral", temperature=1.0, top_p=1.0, eta=1.0)
         plan |= dict(latent_temperature=1.0, schedule="") | head["models"][0]["usual"]
         super().__init__(head, arrays, plan=plan)
+
+    def _plan(self, name: str, value) -> dict:
+        given = PLAN(name, value)
+        arguments.integer(f"{name}.model", given.get("model", 0), 0, max(0, len(self.models) - 1))
+        return given
 
     def weights(self) -> dict[str, bytes]:
         return self._packed

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import traitlets as T
 
-from .._common import schemas
+from .._common import arguments, schemas
 from ..model import LatentDiffusion
 from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
-from .base import Widget
+from .base import Kept, Widget
 from .scrubber_data import collect
 
 __all__ = ["Scrubber"]
@@ -36,8 +35,9 @@ class Scrubber(Widget):
     - `step`: where to start; None for the end, where there is something to see;
     - `title`: above it.
 
-    Traits: `step` and `sample`, which follow the browser at most once a second and can be set.
-    Raises ValueError for no trace, more than four, or arguments whose sizes disagree.
+    Traits: `step` and `sample`, which follow the browser at most once a second and can be set, from 0
+    to `last` and to the last sequence; TraitError else. Raises ValueError for no trace, more than
+    four, or arguments whose sizes disagree.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> s = Scrubber(LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(4, token_steps=3))
@@ -48,8 +48,9 @@ class Scrubber(Widget):
     _kind = "scrubber"
     _state = ("step", "sample")
 
-    step = T.Int(0).tag(sync=True)
-    sample = T.Int(0).tag(sync=True)
+    step = Kept(0, "_steps").tag(sync=True)
+    sample = Kept(0, "_samples").tag(sync=True)
+    last = _last_sample = 0
 
     @schemas.checked(
         model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
@@ -76,15 +77,13 @@ class Scrubber(Widget):
         self.last = max(t.steps for t in self.traces)
         head["title"] = title or " | ".join(r["name"] for r in head["runs"])
         self._last_sample = head["samples"] - 1
-        super().__init__(head, arrays, step=self.last if step is None else step)
+        super().__init__(head, arrays, step=self.last if step is None else self._steps("step", step))
 
-    @T.validate("step")
-    def _step_in_range(self, proposal):
-        return int(np.clip(proposal["value"], 0, self.last))
+    def _steps(self, name: str, value) -> int:
+        return arguments.integer(name, value, 0, self.last)
 
-    @T.validate("sample")
-    def _sample_in_range(self, proposal):
-        return int(np.clip(proposal["value"], 0, self._last_sample))
+    def _samples(self, name: str, value) -> int:
+        return arguments.integer(name, value, 0, self._last_sample)
 
     def frame(self, step: int | None = None, sample: int | None = None):
         """The Matplotlib figure of one step (default: where the scrubber stands, or half way if at

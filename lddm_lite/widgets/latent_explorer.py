@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -59,7 +58,7 @@ class LatentExplorer(Widget):
     _kind = "latent-explorer"
     _state = ("picked",)
     picked = Kept((), "_pair").tag(sync=True)
-    x: Sequence | torch.Tensor = ()
+    x = torch.empty(0, 0)
 
     @schemas.checked(model=schemas.model, title=schemas.maybe(schemas.text(most=1000)))
     def __init__(self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None):

@@ -95,6 +95,7 @@ LIMITS = {
     "steps": 65_536,  # of a sampler, in each channel
     "tokens": 1 << 28,  # of all sequences of one call: each takes about 80 bytes in a Trace
     "samples": 10_000_000,  # sequences of one call
+    "draws": 65_536,  # of noise, for each sequence
     "numbers": 1 << 31,  # of one tensor that is asked for by its shape
     "components": 1 << 27,  # probabilities of an exact task: 8 bytes each
     "threads": 1_024,

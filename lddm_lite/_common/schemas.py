@@ -488,14 +488,14 @@ def shape(name: str, value) -> tuple[int, ...]:
 
 
 def knots(name: str, value) -> list:
-    """Two knots of a path at least, as `Path.knots` gives them, falling.
+    """Knots of a path, as `Path.knots` gives them, falling.
 
     >>> from lddm_lite import Path
     >>> len(knots("knots", Path().knots(1)))
     2
     """
-    if not isinstance(value, list | tuple) or len(value) < 2 or not all(_is_knot(k) for k in value):
-        raise ValueError(f"{name} must be a list of two Knots at least (Path.knots), got {shown(value)}")
+    if not isinstance(value, list | tuple) or not value or not all(_is_knot(k) for k in value):
+        raise ValueError(f"{name} must be a list of Knots (Path.knots), got {shown(value)}")
     if any(b.t_x > a.t_x or b.t_z > a.t_z for a, b in zip(value, value[1:], strict=False)):
         raise ValueError(f"{name} must fall, got {shown(value)}")
     return list(value)

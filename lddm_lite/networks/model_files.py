@@ -12,6 +12,7 @@ from torch import nn
 from .._common import checkpoint, schemas
 from .._common.arguments import shown
 from ..config import Config
+from ..text.dataset import from_spec
 from .build import make_encoder, usual_channel
 from .denoiser import Denoiser
 from .sentence_latents import check_statistics
@@ -56,6 +57,10 @@ def agree(config: Config, labels: list[str], data: dict) -> None:
         raise ValueError(f"data.classes must be the last of the {config.vocab} labels, got {shown(data['classes'])}")
     if "text" in data and data["text"]["length"] != config.length:
         raise ValueError(f"data.text.length must be {config.length}, as in config, got {data['text']['length']}")
+    if "text" in data:
+        vocab = from_spec(data).vocab
+        if vocab != config.vocab:
+            raise ValueError(f"data.text.tokenizer must have {config.vocab} pieces, as config.vocab, got {vocab}")
     if "text" in data and config.pad_id is None:
         raise ValueError("config.pad_id must be a number for a model of text, got None")
 

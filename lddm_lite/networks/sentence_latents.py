@@ -259,7 +259,7 @@ class SentenceLatents:
 
 
 _META = schemas.record(
-    {"kind": schemas.constant(KIND), "source": schemas.text(most=4096),
+    {"kind": schemas.constant(KIND), "source": arguments.word,
      "options": schemas.record({"slots": schemas.whole(1, limit="slots"), "dim": schemas.whole(2, limit="dim"),
                                 "pooling": schemas.choice("auto", "mean", "last"), "max_tokens": schemas.whole(2)})},
     others=schemas.anything)  # fmt: skip

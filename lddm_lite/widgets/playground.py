@@ -10,13 +10,14 @@ from pathlib import Path as File
 import numpy as np
 import torch
 
-from .._common import arguments, schemas
+from .._common import arguments, documents, schemas
 from .._common.quantised import KINDS
 from ..diffusion.unmasking_order import ORDERS
 from ..model import LatentDiffusion, load
 from ..networks.web_export import WebModel
 from ..plots import plane
 from ..tasks import MixtureTask, make
+from ..text import prompts
 from . import payload
 from .base import Kept, Widget
 from .infill import named
@@ -27,8 +28,13 @@ __all__ = ["Playground"]
 CLOUD = 300  # encoded sequences behind the latent plane
 SHIPPED = File(__file__).resolve().parents[2] / "data"
 RESULTS = ("binsaw-compared.json", "newswire-compared.json")
+MEASURES = ("nfe", "token_steps", "latent_steps", "excess", "excess_se")
+MEASURES += ("kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se")
 
 
+_NUMBER = schemas.maybe(schemas.number())
+MEASURED = schemas.record({"data": schemas.text(), "rows": schemas.items(schemas.record({"model": schemas.text()}, {
+    k: _NUMBER for k in MEASURES}, others=schemas.anything))}, others=schemas.anything)  # fmt: skip
 _STEPS, _HEAT = schemas.whole(1, 128), schemas.number(0.0, 5.0)
 PLAN = schemas.record({
     "model": schemas.whole(0), "seed": schemas.whole(0, 2**31 - 2), "samples": schemas.whole(1, 64),
@@ -132,7 +138,7 @@ def _exported(model: LatentDiffusion, weights: str, encoder: bool) -> WebModel:
 def _about(name: str, model: LatentDiffusion) -> tuple[dict, dict]:
     """What the page says of a model, and the arrays behind its latent plane."""
     c = model.config
-    task = _task(json.dumps(model.data)) if "task" in model.data else None
+    task = prompts.task_of(model) and _task(json.dumps(model.data))
     steps = {"none": (8, 1), "continuous": (1, 7) if c.lead == 0.5 else (8, 8), "discrete": (3, c.slots)}[c.latent]
     if c.latent == "discrete" and c.lead == 0:
         steps = (4, 4)
@@ -180,16 +186,14 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
     the one that ships under this name."""
     for file in RESULTS:
         try:
-            found = json.loads((SHIPPED / "results" / file).read_text("utf-8"))
+            found = documents.read_document(SHIPPED / "results" / file, MEASURED)
         except (OSError, ValueError):
             continue
-        if "task" not in model.data or found.get("data") != repr(_task(json.dumps(model.data))):
+        if found.get("data") != repr(prompts.task_of(model)):
             continue
-        keys = ["nfe", "token_steps", "latent_steps", "excess", "excess_se"]
-        keys += ["kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se"]
         rows: dict[str, list] = {}
         for row in found["rows"]:
-            rows.setdefault(row["model"], []).append({k: row[k] for k in keys if row.get(k) is not None})
+            rows.setdefault(row["model"], []).append({k: row[k] for k in MEASURES if row.get(k) is not None})
         out: dict = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
         if _ships(name, model):
             out["measured"] = rows.get(model.config.system, [])

@@ -435,7 +435,7 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
             model=mdlm, data=task, nfe=2, costs=None, moves="any", score=None, n=8, seed=0,
         )),
         "diagnose2": (E.diagnose, dict(model=model, data=task, n=8, seed=0, mask_rates=(0.5,))),
-        "divergences2": (E.divergences, dict(**judged, samples=None, drawn=16, bound=1, batch=8)),
+        "divergences2": (E.divergences, dict(**judged, samples=None, drawn=32, bound=1, batch=8)),
         "generation_table2": (E.generation_table, dict(report=E.generation_report(["a b"]), names=("a", "b"))),
         "latent_health": (E.latent_health, dict(
             model=model, data=task, token_steps=1, n=8, judge=None, seed=0, decode=None, progress=False,

@@ -13,7 +13,7 @@ ODD_TEXTS += ["nan", "None", "True", "[]", "-1", "a" * 500]
 ODD_NUMBERS = [0, -1, 1, 2**31, 2**63, 2**64, 10**30, 0.5, -0.5, 1e300, 1e-300, math.nan, math.inf, -math.inf, 1j]
 ODD = st.one_of(
     st.none(), st.booleans(), st.sampled_from(ODD_TEXTS), st.sampled_from(ODD_NUMBERS), st.binary(max_size=4),
-    st.text(max_size=4), st.floats(), st.integers(), st.just(()), st.just({}), st.just([]), st.just(object),
+    st.text(max_size=4), st.floats(), st.integers(), st.just(()), st.just({}), st.just([]), st.builds(object),
     st.lists(st.one_of(st.integers(-2, 3), st.none(), st.text(max_size=2)), max_size=3),
     st.recursive(st.integers(), lambda inner: st.lists(inner, max_size=2), max_leaves=6),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2), st.sets(st.integers(), max_size=2),
@@ -79,3 +79,9 @@ def words_for(option):
 def written(value) -> str:
     """A value as a word of the command line."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def large(value) -> bool:
+    """Would a domain that holds this be asked for much work? Of a command whose domain it is, that is right."""
+    inner = value if isinstance(value, list | tuple | set) else [value]
+    return any(isinstance(v, int | float) and v == v and abs(v) > 300 for v in inner)

@@ -28,7 +28,7 @@ __all__ = ["Playground"]
 CLOUD = 300  # encoded sequences behind the latent plane
 SHIPPED = File(__file__).resolve().parents[2] / "data"
 RESULTS = ("binsaw-compared.json", "newswire-compared.json")
-MEASURES = ("nfe", "token_steps", "latent_steps", "excess", "excess_se")
+MEASURES: tuple[str, ...] = ("nfe", "token_steps", "latent_steps", "excess", "excess_se")
 MEASURES += ("kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se")
 
 

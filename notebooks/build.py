@@ -9,8 +9,9 @@ A source is a Python file in cells (`# %%`, jupytext's percent format). Tags of 
     solution    code or text that no student's notebook holds
     figure      its committed output must hold a picture
 
-After the title each gets the cell COLAB, which fetches the course where a notebook was opened alone.
-The student's notebook goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
+The code of setup, figure and check cells is collapsed: one click shows it. So is what comes out after "Predict, then
+run.", but for widgets. After the title each gets the cell COLAB, which fetches the course where a notebook was opened
+alone. The student's notebook goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import nbformat
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
+COLLAPSED = {"setup", "figure", "check", "colab"}
+PREDICT = "> **Predict, then run.**"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -71,13 +74,28 @@ def build(source: Path):
 
 
 def _notebook(cells):
-    made = []
+    made, predicted = [], False
     for i, cell in enumerate(cells):
-        new = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
-        metadata = {"tags": tags(cell)} if tags(cell) else {}
-        made.append(new(cell.source, id=f"cell-{i:02d}", metadata=metadata))
-    made.insert(1, nbformat.v4.new_code_cell(COLAB, id="colab", metadata={"tags": ["colab"]}))
+        if cell.cell_type == "markdown":
+            predicted = PREDICT in cell.source
+            made.append(nbformat.v4.new_markdown_cell(cell.source, id=f"cell-{i:02d}", metadata=_metadata(tags(cell))))
+        else:
+            metadata = _metadata(tags(cell), predicted and "widgets." not in cell.source)
+            made.append(nbformat.v4.new_code_cell(cell.source, id=f"cell-{i:02d}", metadata=metadata))
+    made.insert(1, nbformat.v4.new_code_cell(COLAB, id="colab", metadata=_metadata(["colab"])))
     return nbformat.v4.new_notebook(cells=made, metadata=KERNEL)
+
+
+def _metadata(words: list[str], predicted: bool = False) -> dict:
+    """What a cell with these tags tells JupyterLab and Colab, collapsed or not."""
+    found: dict = {"tags": words} if words else {}
+    hidden = {"source_hidden": True} if COLLAPSED & set(words) else {}
+    hidden |= {"outputs_hidden": True} if predicted else {}
+    if hidden:
+        found["jupyter"] = hidden
+    if "source_hidden" in hidden:
+        found["cellView"] = "form"  # Colab's word for it
+    return found
 
 
 def run(nb, folder: Path, seconds: int = 900):

@@ -180,7 +180,7 @@ def has_rows(data: Data) -> TypeIs[Corpus]:
     >>> has_rows(tasks.Binsaw(length=4))
     False
     """
-    return hasattr(data, "rows")
+    return hasattr(data, "rows") and hasattr(data, "__len__")
 
 
 def read_rows(data: Corpus, numbers: Any) -> Tensor:

@@ -70,6 +70,11 @@ class MixtureCodes(nn.Module):
             self._book = state, (table - overall).masked_fill(~self.fitted, 0.0)
         return self._book[1]
 
+    @property
+    def probs(self) -> torch.Tensor:
+        """p(x_i | k), what each code says of the tokens of a stretch: [K, L/m, V]."""
+        return (self.log_probs.float() / -FINE).softmax(-1)
+
     @torch.no_grad()
     @schemas.checked(rows=schemas.ids, progress=schemas.boolean)
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> MixtureCodes:

@@ -15,6 +15,8 @@ from .tensorboard import summary_writer
 
 __all__ = ["check_micro_batches", "check_together", "fingerprint", "sentences"]
 
+DRAWN = 50_000  # sequences of data without rows that the codes of a mixture are fitted to
+
 
 def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data | None = None, out=None) -> None:
     """Check the arguments of `fit` against each other: ValueError for data of another shape than
@@ -88,13 +90,16 @@ def check_micro_batches(model: Model, config: TrainConfig, processes: int = 1) -
 
 
 def sentences(data: Data, encoder: str) -> torch.Tensor:
-    """All sentences of a text, for the frozen `encoder`: ids [N, L], of any integer type.
-    ValueError for data that has none, such as a task.
+    """All sentences of a text, for the frozen `encoder`: ids [N, L], of any integer type. The codes
+    of a mixture want no text: of data without `rows`, such as a task, sequences are drawn for them.
+    ValueError where a sentence encoder gets such data.
 
     >>> from lddm_lite import text
     >>> sentences(text.from_lines(["a b", "a"], length=3), "minilm").shape
     torch.Size([2, 3])
     """
+    if not has_rows(data) and encoder == "mixture":
+        return data_contract.draw(data, DRAWN, randomness.generator(0))
     if not has_rows(data):
         raise ValueError(
             f"encoder={encoder!r} needs data that has `rows`, which it reads once: text.from_file or tasks.Corpus give "

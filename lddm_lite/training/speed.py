@@ -45,6 +45,9 @@ class Rows:
         self.labels = [str(i) for i in range(arguments.integer("vocab", self.vocab, minimum=2))]
         self.rows = torch.randint(self.vocab, (self.n, self.length), generator=randomness.generator(0))
 
+    def __len__(self) -> int:
+        return self.n
+
     def spec(self) -> dict:
         """No description: nothing could make these again from one."""
         return {}

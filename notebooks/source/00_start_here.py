@@ -1,27 +1,11 @@
 # %% [markdown]
 # # Start here: a few steps are enough, if something carries the joint structure
 #
-# **After this notebook you can** say why masked diffusion needs many steps, train the baseline (`mdlm`) and a model with a
-# continuous latent channel (`co-seq`) side by side, measure both against what the *exact* predictor without a latent reaches in as many
-# calls, in even steps and in the best ones, and scrub through a denoising run step by step.
+# Masked diffusion writes all tokens in parallel: from a blank row, some more at each step. Tokens of one step are drawn *independently of each
+# other*, so in few steps they do not agree. Give the model a second channel, a **latent** that is settled first and says what the tokens share, and
+# a handful of steps is enough.
 #
-# | you need | time on 2 CPU cores | time on a GPU | memory |
-# |---|---|---|---|
-# | Python, a little probability; no diffusion background | about 7 minutes | the same: none is used | 1 GB |
-#
-# Symbols:
-#
-# | symbol | meaning |
-# |---|---|
-# | $x$, $L$ | a sequence of $L$ tokens; here bits |
-# | $z$ | the latent: a few numbers that carry what the tokens share |
-# | $t_x, t_z$ | noise times of tokens and latent: 1 is pure noise, 0 clean |
-# | $p^*$, $H$ | the true law of the data, and its entropy |
-# | excess | $\mathbb E_\text{model}[-\log p^*(x)] - H$: how much less likely samples are than data |
-# | NFE | network calls that a sample costs |
-#
-# Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>; <kbd>Ctrl</kbd>+<kbd>B</kbd> hides JupyterLab's side bar, which gives code room.
-# All losses are in **nats per sequence**.
+# Below, 128 bits that share one secret, drawn by two trained models in five steps each. Press Play, drag the slider, or use <kbd>←</kbd> <kbd>→</kbd>.
 
 # %% tags=["setup"]
 import math
@@ -29,33 +13,56 @@ import math
 import torch
 
 import lddm_lite as ld
+from lddm_lite.cli import doctor
 from lddm_lite.diffusion.nfe_budget import split
 
 torch.set_num_threads(1)  # small tensors: one thread is the fastest
 # %config InlineBackend.figure_formats = ["retina"]
-
-# %% [markdown]
-# ## Is everything here?
-
-# %%
-from lddm_lite.cli import doctor
-
-checks = doctor.report()
-for check in checks:
+for check in doctor.report():  # is everything here?
     if check.state != "ok":
         print(f"{check.name}: {check.state}. {check.detail} {check.mend}")
-device = next(check.detail for check in checks if check.name == "device")
-print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {device}")
+
+# %% tags=["setup"]
+big_task = ld.tasks.Binsaw()  # 128 bits
+big = ld.load("binsaw-co-seq")
+
+# %%
+shown = big.sample(64, token_steps=1, latent_steps=4, seed=0)
+beside = ld.load("binsaw-mdlm").sample(64, token_steps=shown.nfe, seed=0)
+ld.widgets.Scrubber([shown, beside], model=[big, None], task=big_task, names=["with a latent", "without"], samples=32)
 
 # %% [markdown]
-# Nothing but the last line: all is well. Otherwise each line ends with the command that mends it. Much is still possible without the
-# optional ones.
+# **What to see.** On top one sequence, below it many, a row each. Right, the usual way: a fifth of the bits at each step. The first of them cannot know of each
+# other, and the bands stay ragged. Left, for four steps no bit at all; instead the dots in the plane, one latent for each sequence, find their
+# places on a ring. Then a single step draws all 128 bits, and the bands are as clean as in data.
+#
+# **After this notebook you can** say why masked diffusion needs many steps, train a model without a latent and one with, in twenty seconds each, and measure
+# both against what an *exact* predictor without a latent reaches in as many steps.
+#
+# | you need | reading | computing on 2 CPU cores | memory |
+# |---|---|---|---|
+# | Python, a little probability; no diffusion background | 20 minutes | about 2 minutes | 1 GB |
+#
+# Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>; <kbd>Ctrl</kbd>+<kbd>B</kbd> hides JupyterLab's side bar. Code that only prepares or draws
+# is folded away: click the bar at its left. What follows "Predict, then run" is folded too, so that you can predict. If the cell above printed anything but the picture, each
+# line ends with the command that mends it.
+#
+# | word | meaning |
+# |---|---|
+# | $x$, $L$ | a sequence of $L$ **tokens**; here bits |
+# | $z$ | the **latent**: what the tokens share, as a few numbers (**continuous**) or as codes, each one of $K$ (**discrete**) |
+# | `mdlm` | masked diffusion without a latent, the baseline |
+# | `co-seq`, `di-seq` | with a continuous or a discrete latent that is drawn first, *sequentially* |
+# | $p^*$, $H$ | the true law of the data, and its entropy |
+# | **excess** | $\mathbb E_\text{samples}[-\log p^*(x)] - H$: how much less likely samples are than data |
+# | **NFE** | network calls that a sample costs, those for the latent counted |
+# | **nats** | the unit of all losses: natural logarithms, per sequence; 1 bit is 0.69 nats |
 #
 # ## The course
 #
 # | notebook | by the end you can | computing on 2 CPU cores |
 # |---|---|---|
-# | `00_start_here` | say what the method is for, and see it work | about 7 minutes |
+# | `00_start_here` | say what the method is for, and see it work | about 2 minutes |
 # | [`01_masked_diffusion`](01_masked_diffusion.ipynb) | write a masked diffusion model in 60 lines, and say what it cannot do | about 2 minutes |
 # | [`02_elbo`](02_elbo.ipynb) | derive every term of the bound, and why the order of denoising matters only in few steps | about 2 minutes |
 # | [`03_factorization_task`](03_factorization_task.ipynb) | train and compare the five systems, beside exact predictions without latents | about 13 minutes |
@@ -68,34 +75,18 @@ print(f"lddm-lite {ld.__version__}, torch {torch.__version__}, {device}")
 #
 # `01` to `04` build on one another; `06` can be read at any time and trains nothing. Each ends with exercises that check themselves; `solutions/`
 # has the answers.
-#
-# ## First look
-#
-# Before any theory: two trained models, 64 sequences of 128 bits each, for the same five network calls. On top one sequence, below it all of them,
-# a row each. Drag the slider, press Play, or use <kbd>←</kbd> <kbd>→</kbd>.
-
-# %% tags=["setup"]
-big_task = ld.tasks.Binsaw()  # 128 bits
-big = ld.load("binsaw-co-seq")
-
-# %%
-shown = big.sample(64, token_steps=1, latent_steps=4, seed=0)
-beside = ld.load("binsaw-mdlm").sample(64, token_steps=shown.nfe, seed=0)
-ld.widgets.Scrubber([shown, beside], model=[big, None], task=big_task, names=["co-seq", "mdlm"], samples=32)
-
-# %% [markdown]
-# **What to see.** Right, the usual way: a fifth of the bits at each call. The first of them cannot know of each other, and the bands stay ragged.
-# Left, for four calls no bit at all; instead the dots in the plane, one latent for each sequence, find their places on a ring. Then a single call draws
-# all 128 bits, and the bands are as clean as in data. The rest of this notebook explains why, from the data on, with smaller models that you
-# train yourself.
 
 # %% [markdown]
 # ## 1. Data with one shared secret
 #
-# **Binsaw** draws a hidden shift $s$, uniformly. Given $s$, each of $L$ bits is 1 with a probability that follows a saw wave
-# displaced by $s$, *independently* of the other bits. One number is all that the bits share.
+# **Binsaw** draws a hidden shift $s$, uniformly. Given $s$, bit $i$ of $L$ is 1 with a probability read off a wave of two saws that is displaced by $s$,
 #
-# A single sequence looks like noise. Sort many by their shift, and the shared structure appears as diagonal bands.
+# $$
+# p(x^i=1\mid s)=\epsilon+(1-2\epsilon)\,\mathrm{tri}\bigl(2\,(i/L+s)\bigr),\qquad \mathrm{tri}(u)=1-|2\,(u\bmod 1)-1|,\quad\epsilon=0.01,
+# $$
+#
+# *independently* of the other bits. One number is all that the bits share. A single sequence looks like noise; sort many by their shift, and the shared
+# structure appears as diagonal bands.
 
 # %% tags=["setup"]
 task = ld.tasks.Binsaw(length=32)
@@ -104,10 +95,13 @@ task = ld.tasks.Binsaw(length=32)
 import matplotlib.pyplot as plt
 
 x = task.sample(256, seed=0)
-
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-ld.plots.bits(x, ax=left, title="256 sequences, as drawn")
-ld.plots.bits(x, order=task.find_shift(x), ax=right, title="the same, sorted by their hidden shift")
+fig, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained", width_ratios=[1.3, 1, 1])
+for k, shift in enumerate((0.0, 0.15, 0.3)):
+    axes[0].plot(task.bit_probs(torch.tensor([shift]))[0], label=f"s = {shift:g}", ls=("-", "--", ":")[k], lw=2)
+axes[0].set(xlabel="bit i", ylabel="p(bit is 1)", title="the wave for three shifts", ylim=(0, 1.25))
+axes[0].legend(loc="upper center", fontsize=8, ncols=3, frameon=False)
+ld.plots.bits(x, ax=axes[1], title="256 sequences, as drawn")
+ld.plots.bits(x, order=task.find_shift(x), ax=axes[2], title="the same, sorted by their shift")
 print(f"entropy H = {task.entropy()} nats; 32 fair coins would have {32 * torch.log(torch.tensor(2.0)):.3f}")
 
 # %% [markdown]
@@ -140,78 +134,73 @@ for ax, steps in zip(axes, (1, 2, 4, 32)):
 #
 # ## 3. Train two models
 #
-# `mdlm` is the baseline. `co-seq` adds a **latent** $z$, here a point in the plane, with a Gaussian diffusion of its own. An encoder
-# learns to put into $z$ what the bits share; the sampler first denoises $z$ in 16 cheap steps and then draws the bits *given* $z$.
-# (`few_step1=0.9`: while the encoder learns, nine of ten sequences are shown fully masked. There only $z$ can tell the bits anything, so the
-# encoder learns to soon; notebook 04 is about encoders that do not.)
+# `mdlm` is the baseline: a network that predicts each masked bit from the visible ones. `di-seq` has a latent besides: one **code** out of 64. Which code a sequence
+# gets is found before any network is trained, by looking for the 64 classes whose sequences are best described by *one* probability for each bit
+# (`encoder="mixture"`; notebook 04 is about encoders that learn). The network then learns two things: which code comes how often, and
+# the bits *given* the code. To sample, draw the code in one call, then the bits.
 
 # %%
 mdlm = ld.LatentDiffusion.preset("mdlm", task, seed=0)
-mdlm_history = ld.fit(mdlm, task, steps=ld.course.shrunk(1000), seed=0)
+mdlm_history = ld.fit(mdlm, task, steps=ld.course.shrunk(600), seed=0)
 
 # %%
-coseq = ld.LatentDiffusion.preset("co-seq", task, dim=2, seed=0)
-coseq_history = ld.fit(coseq, task, steps=ld.course.shrunk(1500), few_step1=0.9, seed=0)
+diseq = ld.LatentDiffusion.preset("di-seq", task, encoder="mixture", slots=1, codes=64, seed=0)
+diseq_history = ld.fit(diseq, task, steps=ld.course.shrunk(300), seed=0)
 
 # %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", sharey=True)
 mdlm_history.plot(left).set_title("mdlm")
-coseq_history.plot(right).set_title("co-seq")
+diseq_history.plot(right).set_title("di-seq")
 for ax in (left, right):
     ax.axhline(task.entropy().value, color="#444444", ls="--", lw=1)
 left.text(0, task.entropy().value - 0.4, "entropy of the data", fontsize=9, color="#444444", va="top");
 
 # %% [markdown]
-# Training goes in two stages. First the encoder learns together with the token stream; the check *"do the tokens respond to $z$?"*
-# decides when it is frozen. Then the latent loss joins. The token loss of `co-seq` lies **below** the entropy: part of the
-# information now sits in the latent, whose own loss pays for it.
+# The token loss of `di-seq` lies **below** the entropy, for part of the information sits in the code, whose own loss pays for it. Their sum is a bound on
+# $-\log p(x)$, the **NELBO**, and so is the one loss of `mdlm`:
 
 # %%
 held_out = task.sample(4096, seed=123)
 print("mdlm  ", mdlm.nelbo(held_out))
-print("co-seq", coseq.nelbo(held_out))
+print("di-seq", diseq.nelbo(held_out))
 print("H     ", task.entropy())
 
 # %% [markdown]
-# Both bounds must lie above $H$. The latent channel is not a trick that lowers the bound: with perfect predictors both would equal
-# $H$, whatever the path. What it changes is what a **few-step** sampler loses.
+# No bound can lie below $H$. The latent is not a trick that lowers it: with perfect predictors both would equal $H$, whatever the order of the draws. What it changes is
+# what a **few-step** sampler loses.
 #
 # ## 4. The same budget, side by side
 #
-# A fair budget counts every network call (**NFE**). `co-seq` spends 16 on the latent and then 1, 2, 4 … on the bits.
+# A fair budget counts every network call. `di-seq` spends one on the code and the others on the bits. Beside both, two *limits*: the exact predictor without a latent,
+# in even steps, and in the steps that are **best** for it, which reveal few bits first and many last. `mdlm` is shown in its own best steps, too.
 
 # %%
-steps, n = (1, 2, 4, 8, 16, 32), ld.course.shrunk(1024)
-rows = []  # two exact limits, the baseline in even and in its own best steps, and co-seq with two numbers of latent steps
+calls, n = (2, 4, 8, 16), ld.course.shrunk(1024)
+rows = []
 for schedule in ("even", "best"):
-    own = ld.evaluation.exact_limit(task, steps, n=n, schedule=schedule)
+    own = ld.evaluation.exact_limit(task, calls, n=n, schedule=schedule)
     rows += [dict(r, system=f"exact predictor, {schedule} steps") for r in own]
-fewer = ld.evaluation.frontier(coseq, task, (1, 2, 4), latent_steps=4, n=n)
-rows += [dict(r, system="co-seq, 4 latent steps") for r in fewer]
-own = ld.evaluation.frontier(mdlm, task, steps, n=n, schedule="best")
+own = ld.evaluation.frontier(mdlm, task, calls, n=n, schedule="best")
 rows += [dict(r, system="mdlm, best steps") for r in own]
-rows += ld.evaluation.frontier(mdlm, task, steps, n=n)
-rows += ld.evaluation.frontier(coseq, task, (1, 2, 4, 8), latent_steps=16, n=n)
-left_out = ("token_steps", "latent_steps", "coherent", "swd", "seconds")
-print(ld.evaluation.as_text([{k: v for k, v in r.items() if k not in left_out} for r in rows]))
+rows += ld.evaluation.frontier(mdlm, task, calls, n=n)
+rows += ld.evaluation.frontier(diseq, task, [k - 1 for k in calls], latent_steps=1, n=n)
+kept = ("system", "nfe", "excess", "kl_", "entropy_gap", "mode_tv")
+print(ld.evaluation.as_text([{k: v for k, v in r.items() if k.startswith(kept)} for r in rows]))
 
 # %% tags=["figure"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained", sharey=True)
 ld.plots.frontier(rows, ax=left)
-ld.plots.frontier([r for r in rows if "latent" not in r["system"]], ax=right, x="token_steps")
+ld.plots.frontier([r for r in rows if r["system"] in ("mdlm", "di-seq")], ax=right, x="token_steps")
 right.set_ylabel("");
 
 # %% [markdown]
-# **What to see.** Left, at equal total cost. Dashed are two limits, both of the exact predictor without a latent: in even steps, and in the
-# steps that are best for it, which reveal few bits first and many last. There is nothing left to learn on either line (a
-# lower temperature goes below them, and loses diversity). Choosing the steps helps, and `mdlm` gains by it, too. `co-seq` is below
-# both lines at five to eight calls, where nothing is left to lose for it; the best steps come near with 16. (This is one
-# training run; another seed can end above either line. At four times the length the distance is larger: section 7.) Right, counting
-# token steps only: `co-seq` is near zero with a *single* parallel draw of all bits, where the others have lost all that the bits share.
+# **What to see.** Left, at equal total cost. There is nothing left to learn on the two black lines, and choosing the steps helps much, `mdlm` too. `di-seq`, trained for
+# half as many steps as `mdlm`, is below all of them at two calls and at four. With more calls the best steps come near: this is a small task, and at four times the length the distance
+# is larger (section 7). Right, counting token steps only: a *single* parallel draw of all bits is enough, once the code is known.
 #
 # **An excess near zero proves nothing by itself.** With $q$ the law of the samples, the excess is
 # $\mathrm{KL}(q\,\|\,p^*)+[H(q)-H(p^*)]$: samples that are wrong *and* too much alike can have an excess of zero, or one below it. What tells
-# is a divergence. After one token step all three are known, for $q$ is then a mixture over $z$: see the first row of each `co-seq` in the
+# is a divergence. After one token step all three are known, for $q$ is then a mixture over the codes: see the first row of `di-seq` in the
 # table. After several, the sampler's own bound is at least $\mathrm{KL}(p^*\|\,q)$ above $H$ (`≤`). `mode TV` compares the hidden
 # shifts alone: how far their shares are from the true ones (total variation), with that of fresh data beside it.
 
@@ -219,8 +208,8 @@ right.set_ylabel("");
 fig, axes = plt.subplots(1, 3, figsize=(10.5, 3), layout="constrained")
 runs = {
     "data": held_out[:256],
-    "mdlm, 1 token step": mdlm.sample(256, token_steps=1, seed=0).tokens,
-    "co-seq, 1 token step": coseq.sample(256, token_steps=1, latent_steps=16, seed=0).tokens,
+    "mdlm, 2 calls": mdlm.sample(256, token_steps=2, seed=0).tokens,
+    "di-seq, 1 + 1 calls": diseq.sample(256, token_steps=1, latent_steps=1, seed=0).tokens,
 }
 for ax, (name, bits) in zip(axes, runs.items()):
     ld.plots.bits(bits, order=task.find_shift(bits), ax=ax, title=name)
@@ -228,41 +217,45 @@ for ax, (name, bits) in zip(axes, runs.items()):
 # %% [markdown]
 # ## 5. What is in the latent?
 #
-# Nobody told the encoder about the shift. Colour encoded sequences by it, and draw how sampling moves from noise to a resolved latent:
+# Nobody told the encoder about the shift. Here is what each of the 64 codes says of each bit, the codes sorted by the shift of their sequences:
 
 # %% tags=["figure"]
-with torch.no_grad():
-    cloud = coseq.encode(held_out[:800])
-trace = coseq.sample(64, token_steps=2, latent_steps=16, seed=1)
-ld.plots.latent_trajectories(trace, cloud=cloud, hue=task.find_shift(held_out[:800]) / task.period, rows=8);
+code = diseq.encode(held_out).flatten()
+angle = task.find_shift(held_out) / task.period * 2 * math.pi
+mean = torch.tensor([math.atan2(angle[code == k].sin().sum(), angle[code == k].cos().sum()) for k in range(64)])
+fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
+image = ax.imshow(diseq.encoder.probs[mean.argsort(), :, 1], aspect="auto", cmap="Greys", vmin=0, vmax=1)
+ax.set(xlabel="bit i", ylabel="code, sorted by its shift")
+fig.colorbar(image, ax=ax, label="p(bit is 1)");
 
 # %% [markdown]
-# The hidden shift lives on a circle, and the encoder found it (the colours run around the ring). Each grey line is one sample: a random
-# start, pulled onto the ring.
+# These are the bands of section 1: each code is a small interval of shifts, and the wave that belongs to it. A *continuous* latent puts the shift on a ring instead, as in the moving
+# picture on top.
 #
 # ## 6. Scrub
 #
-# Now your own models. Left `co-seq`, right `mdlm`, in step by network calls. On top one sample,
+# Now your own models. Left `di-seq`, right `mdlm`, each in four calls. On top one sample,
 # each bit coloured by the step that revealed it (point at one to see how sure the model was); below all 64, a row each, sorted by their
-# shift. The dots in the plane are the latents of the samples, moving towards the ring of encoded data.
+# shift.
 #
 # > **Predict, then run.** At which step do the bands appear on the left? And on the right?
 
 # %%
+trace = diseq.sample(64, token_steps=3, latent_steps=1, seed=1)
 baseline = mdlm.sample(64, token_steps=trace.nfe, seed=1)
-ld.widgets.Scrubber([trace, baseline], model=[coseq, None], task=task, names=["co-seq", "mdlm"])
+ld.widgets.Scrubber([trace, baseline], model=[diseq, None], task=task, names=["di-seq", "mdlm"])
 
 # %% [markdown]
-# **What to see.** On the left nothing is revealed for 16 steps, yet the latents find their places; then two steps draw all bits, and the bands
-# are there. On the right the bands come little by little, and rows revealed early in contradiction stay that way.
+# **What to see.** On the left the first call settles the code and no bit; each bit that is drawn then fits into its band. On the right the bands come little by little, and rows
+# revealed early in contradiction stay that way.
 #
 # A run can be kept as one small file: `trace.save("run.json")`, later `ld.Trace.load("run.json")`. A scrubber becomes a page that opens
 # offline with `.to_html("run.html")`, or a film with `.animate("run.gif")`.
 #
 # ## 7. The real size
 #
-# The paper's task has $L=128$. Training takes longer there, so trained models ship with the project, among them the two of the first look.
-# Again five calls each: the exact predictor without a latent in even steps and in its best ones, and `co-seq` with four on the latent and one
+# The paper's task has $L=128$. Trained models of that size ship with the project, among them the two of the moving picture, where the latent is continuous.
+# Five calls each: the exact predictor without a latent in even steps and in its best ones, and `co-seq` with four on the latent and one
 # on all bits:
 
 # %% tags=["figure"]

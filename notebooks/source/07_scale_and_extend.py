@@ -249,13 +249,13 @@ ax.spines[["top", "right"]].set_visible(False);
 class Stopping:
     """The same data, and somebody who presses Ctrl-C at batch k."""
 
-    length, vocab = coins.length, coins.vocab
+    length, vocab, spec = coins.length, coins.vocab, coins.spec
 
     def __init__(self, k):
         self.left = k
 
     def sample(self, n, g):
-        self.left -= 1
+        self.left -= n == how["batch"]
         if self.left == 0:
             signal.raise_signal(signal.SIGINT)
         return coins.sample(n, g)

@@ -73,13 +73,14 @@ def test_one_notebook_with_all_ways_to_show_it(notebook, cells):
     nb.until(lambda: page.locator(HOSTS).count() == 4, "four displays of two scrubbers")
     # two scrubbers do not disturb each other; one displayed twice moves in both places, also inside
     # a box
-    slide(page, 0, "ArrowRight", 3)
-    assert [at(page, k) for k in range(3)] == [3, 0, 3]
-    slide(page, 1, "End")
-    nb.until(lambda: [at(page, k) for k in range(4)] == [3, 7, 3, 7], "the box follows through the kernel")
+    assert [at(page, k) for k in range(4)] == [6, 7, 6, 7], "they open at their end"
+    slide(page, 0, "ArrowLeft", 3)
+    assert [at(page, k) for k in range(3)] == [3, 7, 3]
+    slide(page, 1, "Home")
+    nb.until(lambda: [at(page, k) for k in range(4)] == [3, 0, 3, 0], "the box follows through the kernel")
     nb.shot("lab-scrubbers")
     # the kernel knows, and may move it
-    nb.until(lambda: ask(nb, "print(a.step, b.step)").strip() == "3 7", "the kernel knows")
+    nb.until(lambda: ask(nb, "print(a.step, b.step)").strip() == "3 0", "the kernel knows")
     ask(nb, "a.step = 1; b.sample = 2")
     nb.until(lambda: at(page, 0) == at(page, 2) == 1, "moved by the kernel")
     assert page.locator(HOSTS).nth(1).locator(".frame").get_attribute("data-sample") == "2"
@@ -98,14 +99,14 @@ def test_one_notebook_with_all_ways_to_show_it(notebook, cells):
     slide(page, 1, "Home")
     assert (at(page, 0), at(page, 2), at(page, 1)) == (6, 6, 0)
     nb.run_all()  # and a new run replaces them
-    nb.until(lambda: page.locator(HOSTS).count() == 4 and at(page, 0) == 0, "shown anew")
+    nb.until(lambda: page.locator(HOSTS).count() == 4 and at(page, 1) == 7, "shown anew")
     nb.save()
     assert "widgets" not in json.loads(nb.file.read_text())["metadata"]
     # reopened without a kernel, as a person who trusts it, and as one who has not run it
     nb.reopen(without_kernel=True)
     nb.until(lambda: page.locator(HOSTS).count() == 3, "three outputs of their own come back")
-    slide(page, 0, "ArrowRight", 2)
-    assert at(page, 0) == 2
+    slide(page, 0, "ArrowLeft", 2)
+    assert at(page, 0) == 4
     assert not page.locator(".lddm-still:visible").count()
     nb.shot("lab-reopened")
     nb.reopen(without_kernel=True, trusted=False)

@@ -101,3 +101,15 @@ def test_on_colab_the_course_is_fetched(tmp_path, monkeypatch):
     assert Path.cwd() == content / "lddm-lite/notebooks" and Path("one.txt").exists()
     shell.run_cell(cell).raise_error()
     assert len(did) == 2, "a second run finds it there"
+
+
+def test_what_prepares_draws_or_checks_is_folded_and_what_is_to_be_predicted(tmp_path):
+    cells = ["# > **Predict, then run.** More or less?", "print(1)", "ld.widgets.Infill(a)", "# Then.", "b = 2"]
+    cells = [f"# %%{' [markdown]' * c.startswith('#')}\n{c}\n" for c in cells]
+    (tmp_path / "09_x.py").write_text(SOURCE.replace("# %%\nb = 2\n", "\n".join(cells)))
+    student, _ = build.build(tmp_path / "09_x.py")
+    found = {c.source: dict(c.metadata.get("jupyter", {})) for c in student.cells if c.cell_type == "code"}
+    folded = {"source_hidden": True}
+    assert found == {build.COLAB: folded, "a = 1": folded, "print(1)": {"outputs_hidden": True}, "b = 2": {},
+                     "ld.widgets.Infill(a)": {}, "answer = ...": {}, "print(answer)": folded}  # fmt: skip
+    assert student.cells[2].metadata["cellView"] == "form" and "cellView" not in student.cells[4].metadata

@@ -69,6 +69,7 @@ def test_the_same_cells_serve_a_file_of_text(tmp_path, monkeypatch):
     must come out as text."""
     news = ld.tasks.ToyNewswire()
     lines = [news.decode(x).replace("tokyo", "<b>tokyo</b> & co") + "\n" for x in news.sample(700, seed=1)]
+    lines += ["shares rose 3 % on monday .\n"] * 9  # words of the notebook's prompt
     (tmp_path / "text.txt").write_text("".join(lines))
     for name, value in {"SETTING": "lm1b", "LM1B_FILE": str(tmp_path / "text.txt"), "LDDM_FAST": "1"}.items():
         monkeypatch.setenv(name, value)

@@ -51,7 +51,22 @@ def test_committed_is_what_the_source_says(path):
     built = solutions if path.parent.name == "solutions" else student
     nb = nbformat.read(path, as_version=4)
     nbformat.validate(nb)
-    assert [(c.id, c.cell_type, c.source) for c in nb.cells] == [(c.id, c.cell_type, c.source) for c in built.cells]
+    what = [(c.id, c.cell_type, c.source, c.metadata) for c in nb.cells]
+    assert what == [(c.id, c.cell_type, c.source, c.metadata) for c in built.cells]
+
+
+def visible(source) -> int:
+    """Lines of code that a student sees unfolded, without blank ones."""
+    code = [c for c in build.build(source)[0].cells if c.cell_type == "code"]
+    shown = [c.source for c in code if not c.metadata.get("jupyter", {}).get("source_hidden")]
+    return sum(bool(line.strip()) for text in shown for line in text.splitlines())
+
+
+def test_most_of_the_code_is_folded_away():
+    lines = {s.stem.split("_")[0]: visible(s) for s in SOURCES}
+    new = {k: v for k, v in lines.items() if k in ("03b", "08")}
+    assert lines["02"] <= 350 and max(new.values()) <= 200
+    assert sum(v for k, v in lines.items() if k not in new) <= 1500, lines
 
 
 def test_nothing_else_lies_there():

@@ -46,9 +46,9 @@ def test_probabilities_are_those_of_the_class():
     z = codes(x).flatten()
     most = int(z.bincount().argmax())
     shares = torch.nn.functional.one_hot(x[z == most], 3).float().mean(0)
-    said = (codes.log_probs[most] / -16.0).exp()
+    said = codes.probs[most]
     assert (said - shares).abs().max() < 0.05, "sixteenths of a nat, smoothed, and classes that moved once more"
-    assert said.sum(-1) == pytest.approx(1, abs=0.1)
+    assert said.sum(-1).numpy() == pytest.approx(1)
 
 
 def test_each_slot_has_a_stretch_of_its_own():
@@ -104,3 +104,13 @@ def test_before_training_a_call_given_a_code_draws_from_its_class():
     assert torch.allclose(said, (table - overall).log_softmax(-1), atol=1e-5)
     unknown = model.predict(blank[:1], torch.tensor([[12]]), torch.ones(1), blank[:1] == 3, False).tokens
     assert torch.allclose(unknown.exp(), torch.full((12, 3), 1 / 3))
+
+
+def test_data_without_rows_are_drawn_from():
+    """Binsaw is a mixture of products, of one shift each: what its 64 best lose to all shifts is
+    little (measured: 0.6 ± 0.04), after a single step and in one call of the tokens."""
+    task = tasks.Binsaw(length=32)
+    model = LatentDiffusion.preset("di-seq", task, encoder="mixture", slots=1, codes=64, width=16, blocks=1)
+    fit(model, task, steps=1, batch=16, progress=False)
+    x = model.sample(1024, token_steps=1, latent_steps=1, seed=0).tokens
+    assert float(-task.log_prob(x).mean() - task.entropy().value) < 1.2

@@ -228,7 +228,7 @@ class LatentDiffusion(nn.Module):
         return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
     @schemas.checked(
-        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.one_of(schemas.integers, schemas.reals)),
+        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.amounts),
         t_z=schemas.maybe(schemas.reals),
         where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
     )  # fmt: skip

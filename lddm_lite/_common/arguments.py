@@ -4,6 +4,7 @@ name of `LIMITS`."""
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 import os
@@ -32,6 +33,8 @@ def shown(value) -> str:
             return repr(value[:SHOWN] + "…")
         if isinstance(value, int) and value.bit_length() > 14_000:
             return "an integer of more than 4,000 digits"
+        if hasattr(value, "dtype") and math.prod(value.shape) > 16:  # which take long to be written out
+            return f"{str(value.dtype).removeprefix('torch.')} of shape {list(value.shape)}"
         out = repr(value)
     except Exception:  # of other people's classes, and of lists of huge numbers
         out = f"a {type(value).__name__}"

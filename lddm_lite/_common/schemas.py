@@ -19,8 +19,8 @@ from .arguments import shown
 from .words import either
 
 __all__ = [
-    "Domain", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "fitting", "flags",
-    "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line", "mapping", "maybe", "model",
+    "Domain", "amounts", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "fitting",
+    "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line", "mapping", "maybe", "model",
     "moments", "number", "of_shape", "one_of", "pair", "path", "reals", "record", "rows", "seed", "shape", "source",
     "task", "tensor", "text", "times", "unit", "whole",
 ]  # fmt: skip
@@ -428,6 +428,16 @@ def integers(name: str, value):
     """
     small = lambda x: x.is_floating_point() or x.is_complex() or str(x.dtype) == "torch.bool"  # noqa: E731
     return _kind(name, value, "integers", lambda x: not small(x))
+
+
+def amounts(name: str, value):
+    """A tensor of integers or of real numbers, of any shape.
+
+    >>> import torch
+    >>> amounts("z", torch.tensor([1]))
+    tensor([1])
+    """
+    return _kind(name, value, "numbers", lambda x: not x.is_complex() and str(x.dtype) != "torch.bool")
 
 
 def flags(name: str, value):

@@ -27,7 +27,7 @@ def _b(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 _KEEP, _TIME = schemas.maybe(schemas.flags), schemas.number(maximum=1.0, above=0.0)
-_SAID = schemas.one_of(schemas.has("a Prediction", "nll", "tokens"), schemas.reals)
+_SAID = schemas.one_of(schemas.reals, schemas.has("a Prediction, or log-probabilities", "nll", "tokens"))
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class ExactDenoiser(nn.Module):
         self.task, self.points, self.channel = task, latents, channel
 
     @schemas.checked(
-        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.one_of(schemas.integers, schemas.reals)),
+        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.amounts),
         t_z=schemas.maybe(schemas.reals),
         where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
     )  # fmt: skip

@@ -20,7 +20,8 @@ from .words import either
 
 __all__ = [
     "Domain", "amounts", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "fitting",
-    "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line", "mapping", "maybe", "model",
+    "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line", "mapping", "maybe",
+    "model",
     "moments", "number", "of_shape", "one_of", "pair", "path", "reals", "record", "rows", "seed", "shape", "source",
     "task", "tensor", "text", "times", "unit", "whole",
 ]  # fmt: skip

@@ -57,12 +57,12 @@ def agree(config: Config, labels: list[str], data: dict) -> None:
         raise ValueError(f"data.classes must be the last of the {config.vocab} labels, got {shown(data['classes'])}")
     if "text" in data and data["text"]["length"] != config.length:
         raise ValueError(f"data.text.length must be {config.length}, as in config, got {data['text']['length']}")
+    if "text" in data and config.pad_id is None:
+        raise ValueError("config.pad_id must be a number for a model of text, got None")
     if "text" in data:
         vocab = from_spec(data).vocab
         if vocab != config.vocab:
             raise ValueError(f"data.text.tokenizer must have {config.vocab} pieces, as config.vocab, got {vocab}")
-    if "text" in data and config.pad_id is None:
-        raise ValueError("config.pad_id must be a number for a model of text, got None")
 
 
 def expected(config: Config, given: Collection[str] = ()) -> checkpoint.Form:

@@ -100,7 +100,7 @@ class Config:
             raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
         kind = {"learned": self.latent, "mixture": "discrete"}.get(self.encoder, "continuous")
         if self.latent != kind:
-            raise ValueError(f"encoder={self.encoder!r} needs {kind} latents, got latent={self.latent!r}")
+            raise ValueError(f"encoder={shown(self.encoder)} needs {kind} latents, got latent={self.latent!r}")
 
     @classmethod
     def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import torch
 
-from ._common import files
+from ._common import files, schemas
+from ._common.arguments import shown
 
 __all__ = ["numbers", "report", "selfcheck", "shrunk"]
 
@@ -17,6 +18,10 @@ _REPORT = "lddm-lite course report"
 _VERDICTS: dict[str, bool | None] = {}  # of this kernel: right, wrong, not tried
 
 
+@schemas.checked(
+    tol=schemas.number(above=0), mistakes=schemas.maybe(schemas.mapping(schemas.anything)), unit=schemas.text(),
+    exercise=schemas.one_of(schemas.whole(), schemas.text()), want=schemas.tensor,
+)  # fmt: skip
 def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = None, unit: str = "") -> bool:
     """Check an exercise: compare an answer with the right one, print what is the matter, and return
     whether it is right.
@@ -44,8 +49,8 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     ✗ Exercise 1: at [0] yours is 0.25, too small by 0.25 (2 of 2 values are off).
     False
     """
-    if not tol > 0:
-        raise ValueError(f"tol must be above 0, got {tol}")
+    if want.is_complex():
+        raise ValueError(f"want must be real numbers, got {shown(want)}")
     said, right = _verdict(got, _tensor(want), tol, mistakes or {}, unit)
     _VERDICTS[str(exercise)] = None if got is ... else right
     mark = "✓" if right else "…" if got is ... else "✗"
@@ -69,7 +74,10 @@ def numbers(answer) -> torch.Tensor | None:
 
 
 def _tensor(value) -> torch.Tensor:
-    return torch.as_tensor(value).detach().cpu().double()
+    value = torch.as_tensor(value).detach().cpu()
+    if value.is_complex():
+        raise TypeError("complex numbers")
+    return value.double()
 
 
 def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> tuple[str, bool]:
@@ -88,7 +96,7 @@ def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> 
     if _agrees(got, typed, want, tol):
         return "right", True
     for what, value in mistakes.items():
-        value = _tensor(value)
+        value = _tensor(schemas.tensor("mistakes", value))
         if value.shape == got.shape and _agrees(got, typed, value, tol):
             return what, False
     if typed is not None and _agrees(got, typed, want, tol, least=1):
@@ -150,6 +158,7 @@ def _difference(got: torch.Tensor, want: torch.Tensor, tol: float, unit: str) ->
     return f"{where} {float(got.flatten()[at]):.4g}{unit}, too {large} by {abs(by):.2g}{count}"
 
 
+@schemas.checked(name=schemas.text(most=100))
 def report(file=None, name: str = "") -> dict[str, bool | None]:
     """Print which exercises of this notebook are solved, and return it: True, False, or None where
     nothing was tried. Counted are those whose checks have been run in this kernel.
@@ -181,6 +190,7 @@ def report(file=None, name: str = "") -> dict[str, bool | None]:
     return done
 
 
+@schemas.checked(full=schemas.whole(1), fast=schemas.whole(1))
 def shrunk(full: int, fast: int = 60) -> int:
     """`full`, or the smaller `fast` when LDDM_FAST is set: the steps of a notebook's training cell
     in a quick test run.

@@ -12,6 +12,7 @@ from torch import nn
 
 from ._common import arguments, checkpoint, data_contract, old_names, protocols, quantised, randomness, schemas
 from ._common.arguments import shown
+from ._common.files import user_path
 from .config import Config
 from .diffusion import bound, given_latents, loss, sampler
 from .diffusion.channels import MaskedChannel
@@ -43,6 +44,11 @@ class LatentDiffusion(nn.Module):
     encoder: Any  # a `protocols.Encoder`, or None
     latent_channel: Any  # a `protocols.Channel`, or None
 
+    @schemas.checked(
+        config=schemas.is_a(Config), denoiser=schemas.is_a(nn.Module), encoder=schemas.maybe(schemas.is_a(nn.Module)),
+        labels=schemas.items(schemas.text()), data=schemas.maybe(schemas.mapping(schemas.anything)),
+        channel=schemas.maybe(schemas.has("noise of latents", "corrupt", "rate")),
+    )  # fmt: skip
     def __init__(
         self,
         config: Config,
@@ -172,7 +178,8 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(source, LatentDiffusion):
             return warm_start.take(self, source.state_dict(), source.name)
-        return warm_start.take(self, quantised.restore(checkpoint.read(shipped.place(source))[0]), str(source))
+        place = shipped.place(user_path("source", source))
+        return warm_start.take(self, quantised.restore(checkpoint.read(place)[0]), str(source))
 
     # -- parts ---------------------------------------------------------------------------------------------------
     @property
@@ -198,6 +205,7 @@ class LatentDiffusion(nn.Module):
 
     def check_tokens(self, name: str, x, mask_ok: bool = False) -> torch.Tensor:
         """`x` as ids [B, L] on the model's device; ValueError saying what is wrong with it."""
+        mask_ok = arguments.truth("mask_ok", mask_ok)
         return arguments.tokens(name, x, self.config.length, self.config.vocab, mask_ok).to(self.device)
 
     @schemas.checked(n=schemas.whole(0))
@@ -219,8 +227,16 @@ class LatentDiffusion(nn.Module):
             z = self.encoder(x)
         return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
+    @schemas.checked(
+        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.amounts),
+        t_z=schemas.maybe(schemas.reals),
+        where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
+    )  # fmt: skip
+    @schemas.fitting
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
+        if self.latent_channel is not None and z_t is None:
+            raise ValueError(f"z_t must be latents of {self.name!r}, which has some, got None")
         if self.config.latent == "discrete" and not z_t.is_floating_point() and not protocols.is_exact(self.denoiser):
             masked, book = z_t == self.latent_channel.mask_id, self.encoder.codebook
             z_t = torch.where(masked.unsqueeze(-1), self.denoiser.mask_vector, book[z_t.masked_fill(masked, 0)])
@@ -394,6 +410,7 @@ class LatentDiffusion(nn.Module):
         return trace
 
     # -- files -----------------------------------------------------------------------------------------------------
+    @schemas.checked(weights=schemas.choice(*quantised.KINDS), encoder=schemas.maybe(schemas.boolean))
     def to_web(self, weights: str = "int8", encoder: bool | None = None) -> web_export.WebModel:
         """This model for a page, where it samples without Python (see `web_export.export`).
         `quantised.cost(model, x, weights)` tells what fewer bits lose.
@@ -404,6 +421,7 @@ class LatentDiffusion(nn.Module):
         """
         return web_export.export(self, weights, encoder)
 
+    @schemas.checked(weights=schemas.choice(*quantised.KINDS))
     def save(self, folder, overwrite: bool = False, weights: str = "float32", **meta) -> File:
         """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `weights`:
         how they are kept, one of `quantised.KINDS`. `meta`: more JSON to keep. Of parts of your own

@@ -4,6 +4,7 @@ name of `LIMITS`."""
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 import os
@@ -32,6 +33,8 @@ def shown(value) -> str:
             return repr(value[:SHOWN] + "…")
         if isinstance(value, int) and value.bit_length() > 14_000:
             return "an integer of more than 4,000 digits"
+        if hasattr(value, "dtype") and math.prod(value.shape) > 16:  # which take long to be written out
+            return f"{str(value.dtype).removeprefix('torch.')} of shape {list(value.shape)}"
         out = repr(value)
     except Exception:  # of other people's classes, and of lists of huge numbers
         out = f"a {type(value).__name__}"
@@ -95,6 +98,8 @@ LIMITS = {
     "steps": 65_536,  # of a sampler, in each channel
     "tokens": 1 << 28,  # of all sequences of one call: each takes about 80 bytes in a Trace
     "samples": 10_000_000,  # sequences of one call
+    "draws": 65_536,  # of noise, for each sequence
+    "numbers": 1 << 31,  # of one tensor that is asked for by its shape
     "components": 1 << 27,  # probabilities of an exact task: 8 bytes each
     "threads": 1_024,
     "json": 64_000_000,  # bytes of a JSON file

@@ -37,7 +37,8 @@ Form = dict[str, tuple[tuple[int, ...], torch.dtype]]  # name of a tensor -> its
 # What config.json of any checkpoint has; what it is about has a schema of its own (see `read`).
 HEADER = schemas.record(
     {"format": schemas.constant(FORMAT), "version": schemas.constant(VERSION), "weights": schemas.text(WEIGHTS),
-     "sha256": schemas.text("[0-9a-f]{64}")}, others=schemas.anything)  # fmt: skip
+     "sha256": schemas.text("[0-9a-f]{64}")},
+    {"before": schemas.items(schemas.text(WEIGHTS), most=64)}, others=schemas.anything)  # fmt: skip
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
@@ -63,12 +64,15 @@ def write(folder, tensors: dict[str, torch.Tensor], meta: dict) -> Path:
     data = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     weights = folder / f"weights-{digest[:12]}.safetensors"
-    header = {"format": FORMAT, "version": VERSION, "weights": weights.name, "sha256": digest}
-    text = json.dumps({**header, **meta}, indent=1, default=_plain) + "\n"
+    header: dict = {"format": FORMAT, "version": VERSION, "weights": weights.name, "sha256": digest}
     config = folder / "config.json"
     with made_folder(folder), locked(folder):
         # a config.json.part is of a save that was cut off; it may name weights that nothing else does
-        named = {_weights_of(file) for file in (config, folder / "config.json.part")} - {None, weights.name}
+        named = set().union(*(_named(file) for file in (config, folder / "config.json.part"))) - {weights.name}
+        named = {name for name in named if any((folder / f"{name}{part}").exists() for part in ("", ".part"))}
+        if named:  # for the next one to remove, if this one is killed before it does
+            header["before"] = sorted(named)[:64]
+        text = json.dumps({**header, **meta}, indent=1, default=_plain) + "\n"
         there = weights.exists()
         try:
             with replacing(config) as f:
@@ -82,7 +86,7 @@ def write(folder, tensors: dict[str, torch.Tensor], meta: dict) -> Path:
                     weights.unlink()
             raise
         for old in named:
-            for name in (str(old), f"{old}.part"):
+            for name in (old, f"{old}.part"):
                 with contextlib.suppress(OSError):
                     (folder / name).unlink()
     return folder
@@ -90,10 +94,18 @@ def write(folder, tensors: dict[str, torch.Tensor], meta: dict) -> Path:
 
 def _weights_of(config: Path) -> str | None:
     """The file of weights that a config.json of ours names; None for any other file."""
+    return (_header_of(config) or {}).get("weights")
+
+
+def _named(config: Path) -> set[str]:
+    """All files of weights that a config.json of ours names: its own, and those that it replaced."""
+    header = _header_of(config)
+    return set() if header is None else {header["weights"], *header.get("before", [])}
+
+
+def _header_of(config: Path) -> dict | None:
     try:
-        if config.is_symlink():
-            return None
-        return documents.read_document(config, HEADER, constants=True)["weights"]
+        return None if config.is_symlink() else documents.read_document(config, HEADER, constants=True)
     except (OSError, ValueError):
         return None
 
@@ -120,10 +132,10 @@ def remove(folder: Path) -> None:
 
     >>> remove(Path("."))
     """
-    name = _weights_of(folder / "config.json")
-    if name is not None:
+    if named := _named(folder / "config.json"):
         (folder / "config.json").unlink(missing_ok=True)
-        (folder / name).unlink(missing_ok=True)
+        for name in named:
+            (folder / name).unlink(missing_ok=True)
 
 
 def is_checkpoint(folder) -> bool:
@@ -190,7 +202,7 @@ def _read_meta(folder: Path, schema: schemas.Domain | None) -> dict:
         raise CheckpointError(f"{config}: {e}") from None
 
 
-_OWN = ("format", "version", "weights", "sha256")
+_OWN = ("format", "version", "weights", "sha256", "before")
 
 
 def _read_weights(path: Path, meta: dict, fits: Callable[[dict, Form], None] | None) -> bytes:

@@ -11,13 +11,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 
 from . import arguments, randomness
 from .protocols import Data
 
-__all__ = ["check", "described", "draw", "read_text"]
+__all__ = ["check", "described", "draw", "picture", "read_text"]
 
 LOOK = 2048  # rows that tell the lengths of padded data that do not say them
 
@@ -65,14 +64,27 @@ def check(data: Any, name: str = "data", whole: bool = True) -> None:
     pad = getattr(data, "pad_id", None)
     if pad is not None:
         arguments.integer(f"{name}.pad_id", pad, 0, vocab - 1)
-    shape = getattr(data, "shape", None)
-    if shape is not None:
-        sides = list(shape) if isinstance(shape, list | tuple) else []
-        whole_numbers = all(isinstance(v, int | np.integer) and v > 0 for v in sides)
-        if len(sides) != 2 or not whole_numbers or sides[0] * sides[1] > length:
-            raise ValueError(f"{name}.shape must be (rows, columns) of at most length={length} tokens, got {shape!r}")
     if hasattr(data, "spec"):
         described(data, name)
+    shape = getattr(data, "shape", None)
+    if shape is not None:
+        picture(f"{name}.shape", shape, length)
+
+
+def picture(name: str, shape: Any, most: int) -> tuple[int, int]:
+    """(rows, columns) of a picture of at most so many tokens. ValueError else.
+
+    >>> picture("shape", [8, 8], 64)
+    (8, 8)
+    """
+    if isinstance(shape, list | tuple) and len(shape) == 2:
+        try:
+            rows, columns = (arguments.integer(name, v, 1) for v in shape)
+        except ValueError:
+            rows, columns = 0, 0
+        if 1 <= rows * columns <= most:
+            return rows, columns
+    raise ValueError(f"{name} must be (rows, columns) of at most {most} tokens, got {arguments.shown(shape)}")
 
 
 def described(data: Data, name: str = "data") -> dict:

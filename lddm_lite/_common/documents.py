@@ -4,8 +4,10 @@ ValueError, in time and memory of the order of its size."""
 from __future__ import annotations
 
 import json
+import math
 import os
 import stat
+import tokenize
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 from . import arguments
 from .arguments import shown
 
-__all__ = ["DEEPEST", "parse", "read_bytes", "read_document"]
+__all__ = ["DEEPEST", "parse", "read_array", "read_bytes", "read_document", "regular"]
 
 DEEPEST = 64  # lists and objects inside each other
 DIGITS = 20  # of an integer: what 64 bits hold
@@ -126,6 +128,40 @@ def regular(path: Path) -> Path:
     if not stat.S_ISREG(mode):
         raise OSError(22, "is no regular file (a pipe or a device), and is not read", str(path))
     return path
+
+
+def read_array(path) -> Any:
+    """The array of numbers in a file that `numpy.save` wrote, of one axis at least. ValueError for
+    another file, objects, and a header that promises more than the file holds; OSError as
+    `read_bytes`.
+
+    >>> import numpy as np
+    >>> np.save("a.npy", [[0, 1]])
+    >>> read_array("a.npy").tolist()
+    [[0, 1]]
+    """
+    import numpy as np
+    from numpy.lib import format as npy
+
+    path = regular(Path(path))
+    with open(path, "rb") as f:
+        size = os.fstat(f.fileno()).st_size
+        arguments.within("file", size, f"{path}: its size in bytes")
+        try:
+            version = npy.read_magic(f)
+            read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+            shape, columns_first, dtype = read(f)
+            if dtype.kind not in "iufb" or not shape or any(isinstance(n, bool) or n < 0 for n in shape):
+                raise ValueError(f"it holds {dtype} of shape {shape}")
+            count, left = math.prod(shape), size - f.tell()
+            if count * dtype.itemsize != left:
+                raise ValueError(f"{left:,} bytes are not {dtype} of shape {shape}")
+            found = np.frombuffer(f.read(left), dtype).reshape(shape, order="F" if columns_first else "C")
+        except (ValueError, KeyError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError,
+                tokenize.TokenError) as e:  # of a header, which numpy reads as Python writes it
+            why = arguments.brief(e)
+            raise ValueError(f"{path} is no array of numbers as numpy.save writes it ({why})") from None
+    return found.astype(dtype.newbyteorder("="))
 
 
 def read_document(path, schema: Callable[[str, Any], Any] | None = None, constants: bool = False) -> Any:

@@ -24,6 +24,14 @@ class Estimate:
     value: float
     stderr: float = 0.0
 
+    def __post_init__(self):
+        for name, least in (("value", None), ("stderr", 0.0)):  # infinite and nan where there is no telling
+            given = getattr(self, name)
+            if not isinstance(given, float):
+                object.__setattr__(self, name, schemas.number(least)(name, given))
+            elif least is not None and given < 0:
+                raise ValueError(f"{name} must be 0 or more, got {given}")
+
     @classmethod
     @schemas.checked(samples=schemas.floats)
     def of(cls, samples: torch.Tensor) -> Estimate:

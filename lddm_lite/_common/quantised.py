@@ -14,16 +14,18 @@ from typing import Any
 
 import torch
 
-from . import checkpoint
+from . import checkpoint, schemas
 from .estimate import Estimate
 
 __all__ = ["KINDS", "cost", "quantise", "restore", "restored_form"]
 
 KINDS = ("float32", "float16", "int8", "int6", "int5", "int4")
+TENSORS = schemas.mapping(schemas.is_a(torch.Tensor))
 _SCALE = ".scale"
 _ROW, _SMALL = 32, 4096  # entries of a row, and of a matrix, from which integers pay
 
 
+@schemas.checked(tensors=TENSORS, kind=schemas.choice(*KINDS))
 def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, torch.Tensor]:
     """Weights in the form in which they are kept, by name; `restore` turns them back.
 
@@ -34,8 +36,6 @@ def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, 
     >>> kept["w"][:, [0, -1]].tolist(), restore(kept)["w"][:, [0, -1]].round(decimals=3).tolist()
     ([[-127, 0], [0, 127]], [[-1.0, 0.0], [0.0, 1.0]])
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {kind!r}")
     out = {}
     for name, value in tensors.items():
         value = value.detach().cpu()
@@ -59,6 +59,7 @@ def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, 
     return out
 
 
+@schemas.checked(kept=TENSORS)
 def restore(kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The float32 weights that `quantise` kept; others pass as they are. ValueError for integers
     whose scales are missing or of another size."""
@@ -92,6 +93,7 @@ def restored_form(form: checkpoint.Form) -> checkpoint.Form:
     return {name: (shape, torch.float32 if name in whole else dtype) for name, (shape, dtype) in kept.items()}
 
 
+@schemas.checked(model=schemas.model, kind=schemas.choice(*KINDS))
 def cost(model: Any, x, kind: str = "int8", **options) -> Estimate:
     """Quantisation loss: by how many nats per sequence the bound of `model` on x [N, L] rises when
     its weights are kept as `kind`. Both bounds see the same noise, so that the error of the

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -18,9 +19,11 @@ from .arguments import shown
 from .words import either
 
 __all__ = [
-    "Domain", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "floats", "function",
-    "has", "ids", "is_a", "items", "line", "mapping", "maybe", "model", "number", "one_of", "pair", "path", "record",
-    "rows", "seed", "source", "task", "tensor", "text", "times", "unit", "whole",
+    "Domain", "amounts", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "fitting",
+    "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line", "mapping", "maybe",
+    "model",
+    "moments", "number", "of_shape", "one_of", "pair", "path", "reals", "record", "rows", "seed", "shape", "source",
+    "task", "tensor", "text", "times", "unit", "whole",
 ]  # fmt: skip
 
 Domain = Callable[[str, Any], Any]
@@ -407,13 +410,119 @@ def path(name: str, value):
     return value
 
 
+def reals(name: str, value):
+    """A tensor of real numbers, of any shape; whether they are finite is not looked at.
+
+    >>> import torch
+    >>> reals("z", torch.ones(1))
+    tensor([1.])
+    """
+    return _kind(name, value, "real numbers", lambda x: x.is_floating_point())
+
+
+def integers(name: str, value):
+    """A tensor of integers, of any shape.
+
+    >>> import torch
+    >>> integers("x", torch.tensor([1]))
+    tensor([1])
+    """
+    small = lambda x: x.is_floating_point() or x.is_complex() or str(x.dtype) == "torch.bool"  # noqa: E731
+    return _kind(name, value, "integers", lambda x: not small(x))
+
+
+def amounts(name: str, value):
+    """A tensor of integers or of real numbers, of any shape.
+
+    >>> import torch
+    >>> amounts("z", torch.tensor([1]))
+    tensor([1])
+    """
+    return _kind(name, value, "numbers", lambda x: not x.is_complex() and str(x.dtype) != "torch.bool")
+
+
+def flags(name: str, value):
+    """A tensor of truth values, of any shape.
+
+    >>> import torch
+    >>> flags("where", torch.tensor([True]))
+    tensor([True])
+    """
+    return _kind(name, value, "truth values", lambda x: str(x.dtype) == "torch.bool")
+
+
+def _kind(name: str, value, what: str, fits):
+    if not hasattr(value, "is_floating_point") or not hasattr(value, "dtype") or not fits(value):
+        raise ValueError(f"{name} must be a tensor of {what}, got {shown(value)}")
+    return value
+
+
+def moments(name: str, value):
+    """Noise times: a tensor of numbers in [0, 1]. Of one on a GPU the numbers are not looked at,
+    which would make it wait.
+
+    >>> import torch
+    >>> moments("t", torch.ones(1))
+    tensor([1.])
+    """
+    x = reals(name, value)
+    if x.device.type == "cpu" and x.numel():
+        low, high = x.aminmax()
+        if not -1e-6 <= float(low) <= float(high) <= 1 + 1e-6:  # nan compares False
+            raise ValueError(f"{name} must hold times in [0, 1], got {shown(value)}")
+    return x
+
+
+def of_shape(name: str, value, wanted: Sequence[int]):
+    """A tensor of this shape.
+
+    >>> of_shape("x", tensor("x", [1, 2]), (2,)).shape
+    torch.Size([2])
+    """
+    if not hasattr(value, "shape") or tuple(value.shape) != tuple(wanted):
+        got = list(value.shape) if hasattr(value, "shape") else shown(value)
+        raise ValueError(f"{name} must have shape {list(wanted)}, got {got}")
+    return value
+
+
+def shape(name: str, value) -> tuple[int, ...]:
+    """The shape of a tensor: whole numbers from 0 on, one at least.
+
+    >>> shape("shape", [2, 3])
+    (2, 3)
+    """
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError(f"{name} must be a shape, whole numbers from 0 on, got {shown(value)}")
+    out = tuple(arguments.integer(name, v, 0) for v in value)
+    arguments.within("numbers", math.prod(out), f"{name}: the numbers in it")
+    return out
+
+
+def knots(name: str, value) -> list:
+    """Knots of a path, as `Path.knots` gives them, falling.
+
+    >>> from lddm_lite import Path
+    >>> len(knots("knots", Path().knots(1)))
+    2
+    """
+    if not isinstance(value, list | tuple) or not value or not all(_is_knot(k) for k in value):
+        raise ValueError(f"{name} must be a list of Knots (Path.knots), got {shown(value)}")
+    if any(b.t_x > a.t_x or b.t_z > a.t_z for a, b in zip(value, value[1:], strict=False)):
+        raise ValueError(f"{name} must fall, got {shown(value)}")
+    return list(value)
+
+
+def _is_knot(k) -> bool:
+    return all(isinstance(v := getattr(k, t, None), float | int) and 0 <= v <= 1 for t in ("t_x", "t_z"))
+
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator: arguments with these names are in these domains, and are passed on as the domain
-    returns them; a ValueError else.
+    returns them; a ValueError else. `domains` of what it makes are these.
 
     >>> @checked(n=whole(1))
     ... def twice(n: int) -> int:
@@ -424,21 +533,54 @@ def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def wrap(f: Callable[P, R]) -> Callable[P, R]:
-        signature = inspect.signature(f)
-        odd = set(domains) - set(signature.parameters)
+        names = list(inspect.signature(f).parameters)
+        odd = set(domains) - set(names)
         assert not odd, f"{f.__name__} has no {odd}"
+        at = [(i, name, of) for i, name in enumerate(names) if (of := domains.get(name)) is not None]
 
         @functools.wraps(f)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            bound = signature.bind(*args, **kwargs)
-            for name, value in bound.arguments.items():
-                if name in domains:
-                    bound.arguments[name] = domains[name](name, value)
-            return f(*bound.args, **bound.kwargs)
+            given: list[Any] = list(args)
+            for i, name, of in at:
+                if i < len(given):
+                    given[i] = of(name, given[i])
+                elif name in kwargs:
+                    kwargs[name] = of(name, kwargs[name])
+            return f(*given, **kwargs)
 
+        call.domains = domains  # type: ignore[attr-defined]
         return call
 
     return wrap
+
+
+def fitting(f: Callable[P, R]) -> Callable[P, R]:
+    """A decorator: where the tensors among the arguments do not fit each other, which shows when they
+    are combined, the error is a ValueError that tells the shape of each.
+
+    >>> import torch
+    >>> @fitting
+    ... def add(a, b):
+    ...     return a + b
+    >>> add(torch.ones(2), torch.ones(3))
+    Traceback (most recent call last):
+    ValueError: a, b must fit each other, got float32 [2], float32 [3]
+    """
+    names = list(inspect.signature(f).parameters)
+
+    @functools.wraps(f)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return f(*args, **kwargs)
+        except (RuntimeError, IndexError) as e:
+            if type(e) not in (RuntimeError, IndexError) or "memory" in str(e):
+                raise
+            tensors = {k: v for k, v in {**dict(zip(names, args, strict=False)), **kwargs}.items() if k != "self"}
+            told = ", ".join(f"{str(v.dtype)[6:]} {list(v.shape)}" if hasattr(v, "dtype") and hasattr(v, "shape")
+                             else shown(v) for v in tensors.values())  # fmt: skip
+            raise ValueError(f"{', '.join(tensors)} must fit each other, got {told}") from e
+
+    return call
 
 
 def pair(first: Domain, second: Domain) -> Domain:
@@ -466,7 +608,6 @@ def array(kinds: str, dims: Sequence[int]) -> Domain:
     array([1], dtype=int32)
     """
     import base64
-    import math
 
     import numpy as np
 

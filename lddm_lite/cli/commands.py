@@ -67,7 +67,8 @@ def _message(e: Exception) -> str:
     if isinstance(e, OSError) and e.strerror:
         if not e.filename:  # of our own files all have names
             terminal.drop(sys.stdout)
-        return f"{e.filename or 'the output'}: {e.strerror}"
+        name = str(e.filename or "the output")
+        return f"{name if name.isprintable() else arguments.shown(name)}: {e.strerror}"
     if _is_memory(e):
         return f"not enough memory ({str(e).splitlines()[0]}); ask for fewer sequences at once, -n or --batch"
     return str(e)

@@ -130,13 +130,20 @@ def seed_list(text: str) -> list[int]:
 
 def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
     """The model, whose frozen encoder may be loaded although only its file names it, if you named
-    one, too.
+    one, too. ValueError where it has none.
 
     >>> trusting(model, "somewhere/else")  # doctest: +SKIP
     """
-    if encoder is not None and hasattr(model.encoder, "encoder"):
+    if encoder is not None:
+        if not _frozen(model):
+            raise ValueError(f"--encoder: {model.name!r} has no frozen encoder; leave the option out")
         model.encoder.encoder.told(encoder)
     return model
+
+
+def _frozen(model: LatentDiffusion) -> bool:
+    """Are its latents those of a text encoder that is not trained?"""
+    return hasattr(getattr(model.encoder, "encoder", None), "told")
 
 
 def _models(names: list[str], device: str, encoder: str | None = None) -> dict[str, LatentDiffusion]:
@@ -146,7 +153,10 @@ def _models(names: list[str], device: str, encoder: str | None = None) -> dict[s
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")
-    models = [trusting(load(name), encoder).to(device) for name in names]
+    models = [load(name).to(device) for name in names]
+    frozen = [model for model in models if _frozen(model)]
+    for model in frozen if encoder is None or frozen else models[:1]:
+        trusting(model, encoder)
     for labels in ([model.name for model in models], [Path(name).resolve().name for name in names]):
         if len(set(labels)) == len(labels):
             return dict(zip(labels, models, strict=True))

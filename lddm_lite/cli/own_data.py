@@ -9,9 +9,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .._common import arguments
+from .._common.arguments import brief
+from .._common.documents import read_array
+from .._common.files import user_path
 
 if TYPE_CHECKING:
     from .._common.protocols import Data, Model
@@ -146,6 +152,8 @@ def held_out_arrays(model: Model, ids: str, classes: str | None = None) -> Data:
     from ..tasks.arrays import ArrayData
 
     rows = _array("--ids", ids)
+    if rows.dtype.kind not in "iu" or rows.ndim < 2 or not rows.size:
+        raise ValueError(f"--ids {ids} must hold rows of integers [N, L], got {rows.dtype} {list(rows.shape)}")
     x = torch.from_numpy(rows.reshape(len(rows), -1).astype("int64"))
     about = model.data.get("classes")
     if (about is None) != (classes is None):
@@ -153,8 +161,11 @@ def held_out_arrays(model: Model, ids: str, classes: str | None = None) -> Data:
             "--classes: " + ("the model has none" if about is None else "the model has classes; give those of the rows")
         )
     if about is not None and classes is not None:
-        of = torch.from_numpy(_array("--classes", classes).astype("int64")).view(-1, 1)
-        x = torch.cat([of + about["first"], x], 1)
+        of = _array("--classes", classes)
+        most = len(about["names"])
+        if of.dtype.kind not in "iu" or of.shape != (len(x),) or not 0 <= int(of.min()) <= int(of.max()) < most:
+            raise ValueError(f"--classes {classes} must hold an integer in 0..{most - 1} for each of the {len(x)} rows")
+        x = torch.cat([torch.from_numpy(of.astype("int64")).view(-1, 1) + about["first"], x], 1)
     try:
         x = model.check_tokens("--ids", x).cpu()
     except (ValueError, RuntimeError) as e:
@@ -163,22 +174,15 @@ def held_out_arrays(model: Model, ids: str, classes: str | None = None) -> Data:
 
 
 def _array(option: str, file: str):
-    import numpy as np
-
-    path = Path(file).expanduser()
     try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as e:
-        if isinstance(e, FileNotFoundError):
-            raise
-        raise ValueError(f"{option}: {file} is no array of numbers as numpy.save writes it ({e})") from None
-    if not isinstance(found, np.ndarray) or not found.ndim:
-        raise ValueError(f"{option}: {file} must hold one array of integers (numpy.save)")
-    return found
+        return read_array(user_path(option, file))
+    except ValueError as e:
+        raise ValueError(f"{option}: {brief(e)}") from None
 
 
 def _lines(option: str, file: str) -> list[str]:
-    try:
-        return Path(file).expanduser().read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"{option}: {file} is not UTF-8; it must hold a word a line") from None
+    from ..text.lines import iter_lines
+
+    found = list(itertools.islice(iter_lines(user_path(option, file), strip=False), arguments.limit("vocab") + 1))
+    arguments.within("vocab", len(found), f"{option}: the lines of {file}")
+    return found

@@ -55,12 +55,13 @@ def run(args, model: LatentDiffusion, path) -> int:
     """
     import torch
 
-    from .._common import files
+    from .._common import arguments, files
 
     rows, found = _rows(args, model)
     at = [i for i, row in enumerate(rows) if row is not None]
     if not at:
         raise ValueError(f"{args.file}: no line can be scored; the first: {found[0]['error']}")
+    arguments.within("draws", args.draws, "--draws")
     x = torch.stack([row for row in rows if row is not None])
     each = torch.stack([
         model.nelbo(x, path, each=True, seed=args.seed + k, batch=args.batch) for k in range(args.draws)])  # fmt: skip

@@ -289,7 +289,8 @@ def _read(folder: Path, asked: str) -> dict:
 
 _RUN = schemas.record(
     {"format": schemas.constant(FORMAT), "command": schemas.text(), "options": schemas.mapping(schemas.anything)},
-    {"text_sha256": schemas.maybe(schemas.text("[0-9a-f]{64}"))}, others=schemas.anything)  # fmt: skip
+    {**{f"{k}_sha256": schemas.maybe(schemas.text("[0-9a-f]{64}")) for k in ("text", "ids")},
+     "init_from": schemas.maybe(schemas.text(most=4096))}, others=schemas.anything)  # fmt: skip
 
 
 def _trust(run: dict, given: dict, asked: str) -> None:

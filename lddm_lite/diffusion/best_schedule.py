@@ -88,6 +88,14 @@ class StepCosts:
     tokens: torch.Tensor
     latents: torch.Tensor
 
+    def __post_init__(self):
+        for name in ("t_x", "t_z", "gains", "tokens", "latents"):
+            of = schemas.line if name in ("t_x", "t_z", "gains") else schemas.floats
+            object.__setattr__(self, name, of(name, getattr(self, name)))
+        wide = len(self.t_x), len(self.t_z)
+        for name, shape in (("gains", wide[1:]), ("tokens", wide), ("latents", wide)):
+            schemas.of_shape(name, getattr(self, name), shape)
+
     def bound(self, walk) -> float:
         """The bound, nats per sequence and without the prior term (M8), of the steps between the
         points (i, j) of a `walk`.
@@ -98,7 +106,7 @@ class StepCosts:
         ... )
         2.5
         """
-        table, wide = self._table(), len(self.t_z)
+        walk, table, wide = self._walk(walk), self._table(), len(self.t_z)
         at = [i * wide + j for i, j in walk]
         return float(sum(table[a, b] for a, b in zip(at, at[1:], strict=False)))
 
@@ -137,7 +145,7 @@ class StepCosts:
         ([(0, 0), (1, 1)], [(0, 0), (0, 1), (1, 1)])
         """
         last, wide = len(self.t_x) - 1, len(self.t_z)
-        levels = [integer("levels", j, 0, wide - 1) for j in levels]
+        levels = schemas.items(schemas.whole(0, wide - 1))("levels", levels)
         _known(moves)
         if not levels or levels[0] != 0 or levels != sorted(levels):
             raise ValueError(f"levels must begin with 0 and never fall, got {levels}")
@@ -155,7 +163,11 @@ class StepCosts:
 
     def schedule(self, walk) -> Schedule:
         """The knots of a walk; without latents (one t_z, 0) those of the tokens."""
-        return Schedule([(float(self.t_x[i]), float(self.t_z[j])) for i, j in walk])
+        return Schedule([(float(self.t_x[i]), float(self.t_z[j])) for i, j in self._walk(walk)])
+
+    def _walk(self, walk) -> list:
+        last = schemas.whole(0, len(self.t_x) - 1), schemas.whole(0, len(self.t_z) - 1)
+        return schemas.items(schemas.pair(*last), least=1)("walk", walk)
 
     def _table(self, moves: str = "any") -> torch.Tensor:
         """Cost of each step [S, S] between points i (J + 1) + j; inf where there is none."""

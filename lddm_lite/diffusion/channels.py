@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .._common import schemas
 from .._common.arguments import integer, number, within
 from .._common.randomness import Source, draw_categorical, rand, randn
 from .prediction import Prediction
@@ -23,6 +24,10 @@ __all__ = ["GaussianChannel", "MaskedChannel", "SquareRootChannel"]
 def _b(t: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """t [B] shaped to broadcast against `like` [B, ...]."""
     return t.reshape(-1, *[1] * (like.dim() - 1))
+
+
+_KEEP, _TIME = schemas.maybe(schemas.flags), schemas.number(maximum=1.0, above=0.0)
+_SAID = schemas.one_of(schemas.reals, schemas.has("a Prediction, or log-probabilities", "nll", "tokens"))
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,21 @@ class MaskedChannel:
         """The id of the mask, one past the last token."""
         return self.vocab
 
+    @schemas.checked(shape=schemas.shape, g=schemas.source)
     def prior(self, shape, g: Source) -> torch.Tensor:
         """Pure noise: all masked."""
         return torch.full(shape, self.mask_id, device=g.device)
 
+    @schemas.checked(x0=schemas.integers, t=schemas.moments, g=schemas.source, keep=_KEEP)
+    @schemas.fitting
     def corrupt(self, x0: torch.Tensor, t: torch.Tensor, g: Source, keep=None) -> torch.Tensor:
         """(M1): mask each position of x0 [B, L] independently with probability t [B]; `keep` [B, L]
         stays clean."""
         hit = rand(x0.shape, g, x0) < _b(t, x0)
         return x0.masked_fill(hit if keep is None else hit & ~keep, self.mask_id)
 
+    @schemas.checked(x0=schemas.integers, u=schemas.moments, g=schemas.source, keep=_KEEP)
+    @schemas.fitting
     def corrupt_by_count(self, x0: torch.Tensor, u: torch.Tensor, g: Source, keep=None):
         """(M1) with the number of masked positions given instead of their time: (x_t [B, L], t [B],
         share [B]). Of the n positions of a sequence that may be masked, all but `keep` [B, L], it is
@@ -76,16 +86,21 @@ class MaskedChannel:
         share = (k / n.clamp_min(1)).to(u)
         return x0.masked_fill(free & (times <= t), self.mask_id), t.squeeze(1).float(), share
 
+    @schemas.checked(x_t=schemas.integers, t=_TIME, s=schemas.number(0.0, 1.0), g=schemas.source)
     def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: Source) -> torch.Tensor:
         """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool
         [B, L]."""
         return (x_t == self.mask_id) & (rand(x_t.shape, g, x_t) < (t - s) / t)
 
+    @schemas.checked(x_t=schemas.integers, log_probs=schemas.rows, where=schemas.flags, g=schemas.source)
+    @schemas.fitting
     def reverse_step(self, x_t: torch.Tensor, log_probs: torch.Tensor, where: torch.Tensor, g) -> torch.Tensor:
         """(M2): fill the positions `where` (from `to_reveal`) with draws from `log_probs` [N, V],
         one row for each in row-major order. Visible tokens never change."""
         return x_t.masked_scatter(where, draw_categorical(log_probs, g, where))
 
+    @schemas.checked(x0=schemas.integers, x_t=schemas.integers, said=_SAID, t=schemas.moments)
+    @schemas.fitting
     def rate(self, x0: torch.Tensor, x_t: torch.Tensor, said, t: torch.Tensor) -> torch.Tensor:
         """(M3): (1/t) sum over masked i of -log p(x_0^i), nats [B]. `said`: a `Prediction` of
         tokens; or log-probabilities [N, V], a row per masked position in row-major order, or
@@ -97,11 +112,19 @@ class MaskedChannel:
         """
         masked = x_t == self.mask_id
         if isinstance(said, torch.Tensor):
-            said = Prediction(said[masked] if said.dim() == 3 else said, None)
+            rows = said[masked] if said.dim() == 3 else said
+            if rows.dim() != 2 or len(rows) != len(x0[masked]):
+                raise ValueError(
+                    f"said must be log-probabilities [{len(x0[masked])}, V], a row for each masked position, got "
+                    f"{list(said.shape)}"
+                )
+            said = Prediction(rows, None)
         nll = said.nll(x0[masked])
         per_sequence = nll.new_zeros(len(x0)).index_add_(0, masked.nonzero()[:, 0], nll)
         return per_sequence / t.to(per_sequence)
 
+    @schemas.checked(x0=schemas.integers, x_t=schemas.integers, said=_SAID, t=schemas.moments, s=schemas.moments)
+    @schemas.fitting
     def step_cost(self, x0, x_t, said, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """(M4): what the step t -> s adds to the finite-step bound, (t-s) times the rate at t. Nats
         [B]. As `Channel.step_cost`, where
@@ -132,15 +155,18 @@ class GaussianChannel:
         if not self.log_snr_min < self.log_snr_max:
             raise ValueError(f"log_snr_min must be below log_snr_max, got {self.log_snr_min} and {self.log_snr_max}")
 
+    @schemas.checked(t=schemas.reals)
     def log_snr(self, t: torch.Tensor) -> torch.Tensor:
         """The log signal-to-noise ratio at time t, decreasing in t."""
         return self.log_snr_max + (self.log_snr_min - self.log_snr_max) * t
 
+    @schemas.checked(t=schemas.reals)
     def speed(self, t: torch.Tensor):
         """-d log-SNR/dt at time t > 0: a number, or a tensor like t. To be overridden together with
         `log_snr`."""
         return self.log_snr_max - self.log_snr_min
 
+    @schemas.checked(u=schemas.moments)
     def even_times(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Times t [B] whose log-SNR is even where u [B] is, and the weight dt/du of each: with it the
         mean over uniform u is the integral over t. Rates (M7) vary less over u than over the t of a
@@ -159,20 +185,26 @@ class GaussianChannel:
             low, high = torch.where(above, t, low), torch.where(above, high, t)
         return high.to(u), ((self.log_snr_max - self.log_snr_min) / self.speed(high)).to(u)
 
+    @schemas.checked(t=schemas.reals)
     def coefficients(self, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(a_t, sigma_t) of (M5): a^2 = sigmoid(log-SNR), sigma^2 = sigmoid(-log-SNR)."""
         lam = self.log_snr(t)
         return lam.sigmoid().sqrt(), (-lam).sigmoid().sqrt()
 
+    @schemas.checked(shape=schemas.shape, g=schemas.source)
     def prior(self, shape, g: Source) -> torch.Tensor:
         """Pure noise: standard normal."""
         return randn(shape, g)
 
+    @schemas.checked(z0=schemas.reals, t=schemas.moments, g=schemas.source)
+    @schemas.fitting
     def corrupt(self, z0: torch.Tensor, t: torch.Tensor, g: Source) -> torch.Tensor:
         """(M5): a_t z_0 + sigma_t eps, for z0 [B, m, d] and t [B]."""
         a, sigma = self.coefficients(_b(t, z0))
         return a * z0 + sigma * randn(z0.shape, g, z0)
 
+    @schemas.checked(z_t=schemas.reals, z0=schemas.reals, t=schemas.moments, s=schemas.moments)
+    @schemas.fitting
     def posterior(self, z_t, z0, t: torch.Tensor, s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(M6): mean [B, m, d] and variance of q(z_s | z_t, z_0) for s < t."""
         t, s = _b(t, z_t), _b(s, z_t)
@@ -180,6 +212,11 @@ class GaussianChannel:
         r = (self.log_snr(t) - self.log_snr(s)).exp()
         return a_s * ((r / a_t) * z_t + (1 - r) * z0), sigma_s**2 * (1 - r)
 
+    @schemas.checked(
+        z_t=schemas.reals, z_hat=schemas.reals, t=schemas.moments, s=schemas.moments, g=schemas.source,
+        eta=schemas.number(0.0, 1.0),
+    )  # fmt: skip
+    @schemas.fitting
     def reverse_step(self, z_t, z_hat, t: torch.Tensor, s: torch.Tensor, g, eta: float = 1.0) -> torch.Tensor:
         """One step t -> s with the prediction z_hat for z_0: z_s [B, m, d].
 
@@ -189,19 +226,23 @@ class GaussianChannel:
         - `eta`: in [0, 1]. 1: ancestral, a draw from (M6). 0: DDIM, which keeps the implied noise
           and adds none. In between: the usual interpolation with variance eta^2 times (M6)'s.
         """
-        mean, var = self.posterior(z_t, z_hat, t, s)
+        mean, var = self.posterior(z_t, schemas.of_shape("z_hat, as z_t,", z_hat, z_t.shape), t, s)
         if eta == 1.0:
             return mean + var.sqrt() * randn(z_t.shape, g, z_t)
         (a_t, s_t), (a_s, s_s) = self.coefficients(_b(t, z_t)), self.coefficients(_b(s, z_t))
         eps = (z_t - a_t * z_hat) / s_t
         return a_s * z_hat + (s_s**2 - eta**2 * var).sqrt() * eps + eta * var.sqrt() * randn(z_t.shape, g, z_t)
 
+    @schemas.checked(z0=schemas.reals, z_hat=schemas.reals, t=schemas.moments)
+    @schemas.fitting
     def rate(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
         """(M7): (1/2)(-dSNR/dt) |z_0 - z_hat|^2, nats [B]. `z_t` is unused; it keeps the channels'
         methods alike."""
         slope = self.speed(t) * self.log_snr(t).exp()  # -dSNR/dt
         return 0.5 * slope * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
+    @schemas.checked(z0=schemas.reals, z_hat=schemas.reals, t=schemas.moments, s=schemas.moments)
+    @schemas.fitting
     def step_cost(self, z0, z_t, z_hat, t: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """(M7), one step t -> s: (1/2)(SNR_s - SNR_t) |z_0 - z_hat|^2, nats [B]: the KL between the
         two Gaussians. As `Channel.step_cost`, where
@@ -212,12 +253,15 @@ class GaussianChannel:
         gain = self.log_snr(s).exp() - self.log_snr(t).exp()
         return 0.5 * gain * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
+    @schemas.checked(z0=schemas.reals, z_hat=schemas.reals, t=schemas.moments)
+    @schemas.fitting
     def training_loss(self, z0, z_t, z_hat, t: torch.Tensor) -> torch.Tensor:
         """(M7) reweighted for training: SNR replaced by sigmoid(log-SNR), so that the finest scale,
         whose weight is e^6, does not drown the rest (METHOD 5). [B]; not a bound."""
         weight = 0.5 * self.speed(t) * self.log_snr(t).sigmoid()
         return weight * (z0 - z_hat).pow(2).flatten(1).sum(1)
 
+    @schemas.checked(z0=schemas.reals)
     def prior_kl(self, z0: torch.Tensor) -> torch.Tensor:
         """(M8): KL(q(z_1|z_0) || N(0, I)) in closed form, nats [B].
 
@@ -249,12 +293,14 @@ class SquareRootChannel(GaussianChannel):
         rest = (1 - ends[1]) * (1 + ends[1])  # 1 - sigma^4 at t=1
         return low + (high - low) * t, rest + (high - low) * (1 - t), high - low
 
+    @schemas.checked(t=schemas.reals)
     def log_snr(self, t: torch.Tensor) -> torch.Tensor:
         """log((1 - sigma^2) / sigma^2), with 1 - sigma^2 = (1 - sigma^4) / (1 + sigma^2)."""
         power, rest, _ = self._power(t)
         sigma2 = power.sqrt()
         return (rest / (1 + sigma2)).log() - sigma2.log()
 
+    @schemas.checked(t=schemas.reals)
     def speed(self, t: torch.Tensor):
         """-d log-SNR/dt: the constant slope of sigma^4 over 2 sigma^4 (1 - sigma^2)."""
         power, rest, slope = self._power(t)

@@ -172,6 +172,7 @@ class Curve:
         z, dx = self.times[1], self.times[0].diff()
         return _lead(float(((z[1:] + z[:-1]) / 2 * dx).sum()))
 
+    @schemas.checked(u=schemas.unit)
     def at(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Times (t_x, t_z) at path parameters u in [0, 1]."""
         place = (u.double() * self.pieces).clamp(0, self.pieces)
@@ -180,6 +181,7 @@ class Curve:
         t = torch.lerp(times[:, i], times[:, i + 1], place - i)
         return t[0].to(u), t[1].to(u)
 
+    @schemas.checked(t_x=schemas.unit)
     def latent_time(self, t_x: torch.Tensor) -> torch.Tensor:
         """t_z where the curve has this t_x; of a stretch on which t_x rests, the end nearer to 0.
 
@@ -188,6 +190,7 @@ class Curve:
         """
         return _interpolated(t_x, *self.times)
 
+    @schemas.checked(t_z=schemas.unit)
     def token_time(self, t_z: torch.Tensor) -> torch.Tensor:
         """t_x where the curve has this t_z; of a stretch on which t_z rests, the end nearer to 0."""
         return _interpolated(t_z, *self.times.flip(0))
@@ -213,6 +216,9 @@ class Curve:
     def nfe(self, token_steps: int, latent_steps: int = 0) -> int:
         """Network calls of a sampler with these steps."""
         return len(self.knots(token_steps, latent_steps)) - 1
+
+
+_STEPS = schemas.maybe(schemas.whole(0))
 
 
 class Schedule:
@@ -275,6 +281,7 @@ class Schedule:
         """The ends of the straight pieces: the knots."""
         return list(self._knots)
 
+    @schemas.checked(token_steps=_STEPS, latent_steps=_STEPS)
     def knots(self, token_steps: int | None = None, latent_steps: int | None = None) -> list[Knot]:
         """The knots. ValueError for numbers of steps that are not this schedule's."""
         pairs = list(zip(self._knots, self._knots[1:], strict=False))

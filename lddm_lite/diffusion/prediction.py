@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 import torch.nn.functional as F
 
-from .._common import arguments
+from .._common import arguments, schemas
 
 __all__ = ["Head", "Prediction", "limit"]
 
@@ -66,6 +66,8 @@ class Prediction:
     (tensor([0.2877]), [torch.Size([1, 2])])
     """
 
+    @schemas.checked(
+        tokens=schemas.maybe(schemas.one_of(schemas.is_a(Head), schemas.reals)), latents=schemas.maybe(schemas.reals))
     def __init__(self, tokens: torch.Tensor | Head | None, latents: torch.Tensor | None):
         self._tokens, self.latents = tokens, latents
 
@@ -76,6 +78,8 @@ class Prediction:
             self._tokens = self._tokens.logits(slice(None)).log_softmax(-1)
         return self._tokens
 
+    @schemas.checked(rows=schemas.maybe(schemas.integers), sequences=schemas.integers)
+    @schemas.fitting
     def taken(self, rows: torch.Tensor | None, sequences: torch.Tensor) -> Prediction:
         """The prediction of tokens at some of the N positions, or None, and of the latents of some
         sequences, by their numbers; any of them may occur several times."""
@@ -98,6 +102,8 @@ class Prediction:
         elif said is not None:
             yield said
 
+    @schemas.checked(ids=schemas.integers)
+    @schemas.fitting
     def nll(self, ids: torch.Tensor) -> torch.Tensor:
         """-log p of the tokens `ids` [N]: [N]."""
         said = self._tokens

@@ -104,14 +104,16 @@ class RateGrid:
                 object.__setattr__(self, name, _TABLE(name, getattr(self, name)))
         schemas.text(most=1000)("title", self.title)
         for name in ("prior", "bound_se", "excess_se"):
-            object.__setattr__(self, name, _NUMBER(name, getattr(self, name)))
+            of = _NUMBER if name == "prior" else schemas.number(0.0)
+            object.__setattr__(self, name, of(name, getattr(self, name)))
         if not isinstance(self.entropy, Estimate | None) or not isinstance(self.encoder, Estimate):
             raise ValueError("entropy must be an Estimate or None, and encoder an Estimate")
         schemas.maybe(schemas.pair(_NUMBER, _NUMBER))("log_snr", self.log_snr)
         schemas.mapping(schemas.anything)("data", self.data)
         shapes = {a.shape for a in (self.tokens, self.latents, self.tokens_se, self.latents_se) if a is not None}
         if len(shapes) > 1 or any(len(s) != 2 or min(s) < 4 for s in shapes):
-            raise ValueError(f"tokens and latents must be of one shape [n_x, n_z], each >= 4; got {sorted(shapes)}")
+            got = f"must be of one shape [n_x, n_z], each >= 4; got {sorted(shapes)}"
+            raise ValueError(f"tokens, latents, tokens_se, latents_se {got}")
         if self.log_snr is not None and self.latents.min() <= 0:
             raise ValueError(f"latents must be > 0 for Gaussian latents, got {self.latents.min()}")
 
@@ -160,13 +162,17 @@ class RateGrid:
         t_x, t_z = np.broadcast_arrays(np.atleast_1d(t_x).astype(float), np.atleast_1d(t_z).astype(float))
         return self._read(self.tokens, t_x, t_z), self._latent(t_x, t_z) * self._price(t_z)
 
+    @schemas.checked(knot=schemas.is_a(Knot), t_x=schemas.times, t_z=schemas.times)
     def stale(self, knot: Knot, t_x, t_z) -> tuple[np.ndarray, np.ndarray]:
         """(rho_x, rho_z) at later times t_x, t_z [n] of a step that started at `knot`: its
         prediction is still in use. The area under it over the step is the step's cost (M4, M7)."""
+        if np.ndim(t_x) != 1 or np.shape(t_x) != np.shape(t_z):
+            raise ValueError(f"t_x and t_z must be rows of equally many, got {np.shape(t_x)} and {np.shape(t_z)}")
         at = np.full(len(t_x), knot.t_x), np.full(len(t_z), knot.t_z)
         return self._read(self.tokens, *at), self._latent(*at) * self._price(np.asarray(t_z, dtype=float))
 
     # -- along a path ------------------------------------------------------------------------------------------
+    @schemas.checked(knots=schemas.knots)
     def lines(self, knots: list[Knot]) -> np.ndarray:
         """(M9) on each straight piece between k knots, walked towards clean: (tokens, latents),
         nats, [k - 1, 2]."""
@@ -176,6 +182,7 @@ class RateGrid:
         starts = np.cumsum([0] + [p.shape[1] for p in pieces[:-1]])
         return np.stack([np.add.reduceat(rho_x * dx, starts), np.add.reduceat(rho_z * dz, starts)], 1)
 
+    @schemas.checked(path=schemas.path)
     def steps(self, path: Path | Curve, token_steps: int, latent_steps: int) -> dict[str, np.ndarray]:
         """Step by step what a sampler's walk over the knots of `path` costs, nats [nfe]: `tokens`
         (M4), `latents` (M7); and `line_tokens`, `line_latents`: the same piece of the walk in

@@ -78,11 +78,13 @@ class Draws:
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return {k: v if isinstance(v, str) else float(v) for k, v in given.items()}
 
+    @schemas.checked(log_probs=schemas.rows)
     def tokens(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [N, V] at this temperature, then cut to the nucleus."""
         log_probs = _tempered(log_probs, self.temperature)
         return log_probs if self.top_p is None or self.top_p == 1 else nucleus(log_probs, self.top_p)
 
+    @schemas.checked(log_probs=schemas.rows)
     def codes(self, log_probs: torch.Tensor) -> torch.Tensor:
         """Log-probabilities [N, K] of codes at the latent temperature."""
         return _tempered(log_probs, self.latent_temperature)
@@ -136,7 +138,7 @@ class Branch:
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, start=schemas.ids, path=schemas.path,
+    model=schemas.model, start=schemas.ids, knots=schemas.knots, path=schemas.path,
     draws=schemas.has("a Draws", "temperature", "order"), batch=schemas.whole(1),
     progress=schemas.maybe(schemas.function), alike=schemas.boolean, seed=schemas.seed,
 )  # fmt: skip
@@ -178,7 +180,9 @@ def sample(
             f"latent_temperature must be 1 for {model.name!r}, which has {model.config.latent} latents: only codes are "
             f"drawn from a distribution; got {shown(draws.latent_temperature)}"
         )
-    arguments.integer("batch", batch, minimum=1)
+    start = model.check_tokens("start", start, mask_ok=True)
+    if latents is not None:
+        latents = schemas.of_shape("latents", latents, model.latent_shape(len(start)))
     if isinstance(seed, torch.Generator):
         number, noted = int(torch.randint(2**62, (), generator=seed, device=seed.device)), -1
     else:

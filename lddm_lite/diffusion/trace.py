@@ -24,6 +24,14 @@ _DTYPES = {
 }
 
 _TIME = schemas.number(0.0, 1.0)
+_THREE = schemas.items(schemas.items(schemas.whole(0, 2**31 - 1), 3, 3))
+
+
+def _edits(name: str, value) -> list[tuple[int, ...]]:
+    """Edits of a branch: (sequence, position, token) each."""
+    return [tuple(e) for e in _THREE(name, value)]
+
+
 _PLAIN: dict[str, schemas.Domain] = {  # the fields that are no arrays
     "knots": schemas.items(schemas.pair(_TIME, _TIME), least=1),
     "labels": schemas.items(schemas.text(), least=1),
@@ -35,7 +43,7 @@ _PLAIN: dict[str, schemas.Domain] = {  # the fields that are no arrays
     "order": schemas.text(most=1000),
     "meta": schemas.mapping(schemas.anything),
     "calls": schemas.maybe(schemas.whole(0)),
-    "parent": schemas.maybe(schemas.mapping(schemas.anything)),
+    "parent": schemas.maybe(schemas.record({"step": schemas.whole(0), "edits": _edits}, others=schemas.anything)),
 }
 _FORM: dict[str, schemas.Domain] = {
     "format": schemas.constant("lddm-lite trace"),
@@ -238,11 +246,19 @@ class Trace:
         >>> [t.branch(other, 1, [(0, 0, 2)]).tokens_at(k).tolist() for k in (0, 1, 2)]
         [[[2, 2]], [[2, 2]], [[0, 1]]]
         """
+        if not isinstance(later, Trace):
+            raise ValueError(f"later must be a Trace, got {arguments.shown(later)}")
         if later.tokens.shape != self.tokens.shape or later.knots != self.knots:
             raise ValueError("later must be a run of as many sequences on the same knots")
         before, after = self.history(), later.history()
         arguments.integer("step", step, 0, self.steps)
-        edits = [tuple(map(int, e)) for e in edits]
+        edits = _edits("edits", edits.tolist() if isinstance(edits, np.ndarray) else edits)
+        n, length = self.tokens.shape
+        if any(i >= n or j >= length or not (t < len(self.labels) or t == self.mask_id) for i, j, t in edits):
+            raise ValueError(
+                f"edits must be (sequence below {n}, position below {length}, token with a label or the mask id "
+                f"{self.mask_id}), got {arguments.shown(edits)}"
+            )
         changed = np.array([(i, step, j, token) for i, j, token in edits], dtype=int).reshape(-1, 4)
         events = np.concatenate([before[before[:, 1] <= step], changed, after[after[:, 1] > step]])
         latents = self.latents

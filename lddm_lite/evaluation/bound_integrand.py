@@ -17,7 +17,7 @@ __all__ = ["along_path"]
 @torch.no_grad()
 @schemas.checked(
     model=schemas.model, path=schemas.maybe(schemas.path), points=schemas.whole(2, limit="steps"),
-    draws=schemas.whole(1), seed=schemas.seed, batch=schemas.whole(1),
+    draws=schemas.whole(1, limit="draws"), seed=schemas.seed, batch=schemas.whole(1),
 )  # fmt: skip
 def along_path(
     model: Model, x, path: Path | None = None, points: int = 33, draws: int = 1, seed: int = 0, batch: int = 512

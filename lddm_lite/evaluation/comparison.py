@@ -231,7 +231,7 @@ def over_seeds(reports: Sequence[dict]) -> dict:
     return {**reports[0], "rows": rows, "seeds": [report["seed"] for report in reports]}
 
 
-@schemas.checked(model=schemas.model, seed=schemas.seed, draws=schemas.whole(1))
+@schemas.checked(model=schemas.model, seed=schemas.seed, draws=schemas.whole(1, limit="draws"))
 def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:
     """The bound (M9) of `model` on sequences x [B, L], on its own path: `total` nats per token and
     its terms `tokens`, `latents`, `prior`, `perplexity`, their exponential, and nats

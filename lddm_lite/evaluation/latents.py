@@ -97,6 +97,7 @@ class Diagnosis:
 @torch.no_grad()
 @schemas.checked(
     model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+    mask_rates=schemas.items(schemas.number(maximum=1.0, above=0.0), least=1),
 )  # fmt: skip
 def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: int = 0) -> Diagnosis:
     """What the latents of `model` do for n sequences of `data`, a task or a text. METHOD 5.
@@ -386,7 +387,7 @@ def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
 @torch.no_grad()
 @schemas.checked(
     model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
-    token_steps=schemas.counts, progress=schemas.boolean,
+    token_steps=schemas.counts, progress=schemas.boolean, decode=schemas.maybe(schemas.function),
 )  # fmt: skip
 def latent_health(
     model: Model,
@@ -438,7 +439,7 @@ def latent_health(
     x0 = data.sample(n, randomness.generator(seed)).to(model.device)
     with evaluating(model):
         given, blank = _latents(model, x0, g), x0.masked_fill(model.valid(x0), model.token_channel.mask_id)
-        real = [decode(row) for row in x0.cpu()]
+        real = arguments.texts("decode: what it gives", [decode(row) for row in x0.cpu()], blank=True)
         out["real"], out["token_steps"] = generation_report(real, judge, progress=progress), {}
         for k in counts:
             nll, samples = {}, {}

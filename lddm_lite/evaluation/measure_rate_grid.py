@@ -35,7 +35,7 @@ BATCH = 2048
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, points=schemas.whole(4, 1025), draws=schemas.whole(1), seed=schemas.seed,
+    model=schemas.model, points=schemas.whole(4, 1025), draws=schemas.whole(1, limit="draws"), seed=schemas.seed,
     progress=schemas.boolean,
 )  # fmt: skip
 def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, progress: bool = False) -> RateGrid:

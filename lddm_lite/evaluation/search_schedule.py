@@ -45,6 +45,7 @@ FAMILIES = {"even": 1.0, "early": 0.5}  # latent times 1 - (c / steps)^power
 
 @schemas.checked(
     model=schemas.model, data=schemas.data, nfe=schemas.whole(1, limit="steps"),
+    costs=schemas.maybe(schemas.is_a(StepCosts)), moves=schemas.maybe(schemas.choice(*MOVES)),
     n=schemas.whole(1, limit="samples"), seed=schemas.seed, score=schemas.maybe(schemas.function),
 )  # fmt: skip
 def best_schedule(

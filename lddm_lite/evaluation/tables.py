@@ -7,6 +7,7 @@ import math
 from dataclasses import fields, is_dataclass
 
 from .._common import schemas
+from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.words import counted
 
@@ -208,7 +209,10 @@ def as_json(value) -> str:
     >>> as_json({"excess": Estimate(0.5, 0.1), "swd": float("nan")})
     '{"excess": {"value": 0.5, "stderr": 0.1}, "swd": null}'
     """
-    return json.dumps(_plain(value))
+    try:
+        return json.dumps(_plain(value))
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(f"value must be what JSON can hold, and Estimates, got {shown(value)}") from None
 
 
 def _plain(v):
@@ -216,7 +220,7 @@ def _plain(v):
         return {str(k): _plain(w) for k, w in v.items()}
     if isinstance(v, list | tuple):
         return [_plain(w) for w in v]
-    if is_dataclass(v):
+    if is_dataclass(v) and not isinstance(v, type):
         return {f.name: _plain(getattr(v, f.name)) for f in fields(v)}
     return None if isinstance(v, float) and not math.isfinite(v) else v
 

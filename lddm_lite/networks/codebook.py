@@ -50,6 +50,8 @@ class DiscreteEncoder(ContinuousEncoder):
         self.register_buffer("usage", torch.full((config.codes,), 1.0 / config.codes))
         self.register_buffer("sums", book / config.codes)
 
+    @schemas.checked(features=schemas.reals)
+    @schemas.fitting
     def nearest(self, features: torch.Tensor) -> torch.Tensor:
         """Codes [B, m] nearest in angle to features [B, m, d]."""
         return (features @ self.codebook.T).argmax(-1)
@@ -58,6 +60,7 @@ class DiscreteEncoder(ContinuousEncoder):
         """Sequences [B, L] -> codes [B, m], int64."""
         return self.nearest(self.features(x))
 
+    @schemas.checked(g=schemas.source)
     def quantise(self, x: torch.Tensor, g: torch.Generator):
         """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B]).
         """

@@ -46,6 +46,8 @@ class ContinuousEncoder(nn.Module):
         self.head = nn.Linear(c.width, c.dim)  # not zero-initialised: nothing could then move the latents apart
         self.centre = nn.BatchNorm1d(c.slots * c.dim, affine=False, momentum=0.05)
 
+    @schemas.checked(x=schemas.integers)
+    @schemas.fitting
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Centred latents on the sphere, [B, m, d]."""
         c = self.config

@@ -71,6 +71,7 @@ class ShiftEncoder(nn.Module):
             arguments.integer("codes", codes, 2)
             self.points = (task.shift / task.period * codes).long().clamp_max(codes - 1).unsqueeze(1)  # [G, m=1]
 
+    @schemas.checked(x=schemas.ids, g=schemas.source)
     def forward(self, x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
         """Sequences [B, L] -> z_0 [B, 1, 2] or codes [B, 1], random."""
         z = self.points[draw_categorical(self.task.log_joint(x), g)]
@@ -104,9 +105,20 @@ class ExactDenoiser(nn.Module):
             raise ValueError(f"latents must hold {task.components} entries, one per component, got {len(latents)}")
         self.task, self.points, self.channel = task, latents, channel
 
+    @schemas.checked(
+        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.amounts),
+        t_z=schemas.maybe(schemas.reals),
+        where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
+    )  # fmt: skip
+    @schemas.fitting
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """Exact predictions of clean tokens and latents, as `protocols.Denoiser.forward`. Without
         `x_t` all are masked, and may be asked for. `lengths` are not needed."""
+        if x_t is None and z_t is None or z_t is None and self.points is not None:
+            got = f"{shown(x_t)}, {shown(z_t)}"
+            raise ValueError(f"x_t, z_t must be tokens, and latents where there are some, got {got}")
+        if self.points is not None and t_z is None:
+            raise ValueError("t_z must be the noise times of z_t, got None")
         task = self.task
         n = len(x_t) if x_t is not None else len(z_t)
         log_w = task.log_prior.expand(n, -1) if x_t is None else task.log_joint(x_t)  # [B, G]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .._common import schemas
 from .._common.words import joined
 from .sentence_latents import SentenceLatents, Statistics
 
@@ -39,6 +40,7 @@ class FrozenTextEncoder(nn.Module):
 
     frozen = True  # training begins with stage 2
 
+    @schemas.checked(encoder=schemas.is_a(SentenceLatents), labels=schemas.items(schemas.text(), least=1))
     def __init__(self, encoder: SentenceLatents, labels):
         super().__init__()
         self.encoder, self.labels = encoder, list(labels)
@@ -47,6 +49,7 @@ class FrozenTextEncoder(nn.Module):
         self._values = torch.empty(0, encoder.slots, encoder.dim)
         self.table = 0  # how many sentences `prepare` encoded
 
+    @schemas.checked(x=schemas.integers)
     def texts(self, x: torch.Tensor) -> list[str]:
         """Ids [B, L] as texts. ValueError for ids that are no token, the mask among them."""
         top = len(self._words)
@@ -56,6 +59,7 @@ class FrozenTextEncoder(nn.Module):
         return [joined(filter(None, row)) for row in rows]
 
     @torch.no_grad()
+    @schemas.checked(rows=schemas.ids, progress=schemas.boolean)
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> FrozenTextEncoder:
         """Encode the corpus, ids [N, L] of any integer type, and keep its latents: N m d float32 in
         memory, and in the encoder's cache on disk. Fits the statistics on it if there are none.
@@ -74,6 +78,7 @@ class FrozenTextEncoder(nn.Module):
         return self
 
     @torch.no_grad()
+    @schemas.checked(x=schemas.ids)
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Sequences [B, L] -> z_0 [B, m, d], on the device of x. Raises as `texts` and
         `SentenceLatents.encode`."""

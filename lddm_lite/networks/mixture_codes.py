@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .._common import arguments, schemas
 from .._common.progress import bar
 from .._common.randomness import generator
 from ..config import Config
@@ -47,6 +48,7 @@ class MixtureCodes(nn.Module):
     log_prior: torch.Tensor  # [K], of the codes
     fitted: torch.Tensor  # bool
 
+    @schemas.checked(config=schemas.is_a(Config))
     def __init__(self, config: Config):
         super().__init__()
         c = self.config = config
@@ -74,9 +76,11 @@ class MixtureCodes(nn.Module):
         return (self.log_probs.float() / -FINE).softmax(-1)
 
     @torch.no_grad()
+    @schemas.checked(rows=schemas.ids, progress=schemas.boolean)
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> MixtureCodes:
         """Fit the mixture to a corpus, ids [N, L] of any integer type; one that is fitted stays as
         it is. Returns itself. ValueError for fewer stretches than codes."""
+        self._ids("rows", rows)
         if bool(self.fitted):
             return self
         g, device = generator(0), self.log_prior.device
@@ -101,8 +105,11 @@ class MixtureCodes(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Sequences [B, L] -> codes [B, m]."""
-        parts = x.reshape(-1, self.log_probs.shape[1])
+        parts = self._ids("x", x).reshape(-1, self.log_probs.shape[1])
         return torch.cat([self._classes(p) for p in parts.split(ROWS)]).view(len(x), -1)
+
+    def _ids(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        return arguments.tokens(name, x, self.config.length, self.config.vocab)
 
     def _set(self, sums, counts, overall, spread: float = PRIOR) -> None:
         """Take the shares of tokens, of sums [K, n V] over so many stretches, smoothed by the

@@ -3,6 +3,7 @@ from it, compared before anything is built."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from .._common import checkpoint, schemas
 from .._common.arguments import shown
 from ..config import Config
+from ..text.dataset import from_spec
 from .build import make_encoder, usual_channel
 from .denoiser import Denoiser
 from .sentence_latents import check_statistics
@@ -21,9 +23,12 @@ __all__ = ["META", "agree", "expected", "fits"]
 _SHARES = schemas.items(schemas.number(0.0), least=2)
 DATA = schemas.record(
     {},
-    {"task": schemas.text(most=200), "lengths": _SHARES,
+    {"task": schemas.text(most=200), "lengths": _SHARES, "molecules": schemas.text(most=200),
+     "shape": schemas.pair(schemas.whole(1), schemas.whole(1)),
+     "classes": schemas.record({"first": schemas.whole(1), "names": schemas.items(schemas.text(), least=1)}),
      "text": schemas.record({"tokenizer": schemas.text(), "length": schemas.whole(1, limit="length")},
-                            {"lowercase": schemas.boolean}, others=schemas.anything)},
+                            {name: schemas.boolean for name in ("lowercase", "spaced", "foreign", "trimmed")},
+                            others=schemas.anything)},
     others=schemas.anything)  # fmt: skip
 
 META = schemas.record(
@@ -46,10 +51,18 @@ def agree(config: Config, labels: list[str], data: dict) -> None:
             raise ValueError("data.lengths, the share of sentences of each length, is missing")
     elif len(lengths) != config.length + 1 or not sum(lengths) > 0 or (lengths[0] > 0 and sum(lengths[1:]) <= 0):
         raise ValueError(f"data.lengths must hold the shares of lengths 0..{config.length}, one above 0")
+    if "shape" in data and math.prod(data["shape"]) > config.length:
+        raise ValueError(f"data.shape must be rows and columns of at most {config.length} tokens, got {data['shape']}")
+    if "classes" in data and data["classes"]["first"] + len(data["classes"]["names"]) != config.vocab:
+        raise ValueError(f"data.classes must be the last of the {config.vocab} labels, got {shown(data['classes'])}")
     if "text" in data and data["text"]["length"] != config.length:
         raise ValueError(f"data.text.length must be {config.length}, as in config, got {data['text']['length']}")
     if "text" in data and config.pad_id is None:
         raise ValueError("config.pad_id must be a number for a model of text, got None")
+    if "text" in data:
+        vocab = from_spec(data).vocab
+        if vocab != config.vocab:
+            raise ValueError(f"data.text.tokenizer must have {config.vocab} pieces, as config.vocab, got {vocab}")
 
 
 def expected(config: Config, given: Collection[str] = ()) -> checkpoint.Form:

@@ -151,11 +151,13 @@ class SentenceLatents:
             )
         return self._embed
 
+    @schemas.checked(progress=schemas.boolean)
     def fit_statistics(self, sentences, limit: int = FIT, seed: int = 0, progress: bool = True) -> SentenceLatents:
         """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with
         `seed`; once, for they are cached and saved. Returns itself. ValueError when there are too
         few different sentences for d axes."""
         sentences = arguments.texts("sentences", sentences)
+        arguments.seed("seed", seed)
         if arguments.integer("limit", limit, minimum=2) < len(sentences):
             keep = torch.randperm(len(sentences), generator=randomness.generator(seed))[:limit]
             sentences = [sentences[i] for i in keep.sort().values.tolist()]
@@ -185,6 +187,7 @@ class SentenceLatents:
         vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # eigh leaves signs open
         return Statistics(mean.float().cpu(), vectors.float().cpu(), values.sqrt().float().cpu(), mark)
 
+    @schemas.checked(progress=schemas.boolean, cache=schemas.boolean)
     def encode(self, sentences, progress: bool = True, cache: bool = True) -> torch.Tensor:
         """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them
         to, the folder `frozen` of the cache (`files.cache_folder`). ValueError before
@@ -237,11 +240,12 @@ class SentenceLatents:
     def load(cls, folder, device=None, encoder: str | None = None) -> SentenceLatents:
         """The encoder saved in `folder`; the model itself is loaded when needed, if it is a known
         package or you name it as `encoder`, too. CheckpointError for a broken one."""
-        tensors, meta = checkpoint.read(folder, fits=_fits)
+        tensors, meta = checkpoint.read(folder, fits=lambda meta, found: _fits(folder, meta, found))
         made = cls(meta["source"], **meta["options"], device=device)
         made.statistics = Statistics.of(tensors)
         return made.told(encoder)
 
+    @schemas.checked(encoder=schemas.maybe(arguments.word))
     def told(self, encoder: str | None) -> SentenceLatents:
         """For one that a file names: trust it if it is a known package or the caller's own
         `encoder`. Returns itself.
@@ -255,16 +259,16 @@ class SentenceLatents:
 
 
 _META = schemas.record(
-    {"kind": schemas.constant(KIND), "source": schemas.text(most=4096),
+    {"kind": schemas.constant(KIND), "source": arguments.word,
      "options": schemas.record({"slots": schemas.whole(1, limit="slots"), "dim": schemas.whole(2, limit="dim"),
                                 "pooling": schemas.choice("auto", "mean", "last"), "max_tokens": schemas.whole(2)})},
     others=schemas.anything)  # fmt: skip
 
 
-def _fits(meta: dict, found: checkpoint.Form) -> None:
+def _fits(folder, meta: dict, found: checkpoint.Form) -> None:
     if meta.get("kind") != KIND:
         kind = shown(meta.get("kind", "a model"))
-        raise checkpoint.CheckpointError(f"the folder holds no frozen encoder but {kind}")
+        raise checkpoint.CheckpointError(f"{folder} holds no frozen encoder but {kind}")
     about = _META("config.json", meta)["options"]
     check_statistics(about["slots"], about["dim"], found)
 

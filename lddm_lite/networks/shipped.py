@@ -5,14 +5,17 @@ in the package; larger ones come from one address, checked by their SHA-256.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from importlib import resources
 from pathlib import Path
 
+from .._common import schemas
 from .._common.arguments import shown
 from .._common.checkpoint import CheckpointError, is_checkpoint
 from .._common.files import cache_folder, locked, user_path, write
@@ -23,9 +26,9 @@ __all__ = ["ADDRESS", "ELSEWHERE", "fetch", "folders", "place"]
 ADDRESS = ""
 # name -> SHA-256 of NAME.zip, as tests/support/pack_checkpoints.py makes it
 ELSEWHERE: dict[str, str] = {
-    "lm1b-tiny-co": "",
-    "lm1b-tiny-di": "",
-    "lm1b-tiny-mdlm": "",
+    "lm1b-tiny-co": "9272f75810e5d28468b166559b17d46b7f31ee9e13f31ef72972820474e1dc42",
+    "lm1b-tiny-di": "98afebb7d1c1d71e1856ef98ad6ed3b53c8b19c9f387459052738332f750bad1",
+    "lm1b-tiny-mdlm": "3d450ef848553daf7c570d10843974b96b1049be014af5cc093f7624915d0195",
 }
 TIMEOUT = 20.0  # seconds without a byte
 MOST = 1 << 30  # bytes of an archive, and of what is in it
@@ -70,6 +73,7 @@ def fetch(name: str, address: str | None = None, digest: str | None = None) -> P
     PosixPath('/home/me/.cache/lddm-lite/checkpoints/lm1b-tiny-mdlm-0123456789ab')
     """
     address = address if address is not None else os.environ.get("LDDM_CHECKPOINTS") or ADDRESS
+    schemas.text("[a-z0-9][a-z0-9-]*", most=100)("name", name)
     digest = digest if digest is not None else ELSEWHERE.get(name, "")
     if not address or not digest:
         raise CheckpointError(
@@ -95,9 +99,14 @@ def _download(url: str, digest: str) -> bytes:
     try:
         asked = urllib.request.Request(url, headers={"User-Agent": "lddm-lite"})
         with urllib.request.urlopen(asked, timeout=TIMEOUT) as r:
-            data = r.read(MOST + 1)
-    except (OSError, ValueError) as e:
-        raise CheckpointError(f"{url} could not be fetched: {getattr(e, 'reason', e)}") from None
+            length, data = r.headers.get("Content-Length"), r.read(MOST + 1)
+            if length is not None and length.isdigit() and len(data) < min(int(length), MOST):
+                raise OSError(f"it broke off after {len(data):,} of {int(length):,} bytes; try again")
+    except (OSError, ValueError, http.client.HTTPException) as e:
+        raise CheckpointError(
+            f"{url} could not be fetched: {getattr(e, 'reason', e)}. Without a network, take the checkpoint from "
+            "data/checkpoints of a clone of the repository"
+        ) from None
     if len(data) > MOST or hashlib.sha256(data).hexdigest() != digest:
         raise CheckpointError(f"{url} is not what it should be: its sha256 is not {digest[:12]}…")
     return data
@@ -108,9 +117,11 @@ def _unpack(archive: Path, folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
         with zipfile.ZipFile(archive) as z:
+            if sum(entry.file_size for entry in z.infolist()) > MOST:
+                raise CheckpointError(f"{archive.name} unfolds to more than {MOST:,} bytes")
             for entry in z.infolist():
                 name = Path(entry.filename).name
-                if entry.is_dir() or entry.filename != name or name.startswith(".") or entry.file_size > MOST:
+                if entry.is_dir() or entry.filename != name or name.startswith("."):
                     odd = shown(entry.filename)
                     raise CheckpointError(f"{archive.name} holds {odd}, which is no part of a checkpoint")
                 write(aside / name, z.read(entry))
@@ -118,7 +129,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             raise CheckpointError(f"{archive.name} holds no checkpoint")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(aside, folder)
-    except zipfile.BadZipFile as e:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as e:  # RuntimeError: of one with a password
         raise CheckpointError(f"{archive.name} is damaged: {e}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)

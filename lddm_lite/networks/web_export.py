@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from .._common import schemas
 from .._common.protocols import Model
-from .._common.quantised import quantise
+from .._common.quantised import KINDS, quantise
 from .custom_parts import own
 
 __all__ = ["WebModel", "export"]
@@ -41,6 +42,9 @@ class WebModel:
         return sum(a.nbytes for a in self.arrays.values())
 
 
+@schemas.checked(
+    model=schemas.model, weights=schemas.choice(*KINDS), encoder=schemas.maybe(schemas.boolean),
+)  # fmt: skip
 def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> WebModel:
     """`model` for a page, with the library's own networks: any of the five systems.
 

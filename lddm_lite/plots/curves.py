@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from .._common import schemas
+from .._common.arguments import numbers_of
 from .style import COLOURS, FAINT, GROUPS, MARKERS, OTHERS, SOFT, TERMS, axes, look
 
 __all__ = ["bound_rates", "doubling_axis", "excess_axis", "frontier", "points", "training"]
@@ -199,11 +200,11 @@ def bound_rates(table, ax=None):
 def _columns(table) -> dict[str, np.ndarray]:
     """Rows or columns -> float columns sorted by t; ValueError naming what is wrong."""
     if not isinstance(table, dict):
-        rows = list(table)
+        rows = schemas.items(schemas.mapping(schemas.anything))("table", table)
         names = dict.fromkeys(k for r in rows for k in r)
         table = {k: [r.get(k, np.nan) for r in rows] for k in names}
     wanted = ("t", "tokens", "latents", "tokens_se", "latents_se")
-    table = {k: np.asarray(table[k], dtype=float) for k in wanted if k in table}
+    table = {k: numbers_of(f"table[{k!r}]", table[k]).astype(float) for k in wanted if k in table}
     if "t" not in table or not {"tokens", "latents"} & set(table):
         raise ValueError(f"table must have 't' and at least one of 'tokens' and 'latents', got {sorted(table)}")
     for name, column in table.items():

@@ -7,12 +7,14 @@ import math
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-from .._common.arguments import integer
-from .style import axes, look, plain
+from .._common import data_contract, schemas
+from .._common.arguments import integer, numbers_of
+from .style import axes, look
 
 __all__ = ["pictures"]
 
 
+@schemas.checked(title=schemas.text(most=1000), levels=schemas.maybe(schemas.whole(1, limit="vocab")))
 def pictures(tokens, shape=None, first: int | None = None, given=None, columns: int = 8, levels: int | None = None,
              ax=None, title: str = ""):  # fmt: skip
     """A grid of sequences as pictures, dark for the highest id, blue where a token is masked.
@@ -40,18 +42,17 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
         first = trace.meta.get("first", 0) if first is None else first
         given = (trace.reveal_step == 0) if given is None and (trace.reveal_step[:, first or 0 :] == 0).any() else given
         mask, levels = trace.mask_id, trace.meta.get("levels") if levels is None else levels
-    ids = plain(tokens)
+    ids = numbers_of("tokens", tokens, "iu")
     if ids.ndim != 2 or not ids.size:
         raise ValueError(f"tokens must have shape [n, L], got {ids.shape}")
-    if shape is None or len(shape) != 2 or not 1 <= shape[0] * shape[1] <= ids.shape[1]:
-        raise ValueError(f"shape must be (rows, columns) of at most {ids.shape[1]} tokens, got {shape!r}")
-    (height, width), columns = (int(v) for v in shape), integer("columns", columns, minimum=1)
+    height, width = data_contract.picture("shape", shape, ids.shape[1])
+    columns = integer("columns", columns, minimum=1)
     first = (
         ids.shape[1] - height * width if first is None else integer("first", first, 0, ids.shape[1] - height * width)
     )
     cut = slice(first, first + height * width)
     cells = ids[:, cut].reshape(-1, height, width)
-    held = None if given is None else np.broadcast_to(plain(given), ids.shape)[:, cut].reshape(cells.shape)
+    held = None if given is None else _given(given, ids.shape)[:, cut].reshape(cells.shape)
     hidden = cells == (-1 if mask is None else mask)
     top = max(1, (int(cells[~hidden].max()) if (~hidden).any() else 1) if levels is None else levels - 1)
     columns = min(columns, len(cells))
@@ -77,6 +78,14 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
 
 
 MASKED, EDGE, FAINT = "#9ecae8", "#d9730d", "#b5b5b5"
+
+
+def _given(given, shape) -> np.ndarray:
+    """Bool of `shape` from that or one row of it."""
+    marks = numbers_of("given", given, "b")
+    if marks.shape not in (shape, shape[1:]):
+        raise ValueError(f"given must be bool of shape {list(shape)} or {list(shape[1:])}, got {list(marks.shape)}")
+    return np.broadcast_to(marks, shape)
 
 
 def _edges(ax, held: np.ndarray, x: int, y: int) -> None:

@@ -13,6 +13,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
 from .._common import arguments, schemas
@@ -98,6 +99,8 @@ def axes(ax, size: tuple[float, float]):
     """
     if ax is None:
         _, ax = plt.subplots(figsize=size, layout="constrained")
+    if not isinstance(ax, Axes):
+        raise ValueError(f"ax must be an Axes of matplotlib, or None, got {arguments.shown(ax)}")
     ax.set_facecolor("white")
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=9)
@@ -124,7 +127,10 @@ def ink_on(colour) -> str:
     >>> ink_on("#00224e"), ink_on("#fee838")
     ('#ffffff', '#000000')
     """
-    c = np.array(to_rgb(colour))
+    try:
+        c = np.array(to_rgb(colour))
+    except (ValueError, TypeError, RuntimeError):
+        raise ValueError(f"colour must be one of matplotlib's, got {arguments.shown(colour)}") from None
     y = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
     return "#000000" if (y + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 

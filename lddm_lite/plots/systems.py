@@ -4,9 +4,12 @@ quality honest."""
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from .._common import schemas
+from .._common.arguments import shown
 from .curves import EXACT, doubling_axis, excess_axis, points
 from .style import GROUPS, SOFT, axes, in_legend, look
 
@@ -22,7 +25,14 @@ _PANELS = {  # column -> (label of the axis, its scale)
 }
 
 
-@schemas.checked(report=schemas.mapping(schemas.anything))
+_ROW = schemas.record(
+    {"model": schemas.text(), "system": schemas.text(), "nfe": schemas.whole(1)}, others=schemas.anything)
+_REPORT = schemas.record(
+    {"kind": schemas.choice("task", "text"), "rows": schemas.items(_ROW)},
+    {"real": schemas.maybe(schemas.mapping(schemas.anything))}, others=schemas.anything)  # fmt: skip
+
+
+@schemas.checked(report=_REPORT)
 def comparison(report: dict, ax=None):
     """Two panels of a report of `comparison.compare` (also as read from JSON) against the total
     NFE, with bars of two standard errors: Gen PPL and token entropy for text (entropy and distinct
@@ -47,9 +57,9 @@ def comparison(report: dict, ax=None):
         if ax is None:
             figure, panels = plt.subplots(1, 2, figsize=(9.6, 4.0), layout="constrained")
         else:
-            panels = list(ax)
-            if len(panels) != 2:
-                raise ValueError(f"ax must be two Axes, got {len(panels)}")
+            panels = list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
+            if len(panels) != 2 or not all(isinstance(panel, Axes) for panel in panels):
+                raise ValueError(f"ax must be two Axes, got {len(panels) if len(panels) > 2 else shown(ax)}")
             figure = panels[0].figure
         for panel, name in zip(panels, names, strict=True):
             _panel(axes(panel, (4.8, 4.0)), rows, name, report.get("real") or {}, report["kind"] == "text")

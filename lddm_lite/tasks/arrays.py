@@ -43,7 +43,7 @@ class ArrayData:
 
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
-        arguments.integer("n", n, minimum=1)
+        n = arguments.within("samples", arguments.integer("n", n, minimum=1), "n")
         u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()
         return self.rows[(u * len(self)).long()].long()
 
@@ -65,6 +65,8 @@ class ArrayData:
 
     def decode(self, ids) -> str:
         """The labels of a row of ids, padding left out."""
+        ids = arguments.tensor("ids", ids).reshape(1, -1)
+        ids = arguments.tokens("ids", ids, ids.shape[1], self.vocab, mask_ok=True)[0].tolist()
         words = ["[MASK]" if int(i) == self.vocab else self.labels[int(i)] for i in ids if int(i) != self.pad_id]
         return ("" if all(len(w) == 1 for w in self.labels) else " ").join(words)
 
@@ -96,10 +98,16 @@ def from_arrays(ids, labels=None, pad_id: int | None = None, shape=None, classes
     (5, (2, 2), [9, 0, 1, 1, 0], 'class 7')
     """
     x = _integers("ids", ids)
-    if x.ndim == 3 and shape is None:
-        shape = x.shape[1:]
     if x.ndim < 2 or not x.size:
         raise ValueError(f"ids must have shape [N, L], a row for each sequence, got {list(x.shape)}")
+    arguments.within("length", x[0].size, "ids: the length of a row")
+    arguments.within("vocab", int(x.max()) + 1, "ids: the largest one, plus 1,")
+    if shape is not None:
+        shape = data_contract.picture("shape", shape, x[0].size)
+    elif x.ndim == 3:
+        shape = x.shape[1:]
+    if pad_id is not None:
+        arguments.integer("pad_id", pad_id, 0)
     rows = torch.from_numpy(x.reshape(len(x), -1).astype(np.int64))
     most = int(rows.max()) + 1
     labels = [str(i) for i in range(max(2, most))] if labels is None else _words("labels", labels)
@@ -135,7 +143,7 @@ class _AllRows:
 def _labelled(rows, labels, classes, names) -> tuple[torch.Tensor, list[str], list[str]]:
     """Rows with their class in front, and the labels with those of the classes behind."""
     of = _integers("classes", classes)
-    if of.shape != (len(rows),) or of.min() < 0:
+    if of.shape != (len(rows),) or of.min() < 0 or of.max() >= arguments.limit("vocab"):
         raise ValueError(
             f"classes must hold an integer from 0 on for each of the {len(rows)} rows, got {list(of.shape)}"
         )
@@ -150,16 +158,17 @@ def _labelled(rows, labels, classes, names) -> tuple[torch.Tensor, list[str], li
 def _integers(name: str, values) -> np.ndarray:
     try:
         x = np.asarray(values)
-    except ValueError:
-        raise ValueError(f"{name} must be rows of equal length; fill short ones up with pad_id") from None
+    except (ValueError, TypeError, RuntimeError, OverflowError, RecursionError) as e:
+        rest = "; rows of equal length, please: fill short ones up with pad_id" if "inhomog" in str(e) else ""
+        raise ValueError(f"{name} must hold integers, got {arguments.shown(values)}{rest}") from None
     if x.dtype.kind not in "iub":
-        raise ValueError(f"{name} must hold integers, got {x.dtype}")
+        raise ValueError(f"{name} must hold integers, got {x.dtype}: {arguments.shown(values)}")
     return x.astype(np.uint8) if x.dtype.kind == "b" else x
 
 
 def _words(name: str, values) -> list[str]:
-    words = list(values)
-    odd = next((w for w in words if not isinstance(w, str)), None)
-    if odd is not None or isinstance(values, str) and len(words) < 2:
-        raise ValueError(f"{name} must be a list of texts, got {odd if odd is not None else values!r}")
+    words = arguments.texts(name, list(values) if isinstance(values, str) and len(values) > 1 else values, blank=True)
+    if name == "names" and len(set(words)) < len(words):
+        twice = next(w for w in words if words.count(w) > 1)
+        raise ValueError(f"{name} must differ, got {arguments.shown(twice)} twice")
     return words

@@ -157,7 +157,7 @@ class ToyNewswire(MixtureTask):
         >>> ToyNewswire().decode([0] * 15 + [400])
         '· · · · · · · · · · · · · · · [MASK]'
         """
-        x = arguments.tokens("ids", torch.as_tensor(ids).unsqueeze(0), self.length, self.vocab, mask_ok=True)[0]
+        x = arguments.tokens("ids", arguments.tensor("ids", ids).unsqueeze(0), self.length, self.vocab, mask_ok=True)[0]
         return " ".join(self._shown[i] for i in x.tolist()).rstrip(f" {FILLER}")
 
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:

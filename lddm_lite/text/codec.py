@@ -107,7 +107,7 @@ class TextCodec:
         about = json.loads(tokenizer)
         words = self._tokenizer.get_vocab()
         names = sorted(words, key=words.__getitem__)
-        self.tokenizer, self.lowercase, self.foreign = tokenizer, bool(lowercase), bool(foreign)
+        self.tokenizer, self.foreign = tokenizer, arguments.truth("foreign", foreign)
         self.trimmed = False  # of the blank that some tokenizers put before or after a text
         self._ids: dict[int, int] | None = None  # of a foreign tokenizer -> here
         if foreign:
@@ -189,17 +189,20 @@ class TextCodec:
         if not isinstance(text, str):
             raise ValueError(f"text must be a string, got {type(text).__name__}")
         arguments.texts("text", [text], blank=True)
-        if not isinstance(gap, str) or not gap.strip():
-            raise ValueError(f"gap must be a text that is not blank, got {gap!r}")
+        if not schemas.text()("gap", gap).strip():
+            raise ValueError(f"gap must be a text that is not blank, got {shown(gap)}")
         ids = self.around(text, gap) if gap in text else self.tokenise([text])[0]
         if not 1 <= len(ids) <= self.length:
             raise ValueError(f"text must have 1 to {self.length} tokens, got {len(ids)}: {text[:60]!r}")
         return self.pad([ids])[0].long()
 
+    @schemas.checked(text=schemas.text(), gap=schemas.text())
     def around(self, text: str, gap: str) -> list[int]:
         """Token ids of a text with gaps. A letter that the text does not have stands for each gap
         while words are told apart, so that both sides of a gap within a word stay parts of one; the
         blank before a gap is the gap's where it would be part of a piece."""
+        if not gap:
+            raise ValueError("gap must be a text that is not empty")
         free = [c for c in _STAND_INS if c not in text]
         if not free:
             raise ValueError(f"text uses all letters that could stand for a gap: {text[:60]!r}")
@@ -248,6 +251,7 @@ class TextCodec:
         text = joined([[*self.labels, MASK][i] for i in known if i != self.pad_id], self.spaced)
         return text.strip(" ") if self.trimmed else text
 
+    @schemas.checked(text=schemas.text())
     def same(self, text: str) -> str:
         """`text` as far as it is promised to come back: canonically composed where the tokenizer
         normalises, and in small letters where it is told to; without blanks at the end."""
@@ -256,6 +260,7 @@ class TextCodec:
             text = "".join(c for c in " ".join(text.split()) if unicodedata.category(c) != "Cc")
         return text.casefold() if self.lowercase else text
 
+    @schemas.checked(ids=schemas.items(schemas.items(schemas.whole(0))))
     def pad(self, ids: list[list[int]]) -> torch.Tensor:
         """Rows of at most L ids as one tensor [N, L], int16 or int32, filled up with `pad_id`.
 
@@ -263,6 +268,10 @@ class TextCodec:
         >>> TextCodec(train(["a b"]), length=3).pad([[2, 3]])
         tensor([[2, 3, 0]], dtype=torch.int16)
         """
+        if long := next((row for row in ids if len(row) > self.length), None):
+            raise ValueError(f"ids must be rows of at most {self.length}, got one of {len(long)}")
+        if high := next((i for row in ids for i in row if i > self.vocab), None):
+            raise ValueError(f"ids must be in 0..{self.vocab}, got {high}")
         dtype = torch.int16 if self.vocab < 2**15 else torch.int32
         return torch.tensor([row + [self.pad_id] * (self.length - len(row)) for row in ids], dtype=dtype)
 

@@ -34,7 +34,11 @@ class TextData:
     (torch.Size([3, 8]), 2)
     """
 
+    @schemas.checked(
+        codec=schemas.is_a(TextCodec), rows=schemas.ids, dropped=schemas.whole(0), blank=schemas.whole(0))
     def __init__(self, codec: TextCodec, rows: torch.Tensor, dropped: int = 0, blank: int = 0):
+        if rows.shape[1] != codec.length:
+            raise ValueError(f"rows must have length {codec.length}, got {rows.shape[1]}")
         self.codec, self.rows, self.dropped, self.blank, self.nul = codec, rows, dropped, blank, 0
         self.losses = Losses()
         self.length, self.vocab, self.pad_id = codec.length, codec.vocab, codec.pad_id

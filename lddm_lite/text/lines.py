@@ -32,6 +32,7 @@ def iter_lines(path, errors: str = "strict", strip: bool = True):
     ['Rain fell .', '']
     """
     schemas.choice("strict", "replace")("errors", errors)
+    schemas.boolean("strip", strip)
     with open(documents.regular(user_path("path", path)), "rb") as f:
         most = arguments.limit("line")
         for number, raw in enumerate(iter(lambda: f.readline(most + 1), b""), 1):

@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._common import arguments, schemas
 from .codec import PAD, UNK, TextCodec
 from .dataset import TextData, from_spec
 
@@ -69,6 +70,10 @@ class Molecules(TextData):
         return f"Molecules({len(self):,} strings{of} of at most {self.length} of {self.vocab - 2} symbols{left})"
 
 
+@schemas.checked(
+    name=schemas.choice(*COLLECTIONS), length=schemas.maybe(schemas.whole(1, limit="length")),
+    limit=schemas.maybe(schemas.whole(1)),
+)  # fmt: skip
 def load(name: str, length: int | None = None, limit: int | None = None) -> tuple[Molecules, Molecules]:
     """(training data, held-out data) of a collection.
 
@@ -91,6 +96,10 @@ def load(name: str, length: int | None = None, limit: int | None = None) -> tupl
     return data, held_out(data.spec(), limit)
 
 
+@schemas.checked(
+    spec=schemas.record({"molecules": schemas.choice(*COLLECTIONS)}, others=schemas.anything),
+    limit=schemas.maybe(schemas.whole(1)),
+)  # fmt: skip
 def held_out(spec: dict, limit: int | None = None) -> Molecules:
     """The held-out data of the collection that a model was made for, in the model's own symbols;
     strings with others are left out. `spec`: its `data`. Errors as for `load`.
@@ -105,6 +114,7 @@ def held_out(spec: dict, limit: int | None = None) -> Molecules:
     return data
 
 
+@schemas.checked(lines=arguments.texts, length=schemas.whole(1, limit="length"))
 def from_smiles(lines: list[str], length: int) -> Molecules:
     """Strings of your own as data for `fit`, a symbol a token; longer ones are dropped.
 
@@ -133,8 +143,6 @@ def tokenizer(lines: list[str]) -> str:
 @functools.lru_cache(maxsize=2)
 def _parts(name: str) -> tuple[list[str], list[str]]:
     """(training strings, held-out strings) of a collection."""
-    if name not in COLLECTIONS:
-        raise ValueError(f"name must be one of {', '.join(COLLECTIONS)}; got {name!r}")
     about = COLLECTIONS[name]
     texts = {part: _read(about.package, files) for part, files in about.parts.items()}
     if "all" not in texts:

@@ -12,7 +12,7 @@ import re
 
 import torch
 
-from .._common import arguments
+from .._common import arguments, schemas
 from .._common.protocols import Model
 from .._common.randomness import Source, Streams, draw_categorical
 from .._common.words import plural
@@ -90,8 +90,8 @@ def marks(model: Model, gap: str | None = None, typed: bool = False) -> list[str
     """
     labels, what = set(model.labels), kind(model)
     if gap is not None:
-        if not isinstance(gap, str) or not gap.strip():
-            raise ValueError(f"gap must be a text that is not blank, got {gap!r}")
+        if not schemas.text()("gap", gap).strip():
+            raise ValueError(f"gap must be a text that is not blank, got {arguments.shown(gap)}")
         if what != "text" and gap in labels:
             raise ValueError(f"gap must be no symbol of the model, and {gap!r} is one")
         return [gap]
@@ -385,11 +385,14 @@ def given_class(model: Model, start: torch.Tensor, label: str | int) -> torch.Te
     """
     classes = model.data.get("classes")
     if not classes:
-        raise ValueError(f"label must be left out for {model.name!r}, whose data have no classes; got {label!r}")
+        got = arguments.shown(label)
+        raise ValueError(f"label must be left out for {model.name!r}, whose data have no classes; got {got}")
     names = classes["names"]
-    number = names.index(label) if label in names else label
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(names):
-        raise ValueError(f"label must be one of {_some(names)}, got {label!r}")
+    number = names.index(label) if isinstance(label, str) and label in names else label
+    try:
+        number = arguments.integer("label", number, 0, len(names) - 1)
+    except ValueError:
+        raise ValueError(f"label must be one of {_some(names)}, got {arguments.shown(label)}") from None
     start = start.clone()
     start[:, 0] = classes["first"] + number
     return start

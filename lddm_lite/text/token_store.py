@@ -95,7 +95,7 @@ class TokenStore:
             raise ValueError(f"indices must be integers, got {shown(indices)}")
         i = i.astype(np.int64)
         if i.size and (i.min() < 0 or i.max() >= len(self)):
-            raise IndexError(f"rows are numbered 0..{len(self) - 1}, got {i.min()}..{i.max()}")
+            raise ValueError(f"indices must be in 0..{len(self) - 1}, got {i.min()}..{i.max()}")
         if self._numbers is not None:
             i = self._numbers[i]
         return torch.from_numpy(self._read(i).astype(np.int64))
@@ -188,7 +188,10 @@ class TokenStore:
         return self.header["rows"] if self._numbers is None else len(self._numbers)
 
     def __getitem__(self, i: int) -> torch.Tensor:
-        return self.batch([i + len(self) if i < 0 else i])[0]
+        i = arguments.integer("i", i)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"rows are numbered 0..{len(self) - 1}, got {i}")  # which ends a loop over them
+        return self.batch([i % len(self)])[0]
 
     def __reduce__(self):  # to the workers of a DataLoader goes the folder, not the text
         return _again, (str(self.folder), self._part)

@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from .._common import documents
-from .._common.arguments import integer
+from .._common.arguments import integer, shown
 from .._common.words import BYTES
 from .codec import PAD, UNK, TextCodec
 from .losses import differences
@@ -59,7 +59,7 @@ def make(
     (['[PAD]', '[UNK]', 'A', 'C', 'G', 'T'], 64, "tokenizer 'characters': no spaces, and 4 different characters")
     """
     if not isinstance(tokenizer, str):
-        raise ValueError(f"tokenizer must be one of auto, {', '.join(KINDS)}, or a file, got {tokenizer!r}")
+        raise ValueError(f"tokenizer must be one of auto, {', '.join(KINDS)}, or a file, got {shown(tokenizer)}")
     kind, why = OLD.get(tokenizer, tokenizer), ""
     if kind == "auto":
         kind, why = choose(lines, vocab)

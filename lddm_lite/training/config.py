@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .._common import schemas
 from .._common.options import check_fields, option
 from ..diffusion.loss import TOLD, WEIGHTS
 
@@ -64,6 +65,7 @@ class TrainConfig:
         if self.batch % self.accumulate:
             raise ValueError(f"batch must be a multiple of accumulate={self.accumulate}, got {self.batch}")
 
+    @schemas.checked(step=schemas.whole(0), again=schemas.maybe(schemas.whole(0)))
     def lr_at(self, step: int, again: int | None = None) -> float:
         """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero. `again`: the step from
         which a run went on to more steps than planned; from there it warms up to half the peak.

@@ -24,6 +24,10 @@ class TrainState:
     tensors: dict[str, torch.Tensor]
     meta: dict
 
+    def __post_init__(self):
+        schemas.mapping(schemas.is_a(torch.Tensor))("tensors", self.tensors)
+        schemas.mapping(schemas.anything)("meta", self.meta)
+
     @property
     def options(self) -> dict:
         """The TrainConfig of the run, as a dict; options that are younger than the run have their

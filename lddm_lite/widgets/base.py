@@ -10,10 +10,33 @@ from pathlib import Path as File
 import anywidget
 import traitlets as T
 
-from .._common import files
+from .._common import files, schemas
 from . import payload
 
-__all__ = ["Widget"]
+__all__ = ["Kept", "Widget"]
+
+
+class Kept(T.TraitType):
+    """A trait whose values are in a domain of `schemas`, or in the one that a method of the widget
+    gives, by its name. TraitError names the trait, what was given, and what is allowed.
+
+    >>> class Walk(T.HasTraits):
+    ...     lead = Kept(0.5, schemas.number(0.0, 0.5))
+    >>> Walk(lead=2)
+    Traceback (most recent call last):
+    traitlets.traitlets.TraitError: lead must be a number in [0.0, 0.5], got 2
+    """
+
+    def __init__(self, default, of: schemas.Domain | str):
+        super().__init__(default)
+        self.of = of
+
+    def validate(self, obj, value):
+        of = getattr(obj, self.of) if isinstance(self.of, str) else self.of
+        try:
+            return of(str(self.name), value)
+        except ValueError as e:
+            raise T.TraitError(str(e)) from None
 
 
 class Widget(anywidget.AnyWidget):
@@ -55,7 +78,8 @@ class Widget(anywidget.AnyWidget):
     def answer(self, message: dict) -> dict:
         """The reply to a question from the browser (runs in the kernel): `{"weights": key}` -> them,
         for a page that lost the cell in which they lay. More in subclasses."""
-        return {"weights": base64.b64encode(self._packed[message["weights"]]).decode()}
+        key = schemas.record({"weights": schemas.choice(*self._packed)}, others=schemas.anything)("message", message)
+        return {"weights": base64.b64encode(self._packed[key["weights"]]).decode()}
 
     def weights(self) -> dict[str, bytes]:
         """Models that the page runs, packed, by their keys."""
@@ -93,7 +117,7 @@ class Widget(anywidget.AnyWidget):
     def to_html(self, path) -> File:
         """Write one HTML file that opens offline, with no kernel; whole or not at all. Returns its
         path."""
-        path = File(path)
+        path = files.user_path("path", path)
         files.write(path, payload.page(self.title, self._fragment(live=False)))
         return path
 

@@ -148,6 +148,7 @@ class Infill(W.VBox):
         self._stop.set()
         self.status.say("Stopping …" if running else "Nothing is running.")
 
+    @schemas.checked(seconds=schemas.maybe(schemas.number(0, 1e6)))
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the thread of `start`; True when it has ended."""
         if self._thread is not None:

@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 import torch
-import traitlets as T
 from matplotlib.figure import Figure
 
 from .._common import arguments, schemas
+from .._common.arguments import shown
 from .._common.quantised import KINDS
 from .._common.randomness import generator
 from ..diffusion.given_latents import decode
@@ -19,7 +19,7 @@ from ..plots.latent_map import LatentMap
 from ..plots.run_frame import png
 from ..plots.style import ACCENT, FAINT, GROUPS, hues, in_legend, plain
 from . import payload
-from .base import Widget
+from .base import Kept, Widget
 from .scrubber_data import encoded, exported, view_of
 
 __all__ = ["LatentExplorer"]
@@ -63,7 +63,8 @@ class LatentExplorer(Widget):
 
     _kind = "latent-explorer"
     _state = ("picked",)
-    picked = T.List(T.Int()).tag(sync=True)
+    picked = Kept((), "_pair").tag(sync=True)
+    x = torch.empty(0, 0)
 
     @schemas.checked(
         model=schemas.model, title=schemas.maybe(schemas.text(most=1000)),
@@ -123,12 +124,12 @@ class LatentExplorer(Widget):
         self._first = (arrays["walk_coords"][: len(walks[0][0])], tokens[: len(walks[0][0])])
         super().__init__(head, arrays, picked=list(pairs[0]))
 
-    @T.validate("picked")
-    def _valid(self, proposal):
-        value = list(proposal["value"])
-        if len(value) > 2 or not all(0 <= i < len(self.x) for i in value):
-            raise T.TraitError(f"picked must be up to two sequences in 0..{len(self.x) - 1}, got {value}")
-        return value
+    def _pair(self, name: str, value) -> list[int]:
+        try:
+            return schemas.items(schemas.whole(0, len(self.x) - 1), most=2)(name, value)
+        except ValueError:
+            most = len(self.x) - 1
+            raise ValueError(f"{name} must be up to two sequences in 0..{most}, got {shown(value)}") from None
 
     def _take_along(self, weights: str) -> dict:
         """Pack the model; what the page must know to walk with it (live_latent_explorer.js)."""
@@ -145,6 +146,8 @@ class LatentExplorer(Widget):
 
     def walk(self, i: int, j: int) -> torch.Tensor:
         """The decoded walk from sequence i to sequence j: token ids [K, L]."""
+        last = len(self.x) - 1
+        i, j = arguments.integer("i", i, 0, last), arguments.integer("j", j, 0, last)
         z, lengths = self._latents_between(i, j)
         return decode(self.model, z, lengths=lengths)
 
@@ -153,15 +156,14 @@ class LatentExplorer(Widget):
         `Widget.answer`."""
         if "walk" not in message:
             return super().answer(message)
-        i, j = message["walk"]
+        one = schemas.whole(0, len(self.x) - 1)
+        i, j = schemas.record({"walk": schemas.pair(one, one)}, others=schemas.anything)("message", message)["walk"]
         z, lengths = self._latents_between(i, j)
         tokens = decode(self.model, z, lengths=lengths)
         return {"tokens": tokens.tolist(), "coords": self.map.place(z).tolist()}
 
     def _latents_between(self, i: int, j: int):
         """(latents [K, ...] from sequence i to j, lengths [K] or None)."""
-        for k in (i, j):
-            arguments.integer("sequence", k, 0, len(self.x) - 1)
         z = interpolate(self.model, self.z[i], self.z[j], self.walk_steps, among=self._among)
         if self.model.config.pad_id is None:
             return z, None

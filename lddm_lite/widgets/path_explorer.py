@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 
-import traitlets as T
-
-from .._common import arguments
+from .._common import arguments, schemas
 from .._common.arguments import shown
 from ..diffusion.paths import Path
 from ..diffusion.rate_grid import PathCost, RateGrid
 from ..tasks import Binsaw
-from .base import Widget
+from .base import Kept, Widget
 
 __all__ = ["PathExplorer", "stored_grids"]
 
@@ -58,11 +57,12 @@ class PathExplorer(Widget):
     _kind = "path-explorer"
     _state = ("lead", "token_steps", "latent_steps", "which", "rate")
 
-    lead = T.Float(0.25, min=0.0, max=0.5).tag(sync=True)
-    token_steps = T.Int(4, min=1, max=128).tag(sync=True)
-    latent_steps = T.Int(16, min=1, max=128).tag(sync=True)
-    which = T.Int(0, min=0).tag(sync=True)
-    rate = T.Enum(["tokens", "latents"], "tokens").tag(sync=True)
+    lead = Kept(0.25, schemas.number(0.0, 0.5)).tag(sync=True)
+    token_steps = Kept(4, schemas.whole(1, 128)).tag(sync=True)
+    latent_steps = Kept(16, schemas.whole(1, 128)).tag(sync=True)
+    which = Kept(0, "_grid").tag(sync=True)
+    rate = Kept("tokens", schemas.choice("tokens", "latents")).tag(sync=True)
+    grids: Sequence[RateGrid] = ()
 
     def __init__(
         self,
@@ -94,15 +94,13 @@ class PathExplorer(Widget):
         head = {"title": title, "grids": [_about(g) for g in self.grids]}
         super().__init__(head, arrays, lead=float(lead), token_steps=token_steps, latent_steps=latent_steps)
 
-    @T.validate("which")
-    def _which_exists(self, proposal):
-        if proposal["value"] >= len(self.grids):
-            raise T.TraitError(f"which must be below {len(self.grids)}, got {proposal['value']}")
-        return proposal["value"]
+    def _grid(self, name: str, value) -> int:
+        return arguments.integer(name, value, 0, max(0, len(self.grids) - 1))
 
     def cost(self, steps: bool = True) -> PathCost:
         """What is shown, as numbers: the cost of the chosen path in the chosen steps, or (False) in
         continuous time."""
+        arguments.truth("steps", steps)
         budgets = (self.token_steps, self.latent_steps) if steps else ()
         return self.grids[self.which].bound(Path(self.lead), *budgets)
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from .._common import documents
+from .._common.arguments import brief
 from .es_modules import inline
 
 __all__ = ["bundle", "folded", "fragment", "pack", "page", "small_ints", "unpack"]
@@ -77,7 +78,7 @@ def unpack(block: bytes) -> dict:
         header = documents.parse(raw[8 : 8 + int.from_bytes(raw[:8], "little")], "its header")
         return {**load(raw), "head": documents.parse(header["__metadata__"]["head"], "its head")}
     except (zlib.error, SafetensorError, KeyError, TypeError, ValueError) as e:
-        raise ValueError(f"the block is damaged: {e}") from None
+        raise ValueError(f"the block is damaged: {brief(e)}") from None
 
 
 @functools.cache

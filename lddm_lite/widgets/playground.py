@@ -8,15 +8,16 @@ from pathlib import Path as File
 
 import numpy as np
 import torch
-import traitlets as T
 
-from .._common import arguments
+from .._common import arguments, documents, schemas
+from .._common.quantised import KINDS
+from ..diffusion.unmasking_order import ORDERS
 from ..model import LatentDiffusion, load
 from ..plots import plane
 from ..tasks import MixtureTask, make
 from ..text import prompts
 from . import payload
-from .base import Widget
+from .base import Kept, Widget
 from .infill import named
 from .scrubber_data import encoded, exported, hidden, hues, linear, view_of
 
@@ -25,6 +26,20 @@ __all__ = ["Playground", "about_model"]
 CLOUD = 300  # encoded sequences behind the latent plane
 SHIPPED = File(__file__).resolve().parents[2] / "data"
 RESULTS = ("binsaw-compared.json", "newswire-compared.json")
+MEASURES: tuple[str, ...] = ("nfe", "token_steps", "latent_steps", "excess", "excess_se")
+MEASURES += ("kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se")
+
+
+_NUMBER = schemas.maybe(schemas.number())
+MEASURED = schemas.record({"data": schemas.text(), "rows": schemas.items(schemas.record({"model": schemas.text()}, {
+    k: _NUMBER for k in MEASURES}, others=schemas.anything))}, others=schemas.anything)  # fmt: skip
+_STEPS, _HEAT = schemas.whole(1, 128), schemas.number(0.0, 5.0)
+PLAN = schemas.record({
+    "model": schemas.whole(0), "seed": schemas.whole(0, 2**31 - 2), "samples": schemas.whole(1, 64),
+    "order": schemas.choice(*ORDERS), "temperature": _HEAT, "top_p": schemas.number(maximum=1.0, above=0.0),
+    "eta": schemas.number(0.0, 1.0), "latent_temperature": _HEAT, "schedule": schemas.text(most=10_000),
+    "token_steps": _STEPS, "latent_steps": _STEPS, "lead": schemas.number(0.0, 0.5),
+})  # fmt: skip
 
 
 class Playground(Widget):
@@ -54,8 +69,13 @@ class Playground(Widget):
 
     _kind = "playground"
     _state = ("plan",)
-    plan = T.Dict().tag(sync=True)
+    plan = Kept({}, "_plan").tag(sync=True)
+    models: dict[str, LatentDiffusion] = {}
 
+    @schemas.checked(
+        weights=schemas.choice(*KINDS), encoder=schemas.boolean, samples=schemas.whole(1, 64),
+        seed=schemas.whole(0, 2**31 - 2), start=schemas.boolean, title=schemas.maybe(schemas.text(most=1000)),
+    )  # fmt: skip
     def __init__(
         self,
         models,
@@ -67,8 +87,6 @@ class Playground(Widget):
         start: bool = True,
         title: str | None = None,
     ):
-        arguments.integer("samples", samples, 1, 64)
-        arguments.integer("seed", seed, 0, 2**31 - 2)
         given = named(models)
         self.models = {n: m if isinstance(m, LatentDiffusion) else load(m) for n, m in given.items()}
         sent = {name: exported(model, weights, encoder) for name, model in self.models.items()}
@@ -87,6 +105,11 @@ class Playground(Widget):
         plan = dict(model=0, seed=seed, samples=samples, order="ancestral", temperature=1.0, top_p=1.0, eta=1.0)
         plan |= dict(latent_temperature=1.0, schedule="") | head["models"][0]["usual"]
         super().__init__(head, arrays, plan=plan)
+
+    def _plan(self, name: str, value) -> dict:
+        given = PLAN(name, value)
+        arguments.integer(f"{name}.model", given.get("model", 0), 0, max(0, len(self.models) - 1))
+        return given
 
     def still(self) -> bytes:
         """A run of the first model, as PNG."""
@@ -145,16 +168,14 @@ def _measured(name: str, model: LatentDiffusion) -> dict:
     the one that ships under this name."""
     for file in RESULTS:
         try:
-            found = json.loads((SHIPPED / "results" / file).read_text("utf-8"))
+            found = documents.read_document(SHIPPED / "results" / file, MEASURED)
         except (OSError, ValueError):
             continue
         if prompts.task_of(model) is None or found.get("data") != repr(_task(json.dumps(model.data))):
             continue
-        keys = ["nfe", "token_steps", "latent_steps", "excess", "excess_se"]
-        keys += ["kl_forward", "kl_forward_se", "kl_reverse", "kl_reverse_se"]
         rows: dict[str, list] = {}
         for row in found["rows"]:
-            rows.setdefault(row["model"], []).append({k: row[k] for k in keys if row.get(k) is not None})
+            rows.setdefault(row["model"], []).append({k: row[k] for k in MEASURES if row.get(k) is not None})
         out: dict = {"limits": {how: rows.get(f"exact, {how} steps", []) for how in ("even", "best")}}
         if _ships(name, model):
             out["measured"] = rows.get(model.config.system, [])

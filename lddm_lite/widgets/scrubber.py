@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import traitlets as T
 
 from .._common import arguments, schemas
 from .._common.quantised import KINDS
@@ -16,8 +15,8 @@ from ..model import LatentDiffusion
 from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
 from . import payload
-from .base import Widget
-from .scrubber_data import collect, exported, go_on
+from .base import Kept, Widget
+from .scrubber_data import PLAN, collect, exported, go_on
 
 __all__ = ["Scrubber"]
 
@@ -45,8 +44,9 @@ class Scrubber(Widget):
     plane, or a code) changes it, and the run goes on from that step, as a branch beside the old one.
     At the end tokens become gaps, which are filled.
 
-    Traits: `step` and `sample`, which follow the browser at most once a second and can be set.
-    Raises ValueError for no trace, more than four, or arguments whose sizes disagree.
+    Traits: `step` and `sample`, which follow the browser at most once a second and can be set, from 0
+    to `last` and to the last sequence; TraitError else. Raises ValueError for no trace, more than
+    four, or arguments whose sizes disagree.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> s = Scrubber(LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(4, token_steps=3))
@@ -57,8 +57,9 @@ class Scrubber(Widget):
     _kind = "scrubber"
     _state = ("step", "sample")
 
-    step = T.Int(0).tag(sync=True)
-    sample = T.Int(0).tag(sync=True)
+    step = Kept(0, "_steps").tag(sync=True)
+    sample = Kept(0, "_samples").tag(sync=True)
+    last = _last_sample = 0
 
     @schemas.checked(
         model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
@@ -91,7 +92,7 @@ class Scrubber(Widget):
         self._models: list[Any] = list(model) if each else [model] * len(self.traces)  # type: ignore[arg-type]
         if weights is not None:
             self._take_along(head, weights)
-        super().__init__(head, arrays, step=self.last if step is None else step)
+        super().__init__(head, arrays, step=self.last if step is None else self._steps("step", step))
 
     def _take_along(self, head: dict, weights: str) -> None:
         """Pack the models of all runs that can go on. ValueError where there is none."""
@@ -109,16 +110,18 @@ class Scrubber(Widget):
         """`{"go_on": plan}` -> the run of that plan; else as `Widget.answer`."""
         if "go_on" not in message:
             return super().answer(message)
-        k = arguments.integer("run", message["go_on"]["run"], 0, len(self.traces) - 1)
-        return go_on(self.traces[k], self._models[k], message["go_on"])
+        plan = PLAN("go_on", message["go_on"])
+        k = arguments.integer("go_on.run", plan["run"], 0, len(self.traces) - 1)
+        model = self._models[k]
+        if model is None:
+            raise ValueError(f"go_on.run {k} has no model to go on with")
+        return go_on(self.traces[k], model, plan)
 
-    @T.validate("step")
-    def _step_in_range(self, proposal):
-        return int(np.clip(proposal["value"], 0, self.last))
+    def _steps(self, name: str, value) -> int:
+        return arguments.integer(name, value, 0, self.last)
 
-    @T.validate("sample")
-    def _sample_in_range(self, proposal):
-        return int(np.clip(proposal["value"], 0, self._last_sample))
+    def _samples(self, name: str, value) -> int:
+        return arguments.integer(name, value, 0, self._last_sample)
 
     def frame(self, step: int | None = None, sample: int | None = None):
         """The Matplotlib figure of one step (default: where the scrubber stands, or half way if at

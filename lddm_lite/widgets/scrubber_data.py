@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,13 @@ __all__ = ["collect", "encoded", "exported", "go_on", "goes_on", "hidden", "hues
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
 WORDS = 4096  # labels at most of a model whose runs go on in a page
 PROB = 65535  # probabilities travel as 16-bit integers
+_ONE = dict(least=1, most=1)
+PLAN = schemas.record(  # what a page asks for, to go on with one sequence of a run
+    {"run": schemas.whole(0), "first": schemas.whole(0), "seed": schemas.whole(0),
+     "start": schemas.items(schemas.items(schemas.whole(0)), **_ONE), "free": schemas.items(schemas.whole(0), **_ONE),
+     "rows": schemas.items(schemas.whole(0), **_ONE), "latents": schemas.maybe(schemas.items(schemas.items(schemas.number()), **_ONE))},
+    others=schemas.anything,
+)  # fmt: skip
 
 
 def collect(
@@ -178,12 +186,15 @@ def linear(project, slots: int, dim: int) -> dict:
 def go_on(t: Trace, model: LatentDiffusion, plan: dict) -> dict:
     """What the engine gives for the same plan (engine_sampler.js), made by `model` here: lists of
     one row each."""
-    start = torch.as_tensor(plan["start"]).long().to(model.device)
+    plan = PLAN("plan", plan)
+    arguments.integer("plan.first", plan["first"], 0, t.steps - 1)
+    start = model.check_tokens("plan.start", plan["start"], mask_ok=True)
     branch = sampler.Branch(plan["first"], torch.as_tensor(plan["free"]), plan["rows"])
     z = plan["latents"]
     if z is not None:
         kind = torch.float32 if t.latent_kind == "continuous" else torch.long
-        z = torch.tensor(z, dtype=kind).reshape(model.latent_shape(len(z)))
+        shape = model.latent_shape(1)
+        z = schemas.of_shape("plan.latents", torch.tensor(z[0], dtype=kind), (math.prod(shape),)).reshape(shape)
     how = {k: v for k, v in t.meta.items() if k in ("temperature", "top_p", "eta", "latent_temperature")}
     knots = [Knot(*k) for k in t.knots]
     draws = sampler.Draws(order=t.order, **how)

@@ -186,3 +186,30 @@ def test_weights_may_not_lie_outside_the_folder(saved, tmp_path):
     rewrite(saved, lambda m: m.update(weights="../elsewhere.safetensors"))
     with pytest.raises(CheckpointError, match="weights must be of the form weights-"):
         load(saved)
+
+
+def test_what_a_killed_save_left_behind_goes_with_the_next(tmp_path, monkeypatch):
+    """Killed after config.json was replaced and before the old weights were removed: these are named by
+    nothing but the new config.json, as what was before."""
+    import os
+
+    place = tmp_path / "m"
+    checkpoint.write(place, {"a": torch.zeros(2)}, {})
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    monkeypatch.setattr(os, "unlink", killed)
+    monkeypatch.setattr("pathlib.Path.unlink", killed)
+    with pytest.raises(Killed):
+        checkpoint.write(place, {"a": torch.ones(2)}, {})
+    monkeypatch.undo()
+    assert len(list(place.glob("weights-*"))) == 2
+    (place / "weights-0123456789ab.safetensors").write_bytes(b"somebody's")
+    checkpoint.write(place, {"a": torch.full((2,), 2.0)}, {})
+    assert len(list(place.glob("weights-*"))) == 2
+    assert (place / "weights-0123456789ab.safetensors").read_bytes() == b"somebody's"
+    assert checkpoint.read(place)[0]["a"].tolist() == [2.0, 2.0]

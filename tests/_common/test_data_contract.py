@@ -39,7 +39,7 @@ BAD = [
     (dict(spec=lambda: []), "spec.. must give a dictionary"),
     (dict(spec={}), "data.spec must be a method"),
     (dict(pad_id=0, spec=lambda: {"lengths": [1.0]}), "the share of sequences of each length 0..4"),
-    (dict(shape=(3, 3)), "data.shape must be .rows, columns. of at most length=4"),
+    (dict(shape=(3, 3)), "data.shape must be .rows, columns. of at most 4 tokens"),
 ]
 
 

@@ -39,7 +39,7 @@ def test_once_more_changes_little():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_refusals(bad):
-    with pytest.raises(ValueError, match="kind must be one of float32.*int3"):
+    with pytest.raises(ValueError, match="kind must be .float32.*int3"):
         quantise(TENSORS, "int3")
     with pytest.raises(ValueError, match="w holds numbers that int8 cannot"):
         quantise({"w": torch.full((64, 64), bad)})

@@ -105,6 +105,50 @@ def test_explorers(offline, tmp_path, model):
         watch(offline, tmp_path / f"p{k}.html")
 
 
+SAMPLED = """() => { const r = document.querySelector('.lddm-host').shadowRoot;
+    return !r.querySelector('.pg-go').disabled && r.querySelector('.pg-stage .run') }"""
+
+
+@pytest.mark.parametrize("system", ["mdlm", "co-seq", "di-seq"])
+def test_the_engine_and_its_playground(offline, tmp_path, system):
+    """Models whose words and names are payloads sample in the page: each word is drawn, and shown."""
+    made = ld.LatentDiffusion.preset(system, Words(), encoder_blocks=1, width=16, blocks=1, heads=2, dim=2).eval()
+    for k in range(0, len(PAYLOADS), 16):
+        names = PAYLOADS[k : k + 3]
+        play = ld.widgets.Playground(dict.fromkeys(names, made), title="".join(names), samples=64, seed=k)
+        play.plan = {**play.plan, "schedule": names[0], "temperature": 5.0}
+        play.to_html(tmp_path / f"{k}.html")
+        watch(offline, tmp_path / f"{k}.html", keys=False)  # the schedule is none, and said to be
+        play.plan = {**play.plan, "schedule": ""}
+        play.to_html(tmp_path / f"{k}.html")
+        page = watch(offline, tmp_path / f"{k}.html", keys=False)
+        page.wait_for_function(SAMPLED)
+        page.get_by_label("model", exact=True).select_option(index=len(names) - 1)
+        page.locator(".pg-go").click()
+        page.wait_for_timeout(400)
+        page.wait_for_function(SAMPLED)
+        for key in ("Tab", "End", "ArrowLeft", "Home"):
+            page.keyboard.press(key)
+        page.wait_for_timeout(200)
+        assert page.evaluate(OWNED), "a payload ran"
+        shown = page.evaluate("document.querySelector('.lddm-host').shadowRoot.textContent")
+        assert any(p[:12] in shown for p in PAYLOADS), "the payloads are shown, as text"
+
+
+def test_pictures_classes_and_branches(offline, tmp_path):
+    """Words of data of one's own: labels, names of classes, what a branch remembers."""
+    rows = [[k % len(PAYLOADS), (k + 1) % len(PAYLOADS)] for k in range(len(PAYLOADS))]
+    classes = [k % 4 for k in range(len(rows))]
+    data = ld.from_arrays(rows, labels=PAYLOADS, shape=(1, 2), classes=classes, names=PAYLOADS[:4])
+    model = ld.LatentDiffusion.preset("mdlm", data, width=16, blocks=1, heads=2).eval()
+    run = model.sample(4, 2, label=PAYLOADS[1])
+    run = run.branch(model.sample(4, 2, seed=1), 1, [(0, 1, 3)])
+    run.parent["model"] = run.meta["note"] = PAYLOADS[5]
+    run.save(tmp_path / "t.json")
+    ld.widgets.Scrubber(ld.Trace.load(tmp_path / "t.json"), title=PAYLOADS[2]).to_html(tmp_path / "s.html")
+    watch(offline, tmp_path / "s.html")
+
+
 def test_outputs_of_a_cell(offline):
     """The fragment that a saved notebook holds, with its still picture."""
     run = trace(PAYLOADS, PAYLOADS[0])

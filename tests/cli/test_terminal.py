@@ -52,3 +52,65 @@ def test_narrow_terminals(columns, tmp_path):
     for command in ("--help", "train --help", "sample --help"):
         status, out, errors = shell(f"$L {command}", tmp_path, COLUMNS=columns)
         assert status == 0 and b"usage" in out, errors
+
+
+# every command that prints, on a model whose symbols no small encoding has, and on one of words
+MODELS = """
+import numpy as np, lddm_lite as ld
+rows = np.array([[0, 1, 1, 0], [1, 1, 0, 0]] * 8)
+data = ld.from_arrays(rows, labels=["é", "今"], classes=[0, 1] * 8, names=["é", "💥"])
+ld.LatentDiffusion.preset("mdlm", data, width=16, blocks=1, heads=2).save("m")
+task = ld.tasks.Binsaw(length=4)
+ld.LatentDiffusion.preset("co-seq", task, encoder_blocks=1, width=16, blocks=1, heads=2).save("saw")
+np.save("rows.npy", rows); np.save("classes.npy", [0, 1] * 8)
+open("lines.txt", "w", encoding="utf-8").write("é今今é\\nx\\n")
+"""
+COMMANDS = [
+    "sample m -n 2 --token-steps 1 --label 💥 --out s.jsonl", "infill m '今 _ 今 é é' -n 1 --token-steps 1",
+    "score m rows.npy --classes classes.npy --draws 1", "score m rows.npy --classes classes.npy --out s.jsonl",
+    "evaluate m --ids rows.npy --classes classes.npy -n 4 --token-steps 1", "sample saw -n 2 --trace t.json",
+    "evaluate saw -n 4 --token-steps 1", "compare saw --out c -n 4 --nfe 2", "doctor python",
+    "train --ids rows.npy --steps 2 --batch 4 --width 16 --blocks 1 --heads 2 --system mdlm --out r{k} --quiet",
+    "train --ids rows.npy --steps 2 --batch 4 --width 16 --blocks 1 --heads 2 --system mdlm --dry-run",
+]  # fmt: skip
+REFUSED = ["score m lines.txt", "sample m --label ü", "infill m ü", "evaluate m", "data lm1b --url file:///é --cache c"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    place = tmp_path_factory.mktemp("models")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", MODELS], cwd=place, check=True, env=env)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_every_command_in_any_encoding_and_in_20_columns(encoding, models):
+    for k, words in enumerate(COMMANDS):
+        line = f"$L {words.format(k=f'{encoding}{k}')}"
+        status, out, errors = shell(line, models, PYTHONIOENCODING=encoding, COLUMNS="20", TERM="dumb")
+        assert status == 0 and "Traceback" not in errors, (line, errors)
+        out.decode(encoding)
+    for words in REFUSED:
+        status, out, errors = shell(f"$L {words}", models, PYTHONIOENCODING=encoding, COLUMNS="20")
+        assert status == 2 and errors.startswith("error: ") and "Traceback" not in errors, (words, errors)
+
+
+@pytest.mark.slow
+def test_every_command_with_streams_that_are_closed_full_or_broken(models):
+    for k, words in enumerate(COMMANDS):
+        for how in (">&-", ">&- 2>&- <&-", "2>/dev/full", "2>&-", "| true; exit ${PIPESTATUS[0]}", ">/dev/full"):
+            name = f"b{k}{''.join(filter(str.isalnum, how))}"
+            status, _, errors = shell(f"$L {words.format(k=name)} {how}", models)
+            full = how == ">/dev/full" and "--out r" not in words  # training goes on, whoever reads
+            assert status in ((0, 2) if full else (0,)), (words, how, errors)
+            assert "Traceback" not in errors and "Exception" not in errors, (words, how, errors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", ["1", "20", "0", "-3", "99999"])
+def test_the_help_of_every_command(columns, tmp_path):
+    for command in ("data", "train", "sample", "infill", "evaluate", "score", "compare", "doctor"):
+        status, out, errors = shell(f"$L {command} --help", tmp_path, COLUMNS=columns, PYTHONIOENCODING="ascii")
+        assert status == 0 and b"usage" in out and "Traceback" not in errors, (command, errors)

@@ -51,7 +51,7 @@ def test_strict(monkeypatch):
 
 
 def test_bad_tolerance():
-    with pytest.raises(ValueError, match="tol must be above 0"):
+    with pytest.raises(ValueError, match="tol must be a number > 0"):
         selfcheck(1, 1.0, 1.0, tol=0)
 
 

@@ -141,7 +141,7 @@ def test_a_branch_remembers_where_it_left_and_comes_back_from_a_file(tmp_path):
     assert branch.parent["step"] == k and branch.parent["edits"] == [(0, position, mask), (1, 0, 2)]
     branch.save(tmp_path / "b.json")
     again = Trace.load(tmp_path / "b.json")
-    assert np.array_equal(again.events, branch.events) and again.parent["edits"] == [[0, position, mask], [1, 0, 2]]
+    assert np.array_equal(again.events, branch.events) and again.parent == branch.parent
     with pytest.raises(ValueError, match=r"step must be an integer in \[0, "):
         trace.branch(other, 99, [])
     with pytest.raises(ValueError, match="same knots"):

@@ -49,7 +49,7 @@ def test_what_no_page_can_run_is_refused():
         export(LatentDiffusion.exact(TASK))
     with pytest.raises(ValueError, match="channel GaussianChannel"):
         export(LatentDiffusion.preset("co-seq", TASK, width=16, channel=GaussianChannel(5.0)))
-    with pytest.raises(ValueError, match="kind must be one of"):
+    with pytest.raises(ValueError, match="weights must be .float32"):
         export(LatentDiffusion.preset("mdlm", TASK, width=16), "int7")
 
 

@@ -4,26 +4,31 @@ where; nothing runs, nothing hangs, nothing is taken in silence.
 The count of outcomes is printed (`pytest -s`). Quick: every seventh case; all of them with `-m slow`.
 """
 
+import io
 import json
 import shutil
 import struct
+import zlib
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import lddm_lite as ld
-from lddm_lite import networks, text
+from lddm_lite import networks, text, widgets
 from lddm_lite._common.checkpoint import CheckpointError
-from lddm_lite.cli import train_command
+from lddm_lite.cli import own_data, train_command
 from lddm_lite.diffusion import RateGrid
-from lddm_lite.plots import LatentMap
+from lddm_lite.plots import LatentMap, pictures
 from lddm_lite.tasks import ToyNewswire, from_spec
 from lddm_lite.tasks.newswire import load_grammar
 from lddm_lite.text import build_token_store, token_store
 from lddm_lite.training.state import TrainState
+from lddm_lite.widgets import payload, playground
 from tests.support.hostile import Count, documents, signed
 from tests.support.training_runs import QUICK, Feed, start
 
@@ -66,6 +71,78 @@ def test_traces(share, trace, tmp_path):
 
 
 @pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("kind", ["branch", "remasked"])
+def test_traces_with_events(share, kind, tmp_path):
+    """Version 2: what was changed on the way, and what a branch remembers; read, and read again as HTML does."""
+    model, count, file = start("mdlm"), Count(), tmp_path / "t.json"
+    trace = model.sample(2, 3, seed=0)
+    if kind == "branch":
+        trace = trace.branch(model.sample(2, 3, seed=1), 2, [(0, 1, 2), (1, 0, 1)])
+    else:
+        trace = model.sample(2, 4, remask=1.0)
+    document = json.loads(trace.to_json())
+
+    def read():
+        found = ld.Trace.load(file)
+        for k in range(found.steps + 1):
+            found.tokens_at(k), found.texts(k)
+        found.history(), widgets.Scrubber(found), repr(found)
+        if found.parent is not None:
+            found.branch(found, 1, found.parent["edits"][:0])
+        return json.loads(found.to_json())["tokens"] == document["tokens"]
+
+    for name, content in some(documents(document), share):
+        file.write_bytes(content)
+        count.case(name, read, ANSWERS, [file])
+    count.verdict(f"traces, {kind}")
+
+
+CODED = dict(encoder="mixture", codes=4, width=16, blocks=1, heads=2)
+
+
+def of_kind(kind):
+    """(model, how its weights are kept)."""
+    if kind == "mixture":
+        task = ld.tasks.Binsaw(length=8)
+        model = ld.LatentDiffusion.preset("di-seq", task, **CODED)
+        model.encoder.prepare(task.sample(64), progress=False)
+        return model.eval(), "float32"
+    if kind == "classes":
+        rows = [[0, 1, 1, 0], [1, 1, 0, 0]]
+        data = ld.from_arrays(rows, shape=(2, 2), classes=[0, 1], names=["x", "y"])
+        return ld.LatentDiffusion.preset("mdlm", data, width=16, blocks=1, heads=2).eval(), "float32"
+    if kind == "text":
+        data = text.from_lines(["rain fell ."] * 4, vocab=64, length=16, tokenizer="characters", allow_losses=True)
+        return ld.LatentDiffusion.preset("mdlm", data, width=16, blocks=1, heads=2).eval(), "float16"
+    return ld.LatentDiffusion.preset("co-seq", ld.tasks.Binsaw(length=8), width=64, blocks=1, heads=2).eval(), kind
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("kind", ["mixture", "classes", "text", "int8"])
+def test_models_of_other_kinds(share, kind, tmp_path):
+    """Codes of a mixture, classes and pictures, texts, quantised weights: used as they are for."""
+    model, kept = of_kind(kind)
+    whole, count = model.save(tmp_path / "whole", weights=kept), Count()
+    document = json.loads((whole / "config.json").read_text())
+
+    def use():
+        found = ld.load(whole)
+        if "classes" in found.data:
+            found.sample(1, 2, label="y")
+        if "shape" in found.data:
+            pictures(found.sample(2, 2))
+            plt.close("all")
+        if "text" in found.data:
+            found.generate_text(1, 2, prompt="rain", length=9), found.data["text"]
+        return sampled(found)
+
+    for name, content in some(documents(document), share):
+        (whole / "config.json").write_bytes(content)
+        count.case(name, use, ValueError, [whole, "its data have no `lengths`"])
+    count.verdict(f"models, {kind}")
+
+
+@pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("system", ["mdlm", "co-seq", "di-seq"])
 def test_models(share, system, tmp_path):
     whole, count = tmp_path / "whole", Count()
@@ -97,10 +174,12 @@ def headers(data):
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_weights(share, tmp_path):
+@pytest.mark.parametrize("kind", ["float32", "int8", "int6", "mixture"])
+def test_weights(share, kind, tmp_path):
     """All hashes are right: what is wrong stands in the header, or in the numbers."""
     count = Count()
-    whole = start("co-seq").save(tmp_path / "whole")
+    model, kept = (start("co-seq"), kind) if kind == "float32" else of_kind(kind)
+    whole = model.save(tmp_path / "whole", weights=kept)
     weights = next(whole.glob("weights-*")).read_bytes()
     config = (whole / "config.json").read_text()
     good = ld.load(whole).sample(2, 2).tokens.tolist()
@@ -124,6 +203,8 @@ def test_weights(share, tmp_path):
         changes |= {"int": v.int(), "bool": v > 0}
         if v.is_floating_point():
             changes |= {"nan": v * float("nan"), "inf": v + float("inf")}
+        if name.endswith(".scale"):
+            changes |= {"minus": -v, "long": torch.cat([v, v])}
         for how, new in list(changes.items())[:: 1 if share == 1 else 3]:
             if new.shape == v.shape and new.dtype == v.dtype and torch.equal(new, v):
                 continue
@@ -198,8 +279,11 @@ def test_runs(share, tmp_path):
     """run.json, as --resume and --recipe read it."""
     count, file = Count(), tmp_path / "run.json"
     options = {"task": "binsaw", "steps": 100, "system": "co-seq", "encoder": "learned", "lr": 0.1, "compile": False,
-               "few_step1": 0.5, "seed": 1, "text": None, "length": 8, "size": None, "weight": "time"}  # fmt: skip
-    document = {"format": "lddm-lite run", "command": "python -m lddm_lite train", "options": options}
+               "few_step1": 0.5, "seed": 1, "text": None, "length": 8, "size": None, "weight": "time", "ids": None,
+               "labels": None, "pad_id": None, "shape": None, "classes": None, "names": None, "tokenizer": "words",
+               "stream": None, "molecules": None, "allow_losses": False, "holdout": 0.05}  # fmt: skip
+    document = {"format": "lddm-lite run", "command": "python -m lddm_lite train", "options": options,
+                "init_from": "runs/a", "ids_sha256": None}  # fmt: skip
 
     def read():
         found = train_command.recipe(tmp_path)
@@ -283,6 +367,166 @@ def test_grids_grammars_tasks_and_maps(share, tmp_path):
         file.write_bytes(content)
         count.case(f"map: {name}", lambda: len(LatentMap.load(file)) == 6, ANSWERS, [file])
     count.verdict("grids, grammars, tasks, maps")
+
+
+def arrays():
+    """(name, content) of .npy files, damaged or of the wrong kind."""
+    good = np.array([[0, 1, 1, 0], [1, 1, 0, 0]], dtype="<i8")
+
+    def saved(array, **how):
+        out = io.BytesIO()
+        np.save(out, array, **how)
+        return out.getvalue()
+
+    whole = saved(good)
+    size = struct.unpack("<H", whole[8:10])[0]
+    header, rest = whole[10 : 10 + size], whole[10 + size :]
+    for dtype in ("i1", "u2", ">i4", "f4", "f8", "c8", "?", "U3", "S2", "M8[s]", "V8", "f2"):
+        yield f"dtype {dtype}", saved(good.astype("<i4").astype(dtype) if dtype[0] not in "VM" else good.view(dtype))
+    yield "objects", saved(np.array([[1, None]], dtype=object), allow_pickle=True)
+    yield "records", saved(np.zeros(2, dtype=[("a", "i4"), ("b", "f4")]))
+    for shape in ("()", "(8,)", "(0, 4)", "(2, 0)", "(2, 4, 1)", "(1, 1, 1, 8)", "(-2, 4)", "(2, 1000000000)",
+                  "(1000000000000,)", "(2.0, 4)", "(True, 8)", "'x'", "None", "(2, 4, )" * 2, "(" * 60 + ")" * 60,
+                  "(99999999999999999999, 1)"):  # fmt: skip
+        text = header.replace(b"(2, 4)", shape.encode()).rstrip() + b" " * 16
+        yield f"shape {shape[:30]}", whole[:8] + struct.pack("<H", len(text)) + text + rest
+    for what in (b"'<i8'", b"'descr'", b"False", b"'fortran_order'"):
+        for new in (b"", b"None", b"'O'", b"'|V999999999999'", b"[]", b"__import__('os')", b"'<i8,<i8'", b"{" * 90):
+            text = header.replace(what, new).rstrip() + b" " * 16
+            yield f"{what} {new[:20]}", whole[:8] + struct.pack("<H", len(text)) + text + rest
+    for k in (0, 1, 6, 8, 9, 12, 40, len(whole) - 1):
+        yield f"cut at {k}", whole[:k]
+    for version in (0, 2, 3, 9, 255):
+        yield f"version {version}", whole[:6] + bytes([version]) + whole[7:]
+    yield "more behind", whole + b"x" * 64
+    yield "long header", whole[:8] + b"\xff\xff" + whole[10:]
+    for values in ([[2**40, 0]], [[-1, 0]], [[0, 10**7]], [[5, 5], [6, 6]], [0, 1]):
+        yield f"values {values}", saved(np.array(values))
+    yield from {"a pickle": b"\x80\x04].", "a zip": b"PK\x03\x04" + b"\0" * 60, "empty": b"", "text": b"0 1 1 0\n",
+                "noise": bytes(range(256)) * 4}.items()  # fmt: skip
+    out = io.BytesIO()
+    np.savez(out, a=good)
+    yield "npz", out.getvalue()
+
+
+@pytest.mark.parametrize("option", ["ids", "classes", "held out", "score"])
+def test_arrays_of_ids(option, tmp_path):
+    """Files that numpy reads: --ids and --classes of train, those of evaluate, and what score is given."""
+    count, file, good = Count(), tmp_path / "a.npy", tmp_path / "good.npy"
+    np.save(good, [[0, 1, 1, 0], [1, 1, 0, 0]])
+    model = ld.LatentDiffusion.preset("mdlm", ld.from_arrays(np.load(good)), width=16, blocks=1, heads=2).eval()
+
+    def read():
+        if option in ("ids", "classes"):
+            given = {"ids": str(file)} if option == "ids" else {"ids": str(good), "classes": str(file)}
+            data = own_data.arrays(given)
+            x = data.sample(2)
+            return data.vocab > int(x.max()) and x.shape == (2, data.length)
+        data = own_data.held_out_arrays(model, str(file))
+        return bool(model.nelbo(data.sample(2)).total.value > 0)
+
+    for name, content in arrays():
+        file.write_bytes(content)
+        count.case(name, read, ANSWERS, ["--ids", "--classes", file])
+    for place in ("/dev/zero", "/dev/null", str(tmp_path), str(tmp_path / "none"), "\0", "~no-such-user/x.npy"):
+        count.case(place, lambda p=place: own_data.arrays({"ids": p}), ANSWERS, ["--ids", place], seconds=5)
+        count.case(place, lambda p=place: own_data.held_out_arrays(model, p), ANSWERS, ["--ids", place], seconds=5)
+    count.verdict(f"arrays, {option}")
+
+
+def test_words_for_ids(tmp_path):
+    """--labels and --names: a word a line."""
+    count, file, ids, classes = Count(), tmp_path / "words", tmp_path / "ids.npy", tmp_path / "classes.npy"
+    np.save(ids, [[0, 1, 1, 0], [1, 1, 0, 0]])
+    np.save(classes, [0, 1])
+    contents = {
+        "two": b"a\nb\n", "windows": b"a\r\nb\r\n", "mark": b"\xef\xbb\xbfa\nb", "none": b"", "one": b"a",
+        "latin-1": b"\xe9\nb", "utf-16": "a\nb".encode("utf-16"), "nul": b"a\0\nb", "blank": b"\n\n", "same": b"a\na",
+        "long": b"a" * 5_000_000 + b"\nb", "longer": b"a" * 20_000_000, "many": b"x\n" * 2_000_000,
+        "mask": b"[MASK]\n_", "tags": b"<script>\n</script>",
+    }  # fmt: skip
+    for option in ("labels", "names"):
+        for name, content in contents.items():
+            file.write_bytes(content)
+
+            def read(option=option):
+                data = own_data.arrays({"ids": str(ids), "classes": str(classes), option: str(file)})
+                return all("\r" not in w and "\ufeff" not in w for w in data.labels) and data.vocab == len(data.labels)
+
+            count.case(f"{option}: {name}", read, ANSWERS, [f"--{option}", option, "ids", file])
+        for place in ("/dev/zero", str(tmp_path), str(tmp_path / "none")):
+            given = {"ids": str(ids), "classes": str(classes), option: place}
+            count.case(f"{option}: {place}", lambda g=given: own_data.arrays(g), ANSWERS, [option, place], seconds=5)
+    count.verdict("words")
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("kind", ["BPE", "Unigram", "WordLevel"])
+def test_tokenizers_of_other_makers(share, kind, tmp_path):
+    """A tokenizer.json of somebody's own, as --tokenizer reads it."""
+    count, file = Count(), tmp_path / "tokenizer.json"
+    pieces = ["[UNK]", "a", "b", "ab", "rain", "\u2581"]
+    model = {
+        "BPE": models.BPE({p: i for i, p in enumerate(pieces[:4])}, [("a", "b")], unk_token="[UNK]"),
+        "Unigram": models.Unigram([(p, -float(i)) for i, p in enumerate(pieces)], 0),
+        "WordLevel": models.WordLevel({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"),
+    }[kind]
+    made = Tokenizer(model)
+    made.pre_tokenizer = pre_tokenizers.Metaspace() if kind == "Unigram" else pre_tokenizers.Whitespace()
+    document = json.loads(made.to_str())
+
+    def read():
+        data = text.from_lines(["ab rain a b", "ab"] * 3, length=8, tokenizer=str(file), allow_losses=True)
+        data.decode(data.encode("ab")), data.spec(), text.from_spec(data.spec()).encode("a [MASK]")
+        return data.vocab >= 3 and int(data.sample(3).max()) < data.vocab
+
+    for name, content in some(documents(document), share):
+        file.write_bytes(content)
+        count.case(name, read, ANSWERS, [file, "tokenizer", "text", "list", "lowercase"])
+    count.verdict(f"tokenizers, {kind}")
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_frozen_encoders_and_pages(share, tmp_path):
+    """The folder of a frozen encoder; the block in which a page's data travel."""
+    count, folder = Count(), tmp_path / "frozen"
+    words = [f"{a}{b}{c}" for a in "abc" for b in "def" for c in "ghi"]
+    named = networks.SentenceLatents("minilm", slots=1, dim=2)
+    fitted = networks.SentenceLatents(Letters(), slots=1, dim=2).fit_statistics(words, progress=False)
+    named.statistics = fitted.statistics
+    named.save(folder)
+    document = json.loads((folder / "config.json").read_text())
+    for name, content in some(documents(document), share):
+        (folder / "config.json").write_bytes(content)
+        read = lambda: networks.SentenceLatents.load(folder).slots == 1  # noqa: E731
+        count.case(f"encoder: {name}", read, CheckpointError, [folder])
+    block = payload.pack({"title": "x", "runs": [{"name": "a"}]}, {"a": np.arange(4), "b": np.ones((2, 2))})
+    raw = zlib.decompress(block)
+    for name, content in some(headers(raw), share):
+        read = lambda c=content: "head" in payload.unpack(zlib.compress(c))  # noqa: E731
+        count.case(f"block: {name}", read, ValueError, ["block"])
+    for k in (0, 1, 5, len(block) // 2, len(block) - 1):
+        count.case(f"block cut at {k}", lambda k=k: payload.unpack(block[:k]), ValueError, ["block"])
+    bomb = zlib.compress(b"\0" * (1 << 28), 9)
+    count.case("a bomb", lambda: payload.unpack(bomb), ValueError, ["block"])
+    count.verdict("encoders, blocks")
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_results_beside_a_model(share, tmp_path, monkeypatch):
+    """data/results, of which the playground shows what was measured: damaged, it is left out."""
+    count = Count()
+    monkeypatch.setattr(playground, "SHIPPED", tmp_path)
+    (tmp_path / "results").mkdir()
+    model = ld.LatentDiffusion.preset("mdlm", ld.tasks.Binsaw(length=8), width=16, blocks=1, heads=2).eval()
+    rows = [{"model": "mdlm", "nfe": 1, "token_steps": 1, "latent_steps": 0, "excess": 1.0, "excess_se": 0.1}]
+    rows += [{"model": "exact, even steps", "nfe": 1, "token_steps": 1, "excess": 1.0}]
+    document = {"kind": "task", "data": repr(ld.tasks.from_spec(model.data)), "n": 4, "seed": 0, "rows": rows}
+    for name, content in some(documents(document), share):
+        for file in playground.RESULTS:
+            (tmp_path / "results" / file).write_bytes(content)
+        count.case(name, lambda: len(widgets.Playground({"mdlm": model}, start=False).data) > 0, ())
+    count.verdict("results")
 
 
 class Letters:

@@ -61,7 +61,7 @@ def test_pictures_and_classes_go_into_a_model(tmp_path):
         (dict(ids=np.zeros((0, 4), int)), "ids must have shape"),
         (dict(ids=[[-1, 1]]), "ids must lie in 0..1"),
         (dict(ids=X, labels=["a", "b"]), "ids must lie in 0..1, one for each of the 2 labels, got 0..2"),
-        (dict(ids=X, labels=[0, 1, 2]), "labels must be a list of texts"),
+        (dict(ids=X, labels=[0, 1, 2]), r"labels\[0\] must be a text"),
         (dict(ids=X, shape=(2, 2)), "shape must be"),
         (dict(ids=X, pad_id=7), "pad_id must be an integer in"),
         (dict(ids=[[0, 1, 0]], pad_id=0), "padding .id 0. must stand at the end"),

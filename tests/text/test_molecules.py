@@ -83,7 +83,7 @@ def test_what_is_missing_is_told_with_the_command(shelf):
     (shelf / "qm9pack/data/qm9_part2.csv").unlink()
     with pytest.raises(ImportError, match="qm9pack is here without qm9pack/data/qm9_part2.csv.*make molecules"):
         molecules.load("qm9")
-    with pytest.raises(ValueError, match="name must be one of qm9, moses; got 'zinc'"):
+    with pytest.raises(ValueError, match="name must be 'qm9' or 'moses', got 'zinc'"):
         molecules.load("zinc")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from lddm_lite import LatentDiffusion
 from lddm_lite.training.loop import fit
+from lddm_lite.training.state import TrainState
 from tests.support import ROOT
 from tests.support.parallel_runs import CALM, opened
 from tests.support.training_runs import QUICK, Feed, rows, run, same, start
@@ -98,9 +99,10 @@ def test_the_command_line_in_two_processes(tmp_path, system):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
-def test_ctrl_c_in_the_launcher_keeps_a_run_that_goes_on(tmp_path):
-    """As in a terminal, the launcher and both processes get the signal, and the launcher passes it
-    on once more."""
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_in_the_launcher_keeps_a_run_that_goes_on(name, tmp_path):
+    """As in a terminal, or at a cluster's end of time, the launcher and both processes get the signal,
+    and the launcher passes it on once more."""
     out = tmp_path / "a"
     words = ["train", "--task", "mixture", "--length", 8, "--system", "co-seq", "--steps", 100_000, "--stage1", 0.5]
     words += [*TINY, "--save-every", 20, "--quiet", "--out", out]
@@ -110,12 +112,25 @@ def test_ctrl_c_in_the_launcher_keeps_a_run_that_goes_on(tmp_path):
         patience = time.monotonic() + 90
         while not (out / "config.json").exists() and process.poll() is None and time.monotonic() < patience:
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)
-        printed, errors = process.communicate(timeout=60)
+        os.killpg(process.pid, getattr(signal, name))
+        printed, errors = process.communicate(timeout=90)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    step = int(re.search(r"Stopped after step ([\d,]+)", printed)[1].replace(",", ""))
-    meta = json.loads((out / "training" / "config.json").read_text())
-    assert meta["step"] == step and meta["options"]["accumulate"] == 2, errors
+    meta = TrainState.read(out / "training").meta
+    assert meta["step"] > 0 and meta["options"]["accumulate"] == 2, errors
+    if name == "SIGINT":  # told to end, they end, and say nothing
+        assert meta["step"] == int(re.search(r"Stopped after step ([\d,]+)", printed)[1].replace(",", ""))
     LatentDiffusion.load(out).sample(1)
+    again = [*LAUNCH, "-m", "lddm_lite", "train", "--out", str(out), "--resume", "--quiet", "--device", "cpu"]
+    process = subprocess.Popen(again, cwd=ROOT, env=alone(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)  # fmt: skip
+    try:
+        patience, before = time.monotonic() + 90, meta["step"]
+        while meta["step"] < before + 20 and process.poll() is None and time.monotonic() < patience:
+            time.sleep(0.1)
+            meta = TrainState.read(out / "training").meta
+    finally:
+        process.send_signal(signal.SIGINT)  # which the launcher passes on; killed, it would leave them running
+        process.communicate(timeout=90)
+    assert meta["step"] >= before + 20, "it goes on from where it stopped"

@@ -48,7 +48,7 @@ def test_the_kernel_answers_with_the_walk_asked_for(saw):
     sent = []
     saw.send = sent.append
     saw._asked(None, {"walk": [3, 40], "id": 8}, None)
-    assert sent == [{"error": "ValueError: sequence must be an integer in [0, 39], got 40", "id": 8}]
+    assert sent == [{"error": "ValueError: message.walk[1] must be an integer in [0, 39], got 40", "id": 8}]
 
 
 def test_codes_walk_among_those_in_use(settled):

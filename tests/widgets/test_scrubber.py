@@ -3,6 +3,7 @@ tests/browser."""
 
 import numpy as np
 import pytest
+import traitlets
 
 from lddm_lite import LatentDiffusion, Trace, tasks
 from lddm_lite.widgets import Scrubber, payload
@@ -11,8 +12,11 @@ from lddm_lite.widgets import Scrubber, payload
 def test_step_and_sample_stay_in_range(traces):
     s = Scrubber(traces)
     assert s.last == 5
-    s.step, s.sample = 99, -3
-    assert (s.step, s.sample) == (5, 0)
+    for name, value in (("step", 99), ("sample", -3), ("step", 2.5)):
+        with pytest.raises(traitlets.TraitError, match=f"{name} must be an integer in .0, "):
+            setattr(s, name, value)
+    s.step, s.sample = 2, 1
+    assert (s.step, s.sample) == (2, 1)
 
 
 def test_bad_arguments(traces):

@@ -92,7 +92,8 @@ def training_loss(
         z0 = model.encode(x0, g)
     t_off = rand((int(off.sum()),), g, x0).clamp_min(1e-3)
     order = off.long().argsort(stable=True)  # those off the path come last
-    x0, z0, gap, t_x, asked = (v if v is None else v[order] for v in (x0, z0, gap, t_x, asked))
+    x0, z0, gap, t_x = (v[order] for v in (x0, z0, gap, t_x))
+    asked = None if asked is None else asked[order]
     tokens, latents = path_rates(model, x0, z0, gap, t_x, g, t_off, weight, asked)
     terms = {"tokens": tokens.mean(), "latents": latents.mean()}
     return Loss(sum(terms.values()), {k: v.detach() for k, v in terms.items()})

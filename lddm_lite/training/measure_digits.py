@@ -29,14 +29,14 @@ from .loop import fit
 
 __all__ = ["SYSTEMS", "Digits", "measure", "plans"]
 
-SIZE = dict(width=64, blocks=2)
+SIZE: dict[str, Any] = dict(width=64, blocks=2)
 OFTEN = dict(own_share=0.4, off_path_share=0.4)  # infilling meets latents and tokens off every path
 SYSTEMS: dict[str, dict] = {  # name -> arguments of `preset`
     "mdlm": dict(system="mdlm"),
     "co-seq": dict(system="co-seq", **OFTEN),
     "di-seq": dict(system="di-seq", codes=64, encoder="mixture", **OFTEN),
 }
-HOW = dict(batch=32, warmup=50, lr=5e-3)
+HOW: dict[str, Any] = dict(batch=32, warmup=50, lr=5e-3)
 
 
 class Digits:
@@ -101,7 +101,7 @@ def plans(model: Model, digits: Digits, calls: int) -> dict[str, dict]:
     return {f"{calls - k} + {k}": dict(token_steps=calls - k, latent_steps=k, order="even") for k in range(1, most + 1)}
 
 
-def measure(model: Model, digits: Digits, calls: int, n: int = 30, seed: int = 0) -> dict:
+def measure(model: LatentDiffusion, digits: Digits, calls: int, n: int = 30, seed: int = 0) -> dict:
     """What the judge says at so many network calls, each in the plan that was best on other samples:
 
     - `class`: share of n pictures of each class asked for that show it, and their `spread`;

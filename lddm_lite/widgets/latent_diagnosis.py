@@ -72,7 +72,7 @@ class LatentDiagnosis(Widget):
             "title": title or f"What does the latent know? {model.name}",
             "labels": ["[MASK]" if v == model.config.vocab else model.labels[v] for v in used],
             "pad": -1 if pad is None or pad not in used else int(np.flatnonzero(used == pad)[0]),
-            "view": view_of(model.data),
+            "view": view_of(model.data, model.config.length, model.config.vocab, used.tolist()),
             "kinds": kinds,
             "rates": rates,
             "found": _plain(self.found.to_dict()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,8 @@ _ONE = dict(least=1, most=1)
 PLAN = schemas.record(  # what a page asks for, to go on with one sequence of a run
     {"run": schemas.whole(0), "first": schemas.whole(0), "seed": schemas.whole(0),
      "start": schemas.items(schemas.items(schemas.whole(0)), **_ONE), "free": schemas.items(schemas.whole(0), **_ONE),
-     "rows": schemas.items(schemas.whole(0), **_ONE), "latents": schemas.maybe(schemas.items(schemas.items(schemas.number()), **_ONE))},
+     "rows": schemas.items(schemas.whole(0), **_ONE),
+     "latents": schemas.maybe(schemas.items(schemas.items(schemas.number()), **_ONE))},
     others=schemas.anything,
 )  # fmt: skip
 
@@ -143,10 +145,12 @@ def view_of(about: dict, length: int, vocab: int, used=None) -> dict | None:
     {'kind': 'picture', 'shape': [2, 2], 'first': 1, 'shades': [0.0, 0.5, 1.0, 1.0]}
     """
     shape, classes = about.get("shape"), about.get("classes")
+    first: Any
+    levels: Any
     if isinstance(shape, list | tuple) and len(shape) == 2:
         behind = (1, classes.get("first")) if isinstance(classes, dict) else (0, vocab)
         first, levels = about.get("first", behind[0]), about.get("levels", behind[1])
-        numbers = [*shape, first, levels]  # of a file, perhaps: what is no picture is not shown as one
+        numbers: list[Any] = [*shape, first, levels]  # of a file, perhaps: what is no picture is not shown as one
         if all(type(v) is int and v >= 0 for v in numbers) and 0 < shape[0] * shape[1] <= length - first:
             ids = range(vocab) if used is None else used
             shades = [0.0 if v >= vocab else round(min(1.0, v / max(1, levels - 1)), 4) for v in ids]

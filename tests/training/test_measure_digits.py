@@ -9,6 +9,7 @@ import torch
 from lddm_lite import LatentDiffusion
 from lddm_lite.training import measure_digits
 from lddm_lite.training.measure_digits import SYSTEMS, Digits, measure, plans
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,15 @@ def test_the_command_writes_what_it_takes_to_repeat_it(tmp_path, monkeypatch):
     (row,) = found["rows"]
     assert (row["model"], row["seed"], row["nfe"]) == ("di-seq", 3, 2) and found["command"].count("--seeds 3")
     assert {"machine", "versions", "judge", "spread", "systems", "how", "size"} <= set(found)
+
+
+def test_the_notebook_says_what_the_results_say():
+    found = json.loads((ROOT / "data/results/digits.json").read_text())
+    rows = [row for row in found["rows"] if row["nfe"] == 4]
+    assert {(row["model"], row["seed"]) for row in rows} == {(m, k) for m in ("mdlm", "di-seq") for k in (0, 1, 2)}
+    said = []
+    for what, name in (("free", "free"), ("class", "class"), ("half", "halves")):
+        means = [np.mean([r[what]["share"] for r in rows if r["model"] == m]) for m in ("di-seq", "mdlm")]
+        said.append(f"{name} {means[0]:.1%} and {means[1]:.1%}".replace("%", " %"))
+    assert ", ".join(said) in (ROOT / "notebooks/source/08_your_own_data.py").read_text("utf-8")
+    assert "lddm_lite.training.measure_digits" in found["command"] and "CPU cores" in found["machine"]

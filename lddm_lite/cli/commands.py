@@ -68,7 +68,7 @@ def _message(e: Exception) -> str:
         if not e.filename:  # of our own files all have names
             terminal.drop(sys.stdout)
         name = str(e.filename or "the output")
-        return f"{name if name.isprintable() else arguments.shown(name)}: {e.strerror}"
+        return f"{name if name.isprintable() and len(name) < 300 else arguments.shown(name)}: {e.strerror}"
     if _is_memory(e):
         return f"not enough memory ({str(e).splitlines()[0]}); ask for fewer sequences at once, -n or --batch"
     return str(e)

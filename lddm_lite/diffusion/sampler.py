@@ -141,6 +141,7 @@ class Branch:
     model=schemas.model, start=schemas.ids, knots=schemas.knots, path=schemas.path,
     draws=schemas.has("a Draws", "temperature", "order"), batch=schemas.whole(1),
     progress=schemas.maybe(schemas.function), alike=schemas.boolean, seed=schemas.seed,
+    branch=schemas.maybe(schemas.is_a(Branch)),
 )  # fmt: skip
 def sample(
     model: Model,

@@ -166,7 +166,9 @@ def examples(model: Model, data: Data, n: int = 6, mask_rates=RATES, seed: int =
     kind of latents.
 
     Returns {"real": x [n, L], "visible": {rate: x with masks [n, L]}, "drawn": {rate: {kind: [n,
-    L]}}}; `wrong` latents are those of the row before. Arguments and errors as of `diagnose`.
+    L]}}}; `wrong` latents are those of the row before.
+
+    - `model`, `data`, `n`, `mask_rates`, `seed`: as for `diagnose`, with its errors.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)

@@ -57,7 +57,8 @@ def measure(
     latent_steps, lead, temperature, order, excess, excess_se, mode_tv, spread}. Steps are divided as
     `nfe_budget.split` does.
 
-    - `models`: by their names, of the tokens and length of `task`, which judges;
+    - `models`: by their names, of the tokens and length of the task;
+    - `task`: it judges;
     - `nfe`, `temperatures`, `orders`: each combination of them is one row a model;
     - `n`, `seed`: samples a row; all have the same seed, so that a row's first samples can be drawn
       again alone;

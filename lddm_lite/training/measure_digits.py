@@ -108,7 +108,12 @@ def measure(model: LatentDiffusion, digits: Digits, calls: int, n: int = 30, see
     - `free`: share of 10 n pictures that show the class which was drawn in front of them;
     - `half`: share of 180 lower halves, filled in, that are read as what they were.
 
-    Of each the plan and a standard error. `seed`: of all draws.
+    Of each the plan and a standard error.
+
+    - `model`, `digits`: trained on them, and what judges;
+    - `calls`: network calls a picture;
+    - `n`: pictures of each class;
+    - `seed`: of all draws.
     """
     tried = plans(model, digits, calls)
     odd = torch.arange(len(digits.held)) % 2 == 1

@@ -78,8 +78,10 @@ class Widget(anywidget.AnyWidget):
     def answer(self, message: dict) -> dict:
         """The reply to a question from the browser (runs in the kernel): `{"weights": key}` -> them,
         for a page that lost the cell in which they lay. More in subclasses."""
-        key = schemas.record({"weights": schemas.choice(*self._packed)}, others=schemas.anything)("message", message)
-        return {"weights": base64.b64encode(self._packed[key["weights"]]).decode()}
+        key = schemas.record({"weights": schemas.text()}, others=schemas.anything)("message", message)["weights"]
+        if key not in self._packed:
+            raise ValueError("message.weights must be the key of a model of this widget")
+        return {"weights": base64.b64encode(self._packed[key]).decode()}
 
     def weights(self) -> dict[str, bytes]:
         """Models that the page runs, packed, by their keys."""

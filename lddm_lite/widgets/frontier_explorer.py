@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path as File
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from .._common import documents, schemas
+from .._common import documents, files, schemas
 from .._common.arguments import shown
 from .._common.quantised import KINDS
 from ..model import LatentDiffusion, load
@@ -24,6 +23,25 @@ from .scrubber_data import exported
 __all__ = ["FrontierExplorer", "shipped"]
 
 NUMBERS = ("excess", "excess_se", "mode_tv", "spread")
+_POINT = {name: schemas.number() for name in NUMBERS}
+_LIMIT = schemas.items(schemas.record({**_POINT, "nfe": schemas.whole(1)}, others=schemas.anything))
+_ROW = schemas.record(
+    {**_POINT, "model": schemas.text(), "nfe": schemas.whole(1), "token_steps": schemas.whole(1),
+     "latent_steps": schemas.whole(0), "lead": schemas.number(), "temperature": schemas.number(),
+     "order": schemas.text()},
+    others=schemas.anything,
+)  # fmt: skip
+_TASK = schemas.record(
+    {"data": schemas.text(), "systems": schemas.mapping(schemas.text()), "even": _LIMIT, "best": _LIMIT,
+     "true": schemas.items(schemas.record(_POINT, others=schemas.anything), least=1),
+     "rows": schemas.items(_ROW, least=1)},
+    others=schemas.anything,
+)  # fmt: skip
+FOUND = schemas.record(  # what `evaluation.measure_frontier` writes
+    {"format": schemas.constant("lddm-lite frontier"), "n": schemas.whole(1), "seed": schemas.whole(0),
+     "tasks": schemas.items(_TASK, least=1)},
+    others=schemas.anything,
+)  # fmt: skip
 
 
 class FrontierExplorer(Widget):
@@ -64,7 +82,12 @@ class FrontierExplorer(Widget):
         self, models=None, found=None, *, task: str = "binsaw", weights: str = "int8", samples: int = 16,
         title: str | None = None,
     ):  # fmt: skip
-        found = shipped() if found is None else found if isinstance(found, Mapping) else documents.read_document(found)
+        if found is None:
+            found = shipped()
+        elif isinstance(found, Mapping):
+            found = FOUND("found", dict(found))
+        else:
+            found = documents.read_document(files.user_path("found", found), FOUND)
         about = _of_task(found, task)
         given = named(list(about["systems"]) if models is None else models)
         self.models = {n: m if isinstance(m, LatentDiffusion) else load(m) for n, m in given.items()}
@@ -124,16 +147,6 @@ def shipped() -> dict:
     return documents.read_document(file)
 
 
-def _of_task(found, task: str) -> dict:
-    """The part of what was measured that is of a task. ValueError for none, and for something else."""
-    if not isinstance(found, Mapping) or found.get("format") != "lddm-lite frontier":
-        raise ValueError("found must be what evaluation.measure_frontier writes")
-    try:
-        parts = [part for part in found["tasks"] if task in str(part["data"]).lower()] or found["tasks"][:1]
-        json.dumps(parts[0], allow_nan=False)
-        wanted = ("model", "nfe", "token_steps", "latent_steps", "lead", "temperature", "order", *NUMBERS)
-        if not parts[0]["rows"] or any(key not in row for row in parts[0]["rows"] for key in wanted):
-            raise KeyError("rows")
-        return dict(parts[0])
-    except (KeyError, IndexError, TypeError, ValueError) as e:
-        raise ValueError(f"found must be what evaluation.measure_frontier writes; damaged: {e}") from None
+def _of_task(found: dict, task: str) -> dict:
+    """The part of what was measured that is of a task; of none of that name, the first."""
+    return ([part for part in found["tasks"] if task in part["data"].lower()] or found["tasks"])[0]

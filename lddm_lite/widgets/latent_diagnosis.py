@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from .._common import schemas
 from .._common.estimate import Estimate
+from .._common.protocols import Data
 from ..evaluation import latents
 from ..evaluation.latents import KINDS, RATES, Diagnosis
 from ..model import LatentDiffusion
@@ -50,7 +51,7 @@ class LatentDiagnosis(Widget):
     def __init__(
         self,
         model: LatentDiffusion,
-        data,
+        data: Data,
         found: Diagnosis | None = None,
         *,
         n: int = 256,

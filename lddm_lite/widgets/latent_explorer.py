@@ -154,7 +154,7 @@ class LatentExplorer(Widget):
     def answer(self, message: dict) -> dict:
         """`{"walk": [i, j]}` -> its points, token ids and places on the map; else as
         `Widget.answer`."""
-        if "walk" not in message:
+        if "walk" not in schemas.mapping(schemas.anything)("message", message):
             return super().answer(message)
         one = schemas.whole(0, len(self.x) - 1)
         i, j = schemas.record({"walk": schemas.pair(one, one)}, others=schemas.anything)("message", message)["walk"]

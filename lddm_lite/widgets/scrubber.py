@@ -108,10 +108,10 @@ class Scrubber(Widget):
 
     def answer(self, message: dict) -> dict:
         """`{"go_on": plan}` -> the run of that plan; else as `Widget.answer`."""
-        if "go_on" not in message:
+        if "go_on" not in schemas.mapping(schemas.anything)("message", message):
             return super().answer(message)
         plan = PLAN("go_on", message["go_on"])
-        k = arguments.integer("go_on.run", plan["run"], 0, len(self.traces) - 1)
+        k = arguments.integer("go_on.run", plan.get("run"), 0, len(self.traces) - 1)
         model = self._models[k]
         if model is None:
             raise ValueError(f"go_on.run {k} has no model to go on with")

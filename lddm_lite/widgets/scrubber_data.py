@@ -26,7 +26,7 @@ WORDS = 4096  # labels at most of a model whose runs go on in a page
 PROB = 65535  # probabilities travel as 16-bit integers
 _ONE = dict(least=1, most=1)
 PLAN = schemas.record(  # what a page asks for, to go on with one sequence of a run
-    {"run": schemas.whole(0), "first": schemas.whole(0), "seed": schemas.whole(0),
+    {"first": schemas.whole(0), "seed": schemas.whole(0),
      "start": schemas.items(schemas.items(schemas.whole(0)), **_ONE), "free": schemas.items(schemas.whole(0), **_ONE),
      "rows": schemas.items(schemas.whole(0), **_ONE),
      "latents": schemas.maybe(schemas.items(schemas.items(schemas.number()), **_ONE))},

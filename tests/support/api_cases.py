@@ -101,7 +101,9 @@ FINE |= {  # of `more`
     "scrubber.animate.sample": "None", "scrubber.frame.sample": "None", "selfcheck.exercise": "text empty minus nul",
     "selfcheck.got": "*", "selfcheck.mistakes": "{}", "selfcheck.tol": "2**70 1e30", "selfcheck.unit": "text nul",
     "selfcheck.want": "nan inf minus [] True tensor 1e30", "store.batch.indices": "[]", "to_web.encoder": "True",
-    "write2.out": "text",
+    "write2.out": "text", "numbers.answer": "*", "report.name": "text nul", "report.file": "text",
+    "scrubber.answer.message": "", "LatentDiagnosis.title": "text empty nul",
+    "FrontierExplorer.title": "text empty nul", "FrontierExplorer.task": "text nul empty",
 } | {
     f"{c}.{at}": kinds for c in ("GaussianChannel", "SquareRootChannel")
     for at, kinds in {
@@ -116,6 +118,7 @@ MAYBE = "steps step path progress costs score order device limit lengths walk".s
 TELLS = ["not a trace", "the model was not made", "is a file", "is a folder", "sentence", "rows must"]
 TELLS += ["'x'", "x holds", "at x:", "x exists", "padding (id 2)", "Unknown word", "init_from"]
 DEAR = "fit forecast compare frontier divergences diagnose health exact_limit best_schedule animate LatentExplorer "
+DEAR += "LatentDiagnosis FrontierExplorer "
 DEAR += "latent_health rate_grid2 fit2 molecules.load scrubber.animate divergences2 best_schedule2 step_costs2 "
 DEAR = (DEAR + "Infill rate_grid Scrubber plot.frame preset from_file write task.score Newswire exact held_out").split()
 
@@ -149,6 +152,7 @@ def cases(tmp):
             steps=3, batch=4, seed=0, lr=0.1, warmup=1, weight_decay=0.1, clip=1.0, ema=0.9, stage1=0.3,
             late_codes=False, few_step1=0.5, few_step2=0.2, weight="counts", log_every=1, save_every=1,
             precision="float32", compile=False, accumulate=1, validate_every=0, preview_every=0, tensorboard=False,
+            told=0.5,
         )),
         "Estimate.of": (ld.Estimate.of, dict(samples=torch.ones(3))),
         "Estimate.of_groups": (ld.Estimate.of_groups, dict(
@@ -242,7 +246,9 @@ def cases(tmp):
         "slerp": (D.slerp, dict(a=torch.randn(3), b=torch.randn(3), u=torch.tensor([0.5]))),
         "split": (D.split, dict(model=model, nfe=8, latent_share=None, latent_steps=None, path=None)),
         "diffusion.nelbo": (D.nelbo, dict(model=model, x=x)),
-        "training_loss": (D.training_loss, dict(model=mdlm, x0=x, g=g, stage=2, few_step=0.2, weight="counts")),
+        "training_loss": (D.training_loss, dict(
+            model=mdlm, x0=x, g=g, stage=2, few_step=0.2, weight="counts", told=0.5,
+        )),
         "RateGrid.bound": (grid.bound, dict(path=ld.Path(0.2), token_steps=2, latent_steps=2)),
         "RateGrid.rho": (grid.rho, dict(t_x=0.5, t_z=0.5)),
         "RateGrid.from_dict": (D.RateGrid.from_dict, dict(d=grid.to_dict())),
@@ -336,7 +342,7 @@ def cases(tmp):
         "latent_trajectories": (P.latent_trajectories, dict(trace=trace)),
         "Scrubber": (W.Scrubber, dict(
             traces=trace, model=None, task=None, data=None, hue=None, order=None, cloud=None, names=None,
-            samples=2, step=0, title=None,
+            samples=2, step=0, title=None, weights=None,
         )),
         "PathExplorer": (W.PathExplorer, dict(grid=grid, task=None, lead=0.2, token_steps=2, latent_steps=2)),
         "Infill": (W.Infill, dict(
@@ -381,7 +387,8 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
     scrubber, infill = W.Scrubber(trace), W.Infill(mdlm, "01__")
     explorer, play = W.LatentExplorer(model, x), W.Playground({"a": mdlm}, start=False)
     other = model.sample(2, 2, 2, seed=1)
-    ax = Figure().add_subplot()
+    alive = W.Scrubber(other, model=model)
+    plan = {"run": 0, "first": 0, "seed": 1, "start": [[2] * 8], "free": [8], "rows": [0], "latents": None}
     history = ld.History([{"step": 1, "stage": 2, "lr": 0.1, "loss": 1.0, "tokens": 2.0, "seconds": 1.0}])
     report = E.compare({"a": mdlm}, task, (1, 2), n=4, health=False, exact=False)
     judged = dict(model=mdlm, task=task, token_steps=1, n=16)
@@ -423,7 +430,7 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
         )),
         "sampler.sample": (D.sample, dict(
             model=mdlm, start=x_t, knots=ld.Path().knots(2), path=ld.Path(), seed=0, draws=D.Draws(), batch=4,
-            progress=None, latents=None, alike=False,
+            progress=None, latents=None, alike=False, branch=None,
         )),
         "Trace2": (ld.Trace, dict(
             tokens=[[1, 0]], reveal_step=[[1, 2]], confidence=[[1, 1]], knots=[(1, 0), (0.5, 0), (0, 0)],
@@ -480,25 +487,25 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
         "LatentMap.load": (P.LatentMap.load, dict(path=os.path.join(tmp, "map"))),
         "LatentMap.save": (found_map.save, dict(path=os.path.join(tmp, "map"))),
         "LatentMap.place": (found_map.place, dict(latents=latents)),
-        "bits2": (P.bits, dict(tokens=x, ax=ax)),
-        "bound_rates": (P.bound_rates, dict(table={"t": [0, 1], "tokens": [2, 4]}, ax=ax)),
-        "codebook_use2": (P.codebook_use, dict(codes=[[1], [2]], size=4, ax=ax)),
+        "bits2": (P.bits, dict(tokens=x, ax=Figure().add_subplot())),
+        "bound_rates": (P.bound_rates, dict(table={"t": [0, 1], "tokens": [2, 4]}, ax=Figure().add_subplot())),
+        "codebook_use2": (P.codebook_use, dict(codes=[[1], [2]], size=4, ax=Figure().add_subplot())),
         "comparison": (P.comparison, dict(report=report, ax=list(Figure().subplots(1, 2)))),
-        "frontier2": (P.frontier, dict(rows=report["rows"], ax=ax)),
+        "frontier2": (P.frontier, dict(rows=report["rows"], ax=Figure().add_subplot())),
         "ink_on": (P.ink_on, dict(colour="white")),
-        "latent_spread3": (P.latent_spread, dict(latents=latents, ax=ax)),
+        "latent_spread3": (P.latent_spread, dict(latents=latents, ax=Figure().add_subplot())),
         "latent_trajectories2": (P.latent_trajectories, dict(
-            trace=trace, rows=2, cloud=latents, hue=np.linspace(0, 0.9, 6), ax=ax,
+            trace=trace, rows=2, cloud=latents, hue=np.linspace(0, 0.9, 6), ax=Figure().add_subplot(),
         )),
         "pictures": (P.pictures, dict(
             tokens=np.array(rows), shape=(2, 2), first=0, given=[[True, False, False, False]] * 2, columns=2, levels=2,
-            ax=ax, title="",
+            ax=Figure().add_subplot(), title="",
         )),
-        "png": (P.png, dict(figure=ax.figure)),
+        "png": (P.png, dict(figure=Figure())),
         "reveal_range": (P.reveal_range, dict(trace=trace)),
-        "training2": (P.training, dict(history=history, ax=ax)),
-        "unmasking2": (P.unmasking, dict(trace=trace, rows=2, ax=ax)),
-        "History.plot": (history.plot, dict(ax=ax)),
+        "training2": (P.training, dict(history=history, ax=Figure().add_subplot())),
+        "unmasking2": (P.unmasking, dict(trace=trace, rows=2, ax=Figure().add_subplot())),
+        "History.plot": (history.plot, dict(ax=Figure().add_subplot())),
         "from_arrays": (ld.from_arrays, dict(
             ids=rows, labels=["a", "b", "c"], pad_id=2, shape=(2, 2), classes=[0, 1], names=["x", "y"],
         )),
@@ -536,8 +543,15 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
         "TrainState.read": (R.TrainState.read, dict(folder=os.path.join(tmp, "state"))),
         "infill.wait": (infill.wait, dict(seconds=0.1)),
         "LatentExplorer2": (W.LatentExplorer, dict(
-            model=model, x=x, hue=list(range(16)), map=None, walk_steps=3, title=None,
+            model=model, x=x, hue=list(range(16)), map=None, walk_steps=3, title=None, weights=None,
         )),
+        "LatentDiagnosis": (W.LatentDiagnosis, dict(
+            model=model, data=task, found=None, n=8, examples=2, seed=0, title=None,
+        )),
+        "FrontierExplorer": (W.FrontierExplorer, dict(
+            models=["binsaw-mdlm"], found=None, task="binsaw", weights="int8", samples=2, title=None,
+        )),
+        "scrubber.answer": (alive.answer, dict(message={"go_on": plan})),
         "explorer.walk": (explorer.walk, dict(i=0, j=1)),
         "explorer.answer": (explorer.answer, dict(message={"walk": [0, 1]})),
         "to_html": (scrubber.to_html, dict(path=os.path.join(tmp, "s.html"))),
@@ -549,6 +563,8 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
         "scrubber.animate": (scrubber.animate, dict(path=os.path.join(tmp, "s.gif"), fps=4, sample=0)),
         "scrubber.frame": (scrubber.frame, dict(step=1, sample=0)),
         "selfcheck": (ld.selfcheck, dict(exercise="1", got=1.0, want=2.0, tol=0.1, mistakes=None, unit="")),
+        "numbers": (ld.course.numbers, dict(answer=1.0)),
+        "report": (ld.course.report, dict(file=None, name="01")),
         "shrunk": (ld.course.shrunk, dict(full=10, fast=2)),
         "Estimate": (ld.Estimate, dict(value=1.0, stderr=0.1)),
         "LatentDiffusion": (ld.LatentDiffusion, dict(

@@ -88,10 +88,10 @@ def test_pictures_are_shown_as_pictures(tmp_path):
 
     for data, first, shades in ((Squares(), 0, [0.0, 0.5, 1.0]), (pictures(), 1, [0.0, 0.5, 1.0, 1.0, 1.0])):
         model = ld.LatentDiffusion.preset("mdlm", data, **SMALL)
-        run = unpack(Scrubber(model.sample(2, token_steps=2, seed=0), model=model).data)[0]["runs"][0]
+        run = unpack(Scrubber(model.sample(2, token_steps=2, seed=0), model=model).data)["head"]["runs"][0]
         assert run["view"]["kind"] == "picture" and run["view"]["first"] == first
         assert run["view"]["shades"] == [*shades, 0.0] and run["labels"][-1] == "[MASK]"
-        (about,) = unpack(Playground({"mine": model}).data)[0]["models"]
+        (about,) = unpack(Playground({"mine": model}).data)["head"]["models"]
         assert about["view"]["first"] == first and about["view"]["shades"] == shades
 
 

@@ -14,6 +14,7 @@ from .._common import schemas
 from .._common.protocols import Model
 from .._common.quantised import KINDS, quantise
 from .custom_parts import own
+from .mixture_codes import MixtureCodes
 
 __all__ = ["WebModel", "export"]
 
@@ -50,7 +51,7 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
 
     - `weights`: one of `_common.quantised.KINDS`;
     - `encoder`: take the encoder's weights along, with which a page finds the latents of data; None
-      where it can, that is unless a frozen text encoder makes them. Codebooks always come.
+      where it can, that is unless a frozen text encoder or a mixture makes them. Codebooks always come.
 
     ValueError for exact predictors and parts of one's own, whose code no page has, and where an
     encoder is asked for that cannot come.
@@ -65,7 +66,8 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
         raise ValueError(f"{model.name!r} cannot run in a page, which has the library's own networks only: {named}")
     able = c.latent != "none" and c.encoder == "learned"
     if encoder and not able:
-        what = "no latents" if c.latent == "none" else "a frozen text encoder, which stays outside"
+        kind = "codes of a mixture" if c.encoder == "mixture" else "a frozen text encoder"
+        what = "no latents" if c.latent == "none" else f"{kind}, which stays outside"
         raise ValueError(f"encoder cannot come along: {model.name!r} has {what}")
     encodes = able if encoder is None else bool(encoder)
     tensors = {
@@ -73,6 +75,8 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
         for name, value in model.state_dict().items()
         if name.startswith("denoiser.") or (able and (encodes or name == "encoder.codebook"))
     }
+    if isinstance(model.encoder, MixtureCodes):
+        tensors["encoder.codebook"] = model.encoder.codebook
     for unused in ("usage", "sums", "centre.num_batches_tracked"):
         tensors.pop(f"encoder.{unused}", None)
     arrays = {name: value.numpy().copy() for name, value in quantise(tensors, weights).items()}

@@ -49,6 +49,8 @@ def kinds() -> dict[str, LatentDiffusion]:
     made |= {f"text {s}": LatentDiffusion.preset(s, words, dim=5, slots=2, codes=10, **text) for s in SYSTEMS}
     made["odd width"] = LatentDiffusion.preset("co-seq", bits, width=20, heads=4, dim=3, latent_schedule="sqrt")
     made["one head"] = LatentDiffusion.preset("di-seq", bits, width=12, heads=1, slots=3, codes=4, blocks=1)
+    made["mixture"] = LatentDiffusion.preset("di-seq", bits, encoder="mixture", slots=1, codes=6, width=16)
+    made["mixture"].encoder.prepare(bits.sample(500, seed=0), progress=False)
     return {name: scrambled(model) for name, model in made.items()}
 
 

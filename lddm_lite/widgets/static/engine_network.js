@@ -189,9 +189,10 @@ export class Networks {
   *predict(x, z, t, where = [], latents = true, length = this.c.length) {
     const { d, c, X, T, wide, denoiser: net } = this, m = z === null ? 0 : c.slots, W = c.width, n = x === null ? 0 : c.length;
     const out = { tokens: null, latents: null };
+    let vectors = null; // of the latents, [m d]
     d.fill(0, X, X + (m + n) * wide);
     if (m) {
-      const vectors = c.latent === "discrete" ? Float32Array.from({ length: m * c.dim }, (_, k) => {
+      vectors = c.latent === "discrete" ? Float32Array.from({ length: m * c.dim }, (_, k) => {
         const code = z[Math.floor(k / c.dim)];
         return code === c.codes ? this.maskVector[k % c.dim] : this.book[code * c.dim + (k % c.dim)];
       }) : z;
@@ -219,6 +220,9 @@ export class Networks {
       const { head } = net;
       this.norm(X + told * wide, T, where.length, -1);
       this.linear(head, T, this.OUT, where.length, wide);
+      if (c.encoder === "mixture") where.forEach((j, r) => { // what the codes say of each place and token
+        for (let v = 0; v < c.vocab; v++) d[this.OUT + r * head.ld + v] += vectors[j * c.vocab + v];
+      });
       out.tokens = this.rows(this.OUT, where.length, c.vocab, head.ld, true);
     }
     if (told) {

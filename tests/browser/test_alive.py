@@ -45,6 +45,7 @@ def pages(tmp_path_factory):
 def gone_on(page):
     """Press the button that goes on, and wait for the branch."""
     page.locator(".branch-go:visible").first.click()
+    page.wait_for_selector(".lddm-host[data-ready]")
     page.wait_for_function(f"() => {INSIDE}.querySelectorAll('.run').length === 2", timeout=60_000)
     expect(page.locator("p[role=status]").last).to_contain_text("came out otherwise")
 
@@ -108,6 +109,7 @@ def test_any_two_points_are_walked_between(offline, pages):
     watched = opened(offline, path)
     page = watched.page
     page.evaluate("() => document.querySelector('.lddm-host').widget.set('picked', [3, 17])")
+    page.wait_for_selector(".lddm-host[data-ready]")
     page.wait_for_function(f"() => {INSIDE}.querySelector('.message').hidden && {INSIDE}.querySelector('.rows li')")
     want = [NEWS.decode(row).split(" ·")[0].split() for row in widget.walk(3, 17)]
     here = [text.split(" ·")[0].split() for text in page.locator(".rows li .words").all_inner_texts()]

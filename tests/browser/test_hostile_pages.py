@@ -105,8 +105,8 @@ def test_explorers(offline, tmp_path, model):
         watch(offline, tmp_path / f"p{k}.html")
 
 
-SAMPLED = """() => { const r = document.querySelector('.lddm-host').shadowRoot;
-    return !r.querySelector('.pg-go').disabled && r.querySelector('.pg-stage .run') }"""
+SAMPLED = """() => { const r = document.querySelector('.lddm-host[data-ready]')?.shadowRoot;
+    return r && !r.querySelector('.pg-go').disabled && r.querySelector('.pg-stage .run') }"""
 
 
 @pytest.mark.parametrize("system", ["mdlm", "co-seq", "di-seq"])

@@ -11,7 +11,7 @@ from lddm_lite.widgets import Playground
 
 from .reading import FITS, calm, opened, quiet, shown
 
-READY = "() => { const r = document.querySelector('.lddm-host').shadowRoot; return !r.querySelector('.pg-go').disabled && r.querySelector('.pg-stage .run'); }"  # noqa: E501
+READY = "() => { const r = document.querySelector('.lddm-host[data-ready]')?.shadowRoot; return r && !r.querySelector('.pg-go').disabled && r.querySelector('.pg-stage .run'); }"  # noqa: E501
 NO_WORKERS = "window.Worker = class { constructor() { throw new DOMException('refused', 'SecurityError'); } };"
 TASKS = "new PerformanceObserver(l => { window.longest = Math.max(window.longest || 0, ...l.getEntries().map(e => e.duration)); }).observe({type: 'longtask', buffered: true})"  # noqa: E501
 

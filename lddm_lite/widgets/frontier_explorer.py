@@ -144,7 +144,7 @@ def shipped() -> dict:
     file = SHIPPED / "results" / "frontier.json"
     if not file.is_file():
         raise ValueError(f"there is no {File(*file.parts[-3:])}: `make frontier` measures it, or give found=")
-    return documents.read_document(file)
+    return documents.read_document(file, FOUND)
 
 
 def _of_task(found: dict, task: str) -> dict:

@@ -29,7 +29,7 @@ class LatentDiagnosis(Widget):
 
     - `model`, `data`: of the same tokens and length, a task or a text; a model without latents has
       one column;
-    - `found`: a `Diagnosis` of them at hand; None measures one, of `n` sequences (seconds);
+    - `found`: a `Diagnosis` of them at hand; None measures one, of `n` sequences, which can take minutes;
     - `examples`: how many sequences to show;
     - `seed`: of the sequences, what is masked, and all draws;
     - `title`: above it.

@@ -16,7 +16,7 @@ from ..plots.run_frame import side_by_side
 from ..tasks import MixtureTask
 from . import payload
 from .base import Kept, Widget
-from .scrubber_data import PLAN, collect, exported, go_on
+from .scrubber_data import collect, exported, go_on
 
 __all__ = ["Scrubber"]
 
@@ -110,11 +110,11 @@ class Scrubber(Widget):
         """`{"go_on": plan}` -> the run of that plan; else as `Widget.answer`."""
         if "go_on" not in schemas.mapping(schemas.anything)("message", message):
             return super().answer(message)
-        plan = PLAN("go_on", message["go_on"])
-        k = arguments.integer("go_on.run", plan.get("run"), 0, len(self.traces) - 1)
-        model = self._models[k]
+        of_run = schemas.record({"run": schemas.whole(0, len(self.traces) - 1)}, others=schemas.anything)
+        plan = of_run("message.go_on", message["go_on"])
+        k, model = plan["run"], self._models[plan["run"]]
         if model is None:
-            raise ValueError(f"go_on.run {k} has no model to go on with")
+            raise ValueError(f"message.go_on.run {k} has no model to go on with")
         return go_on(self.traces[k], model, plan)
 
     def _steps(self, name: str, value) -> int:

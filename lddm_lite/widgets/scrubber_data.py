@@ -25,7 +25,7 @@ CLOUD = 800  # sequences of a task that are encoded as the backdrop of the laten
 WORDS = 4096  # labels at most of a model whose runs go on in a page
 PROB = 65535  # probabilities travel as 16-bit integers
 _ONE = dict(least=1, most=1)
-PLAN = schemas.record(  # what a page asks for, to go on with one sequence of a run
+_PLAN = schemas.record(  # what a page asks for, to go on with one sequence of a run
     {"first": schemas.whole(0), "seed": schemas.whole(0),
      "start": schemas.items(schemas.items(schemas.whole(0)), **_ONE), "free": schemas.items(schemas.whole(0), **_ONE),
      "rows": schemas.items(schemas.whole(0), **_ONE),
@@ -190,15 +190,16 @@ def linear(project, slots: int, dim: int) -> dict:
 def go_on(t: Trace, model: LatentDiffusion, plan: dict) -> dict:
     """What the engine gives for the same plan (engine_sampler.js), made by `model` here: lists of
     one row each."""
-    plan = PLAN("plan", plan)
-    arguments.integer("plan.first", plan["first"], 0, t.steps - 1)
-    start = model.check_tokens("plan.start", plan["start"], mask_ok=True)
+    plan = _PLAN("message.go_on", plan)
+    arguments.integer("message.go_on.first", plan["first"], 0, t.steps - 1)
+    start = model.check_tokens("message.go_on.start", plan["start"], mask_ok=True)
     branch = sampler.Branch(plan["first"], torch.as_tensor(plan["free"]), plan["rows"])
     z = plan["latents"]
     if z is not None:
         kind = torch.float32 if t.latent_kind == "continuous" else torch.long
         shape = model.latent_shape(1)
-        z = schemas.of_shape("plan.latents", torch.tensor(z[0], dtype=kind), (math.prod(shape),)).reshape(shape)
+        flat = torch.tensor(z[0], dtype=kind)
+        z = schemas.of_shape("message.go_on.latents", flat, (math.prod(shape),)).reshape(shape)
     how = {k: v for k, v in t.meta.items() if k in ("temperature", "top_p", "eta", "latent_temperature")}
     knots = [Knot(*k) for k in t.knots]
     draws = sampler.Draws(order=t.order, **how)

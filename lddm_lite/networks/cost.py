@@ -29,7 +29,9 @@ def forward_flops(denoiser: Any, tokens: bool = True) -> float:
     def stream(halves) -> int:
         return sum(weights(h.qkv, h.out, h.up, h.down) for h in halves)  # adaLN is per sequence, hence next to nothing
 
-    slots = len(trunk.latent) and c.slots
+    slots = 0 if c.latent == "none" else c.slots
     length = c.length if tokens else 0
-    moved = length * (stream(trunk.token) + weights(denoiser.head)) + slots * stream(trunk.latent)
+    token, latent = (trunk.both, trunk.both) if c.network == "bert" else (trunk.token, trunk.latent)
+    head = weights(denoiser.head) + (c.width * c.vocab if c.network == "bert" else 0)
+    moved = length * (stream(token) + head) + slots * stream(latent)
     return 2 * moved + 4 * c.blocks * c.width * (length + slots) ** 2

@@ -17,6 +17,7 @@ from .._common import schemas
 from ..config import Config
 from ..diffusion.channels import GaussianChannel
 from ..diffusion.prediction import Head, Prediction
+from .bert import BertTransformer
 from .build import usual_channel
 from .transformer import TwoStreamTransformer, sinusoid, start_small
 
@@ -50,13 +51,18 @@ class Denoiser(nn.Module):
         super().__init__()
         c = self.config = config
         self.embed = nn.Embedding(c.vocab + 1, c.width)  # the last row is the mask
-        self.register_buffer("positions", sinusoid(torch.arange(c.length), c.width), persistent=False)
-        start_small(self)
-        self.timed = c.latent == "continuous"
-        text = c.network == "text"
-        latent = c.latent != "none"
-        self.trunk = TwoStreamTransformer(c.width, c.blocks, c.heads, latent, self.timed, text)
-        self.head = nn.Linear(c.width, c.vocab)
+        self.timed, self.tied = c.latent == "continuous", c.network == "bert"
+        self.trunk: BertTransformer | TwoStreamTransformer
+        if self.tied:
+            self.trunk = BertTransformer(c.width, c.blocks, c.heads, c.length)
+            self.head = nn.Linear(c.width, c.width)  # whose output is compared with the embeddings
+            self.bias = nn.Parameter(torch.zeros(c.vocab))
+        else:
+            self.register_buffer("positions", sinusoid(torch.arange(c.length), c.width), persistent=False)
+            start_small(self)
+            latent, text = c.latent != "none", c.network == "text"
+            self.trunk = TwoStreamTransformer(c.width, c.blocks, c.heads, latent, self.timed, text)
+            self.head = nn.Linear(c.width, c.vocab)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         never = torch.zeros(c.vocab)
@@ -98,18 +104,26 @@ class Denoiser(nn.Module):
             raise ValueError("lengths must be the numbers of tokens where there is padding, got None")
         h = y = cond = None
         if x_t is not None:
-            h = self.embed(x_t) + self.positions[: x_t.shape[1]]
+            h = self.embed(x_t) if self.tied else self.embed(x_t) + self.positions[: x_t.shape[1]]
         if z_t is not None:
             y = self.latent_in(z_t) + self.slot
             if self.config.pad_id is not None:
                 y = y + self.length_in(sinusoid(lengths, self.config.width).to(y)).unsqueeze(1)
             if self.timed:
                 cond = self.time(sinusoid(t_z * 1000, self.config.width).to(y))
-        h, y = self.trunk(h, y, cond, tokens=False if where is None else where, latents=need_latents)
+        asked = False if where is None else where
+        if isinstance(self.trunk, BertTransformer):
+            valid = None if x_t is None or c.pad_id is None else x_t != c.pad_id
+            y = y if y is None or cond is None else y + cond.unsqueeze(1)
+            h, y = self.trunk(h, y, valid, asked, need_latents)
+        else:
+            h, y = self.trunk(h, y, cond, asked, need_latents)
         tokens: Head | None = None
         latents = None
         if h is not None:
-            tokens = Head(F.layer_norm(h, h.shape[-1:]), self.head.weight, self.head.bias + self.never)
+            h = F.layer_norm(h, h.shape[-1:])
+            last = (self.embed.weight[:-1], self.bias) if self.tied else (self.head.weight, self.head.bias)
+            tokens = Head(self.head(h) if self.tied else h, last[0], last[1] + self.never)
             if self.config.encoder == "mixture":  # of each place and token, by the codes
                 tokens = replace(tokens, offset=z_t.reshape(*x_t.shape, -1)[where])
         if y is not None:

@@ -65,7 +65,7 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
         named = ", ".join(f"{name} {kind}" for name, kind in parts.items())
         raise ValueError(f"{model.name!r} cannot run in a page, which has the library's own networks only: {named}")
     if c.network == "bert":
-        raise ValueError(f"{model.name!r} cannot run in a page, whose engine has no network='bert', only plain and text")
+        raise ValueError(f"{model.name!r} cannot run in a page: its engine has no network='bert', but plain and text")
     able = c.latent != "none" and c.encoder == "learned"
     if encoder and not able:
         kind = "codes of a mixture" if c.encoder == "mixture" else "a frozen text encoder"

@@ -13,7 +13,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._common import arguments, schemas
-from ..text.molecules import COLLECTIONS, INSTALL
+from ..text.molecules import COLLECTIONS
+from ..text.molecules import chemistry as _chem
 from ..text.molecules import strings as strings_of
 
 __all__ = ["PROPERTIES", "canonical", "drawing", "known_molecules", "molecule_scores", "properties", "scaffolds"]
@@ -117,13 +118,3 @@ def drawing(string: str, width: int = 160, height: int = 120) -> str:
     pen.FinishDrawing()
     svg = pen.GetDrawingText()
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").strip()  # dark pages show it, too
-
-
-@functools.cache
-def _chem() -> Any:
-    try:
-        from rdkit import Chem, RDLogger
-    except ImportError:
-        raise ImportError(f"molecules are judged by rdkit, not installed here:  {INSTALL}", name="rdkit") from None
-    RDLogger.DisableLog("rdApp.*")  # a line for each string that is no molecule
-    return Chem

@@ -100,8 +100,13 @@ class BertTransformer(nn.Module):
         self.both: Any = nn.ModuleList(BertBlock(width) for _ in range(blocks))
 
     def forward(self, h, y, valid=None, tokens=True, latents: bool = True):
-        """Both streams through all blocks: updated (h, y). As `TwoStreamTransformer.forward`, but for
-        `valid` [B, L] bool, the tokens that are no padding; what stands for the others is 0."""
+        """Both streams through all blocks: updated (h, y), as `TwoStreamTransformer.forward`.
+
+        - `h` [B, L, W]: the token stream, or None;
+        - `y` [B, m, W]: the latent stream, or None;
+        - `valid` [B, L]: bool, tokens that are no padding, for which h comes back as 0; None for all;
+        - `tokens`: True for all positions, a bool mask [B, L] for those, [N, W], or False for None;
+        - `latents`: False makes y None."""
         parts, there = [], []
         if y is not None:
             parts.append(y + self.places[0])

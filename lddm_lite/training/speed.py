@@ -19,7 +19,7 @@ from .._common.files import write_json
 from .._common.protocols import Data, Model
 from ..config import SYSTEMS, Config
 from ..model import LatentDiffusion
-from ..networks.cost import forward_flops
+from ..networks.denoiser import forward_flops
 from .precision import computing
 
 __all__ = ["Rows", "build", "matmul_rate", "one_thread", "sampling_times", "step_flops", "throughput", "training_times"]

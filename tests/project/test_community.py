@@ -35,7 +35,8 @@ def test_binder_installs_what_the_project_pins():
     lines = read(".binder/requirements.txt").splitlines()
     (constraints,) = (line.split()[1] for line in lines if line.startswith("-c"))
     assert (ROOT / ".binder" / constraints).resolve() == ROOT / "constraints.txt" and "-e ." in lines
-    assert SpecifierSet(PROJECT["requires-python"]).contains(read(".binder/runtime.txt").strip().removeprefix("python-"))
+    python = read(".binder/runtime.txt").strip().removeprefix("python-")
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python)
 
 
 def test_what_contributing_names_is_there():

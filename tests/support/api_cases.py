@@ -594,7 +594,7 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
             model=mdlm, data=task, config=None, steps=1, batch=4, out=None, resume=False, progress=False,
             held_out=None, overwrite=False,
         )),
-        "molecules": (P.molecules, dict(strings=["CCO", "C1"], columns=2, title="a")),
+        "molecules": (P.molecules, dict(strings=["CCO", "C1"], columns=2, ax=Figure().add_subplot(), title="a")),
         "molecules.load": (molecules.load, dict(name="qm9", length=8, limit=4)),
         "quantise": (quantised.quantise, dict(tensors={"a": torch.zeros(2)}, kind="int8")),
         "restore": (quantised.restore, dict(kept={"a": torch.zeros(2)})),

@@ -1,5 +1,5 @@
-"""What a network call costs, in floating-point operations: counted from the shapes of the layers, as
-the field counts, two for each weight and position, and those of attention."""
+"""FLOPs of a network call, counted from the shapes of the layers as the field counts them: two for
+each weight and position, and those of attention."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from typing import Any
 
 import torch
 
+from .denoiser import Denoiser
+
 __all__ = ["forward_flops"]
 
 
 def forward_flops(denoiser: Any, tokens: bool = True) -> float:
-    """Floating-point operations of a call for one sequence; nan for a denoiser of one's own, of whose
-    inside nothing is known. Without `tokens` the latents alone are looked at.
+    """Floating-point operations of a call for one sequence; nan for a denoiser of one's own, of
+    whose inside nothing is known. Without `tokens` the latents alone are looked at.
 
     >>> from lddm_lite.config import Config
     >>> from lddm_lite.networks import Denoiser
     >>> forward_flops(Denoiser(Config.preset("mdlm", length=8, vocab=4, width=16, blocks=1)))
     54272
     """
-    if not hasattr(denoiser, "trunk"):
+    if not isinstance(denoiser, Denoiser):
         return float("nan")
     c, trunk = denoiser.config, denoiser.trunk
 

@@ -1,4 +1,4 @@
-"""The one description of a model: every field is an option of `LatentDiffusion.preset` and of the
+"""Model configuration: every field is an option of `LatentDiffusion.preset` and of the
 command line."""
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, dict]] = {  # size -> latent kind -> fields of Config
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that defines a model's function, apart from its weights.
+    """Configuration of a model: everything that defines its function, apart from its weights.
 
     >>> Config.preset("fuji", length=32, vocab=2).system
     'co-joint'

@@ -85,10 +85,10 @@ def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> 
         return "not tried yet; put your answer in place of the dots, and run its cell and this one", False
     if got is None:
         return "there is no value: None; the function must return its result", False
-    typed, given = _typed(got), type(got).__name__
-    got = numbers(got)
-    if got is None:
-        return f"numbers are wanted, and this is {given}", False
+    found = numbers(got)
+    if found is None:
+        return f"numbers are wanted, and this is {type(got).__name__}", False
+    typed, got = _typed(got), found
     if got.shape != want.shape:
         return f"its shape is {tuple(got.shape)}; wanted is {tuple(want.shape)}", False
     if not torch.isfinite(got).all():
@@ -123,8 +123,8 @@ def _typed(got) -> list[float | int] | None:
 
 
 def _rounded(typed: float | int, right: float, least: int) -> bool:
-    """Is a typed number the right one, rounded or cut off at its last digit? It has at least so many
-    significant digits, and decimals if they are two: a whole number must be exact."""
+    """Is a typed number the right one, rounded or cut off at its last digit? It has at least so
+    many significant digits, and decimals if they are two: a whole number must be exact."""
     sign, digits, places = Decimal(repr(typed)).normalize().as_tuple()
     if not isinstance(places, int) or len(digits) < least or (least > 1 and places >= 0):
         return False

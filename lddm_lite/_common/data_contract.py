@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from . import arguments, randomness
-from .protocols import Data
+from .protocols import Data, pad_id
 
-__all__ = ["check", "described", "draw", "picture", "read_text"]
+__all__ = ["check", "described", "draw", "is_text", "picture", "read_text"]
 
 LOOK = 2048  # rows that tell the lengths of padded data that do not say them
 
@@ -61,7 +61,7 @@ def check(data: Any, name: str = "data", whole: bool = True) -> None:
         raise ValueError(f"{name}.labels must be texts, got {odd!r}; str(...) makes one of it")
     if len(labels) != vocab:
         raise ValueError(f"{name}.labels must hold vocab={vocab} words, one for each id, got {len(labels)}")
-    pad = getattr(data, "pad_id", None)
+    pad = pad_id(data)
     if pad is not None:
         arguments.integer(f"{name}.pad_id", pad, 0, vocab - 1)
     if hasattr(data, "spec"):
@@ -105,7 +105,7 @@ def described(data: Data, name: str = "data") -> dict:
     shape = getattr(data, "shape", None)
     if shape is not None and "shape" not in spec:
         spec = {**spec, "shape": [int(v) for v in shape]}
-    pad, length = getattr(data, "pad_id", None), int(data.length)
+    pad, length = pad_id(data), int(data.length)
     if pad is None:
         return spec
     if "lengths" not in spec:
@@ -138,11 +138,20 @@ def draw(data: Data, n: int, seed: int | torch.Generator, name: str = "data") ->
         raise ValueError(f"{what} must give token ids [{n}, {data.length}], got {type(rows).__name__} ({e})") from None
     if len(x) != n:
         raise ValueError(f"{what} must give {n} sequences, got {len(x)}")
-    pad = getattr(data, "pad_id", None)
+    pad = pad_id(data)
     if pad is not None and bool(((x[:, :-1] == pad) & (x[:, 1:] != pad)).any()):
         row = int(((x[:, :-1] == pad) & (x[:, 1:] != pad)).any(1).nonzero()[0])
         raise ValueError(f"{what}: padding (id {pad}) must stand at the end alone; row {row} is {x[row].tolist()[:16]}")
     return x
+
+
+def is_text(spec: dict) -> bool:
+    """Does what a model keeps of its data (`spec`) describe a text, with a tokenizer?
+
+    >>> is_text({"task": "binsaw"})
+    False
+    """
+    return "text" in spec
 
 
 def read_text(data: Data, ids) -> str:

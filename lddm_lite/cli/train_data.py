@@ -1,5 +1,5 @@
-"""The data that a run's options ask for: a task, a text in memory or on disk, or molecules; and those
-that a model is judged by."""
+"""The data that a run's options ask for: a task, a text in memory or on disk, or molecules; and
+those that a model is judged by."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
 
 def check(given: dict) -> dict:
-    """What the options `given` for a text decide: {"stream": bool}. ValueError for options that do
-    not fit together.
+    """Check the options `given` for a text against each other; what they decide: {"stream": bool}.
+    ValueError for options that do not fit together.
 
     >>> check({"text": "sentences.txt", "tokenizer": "bert"})
     {'stream': False}
@@ -101,8 +101,8 @@ def _split(data: Any, options: dict) -> tuple[Data, Data | None]:
 
 
 def judged_by(model: Model, args) -> Data:
-    """What a model is judged by: its task; the held-out molecules of its collection; the sentences of
-    the file --text in its tokens; or data of one's own, --task FILE.py:NAME or --ids FILE.npy.
+    """Evaluation data of a model: its task; the held-out molecules of its collection; the sentences
+    of the file --text in its tokens; or data of one's own, --task FILE.py:NAME or --ids FILE.npy.
     ValueError where that is missing, or is of another kind than the model.
 
     >>> from types import SimpleNamespace
@@ -110,6 +110,7 @@ def judged_by(model: Model, args) -> Data:
     >>> judged_by(load("binsaw-mdlm"), SimpleNamespace(text=None, task=None, ids=None, classes=None)).name
     'binsaw'
     """
+    from .._common.data_contract import is_text
     from ..text import dataset, prompts
     from . import own_data
 
@@ -121,7 +122,8 @@ def judged_by(model: Model, args) -> Data:
         return molecules.held_out(model.data)
     given = [f"--{k}" for k in ("text", "task", "ids") if getattr(args, k)]
     task = prompts.task_of(model)
-    what = "text" if "text" in model.data else "data of its own" if task is None else f"the task {task.name!r}"
+    what = "data of its own" if task is None else f"the task {task.name!r}"
+    what = "text" if is_text(model.data) else what
     allowed = {"text": ["--text", "--ids"], "data of its own": ["--task", "--ids"]}.get(what, ["--ids"])
     for option in given:
         if option not in allowed or len(given) > 1:

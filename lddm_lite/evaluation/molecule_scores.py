@@ -1,5 +1,5 @@
-"""What is said of generated molecules, with `rdkit`, which `make molecules` installs: valid, unique,
-novel, their properties and scaffolds.
+"""Metrics of generated molecules, by `rdkit`, which `make molecules` installs: validity,
+uniqueness, novelty, properties and scaffolds.
 
 The Fréchet distance of the field (FCD) is left out: its network comes as a pickle, which could run
 any code.
@@ -23,8 +23,8 @@ PROPERTIES = ("weight", "log_p", "qed", "rings")
 
 
 def canonical(strings: Sequence[str]) -> list[str | None]:
-    """The one spelling of each molecule, or None for a string that is none, or empty. ImportError
-    without rdkit.
+    """Canonical SMILES: the one spelling of each molecule, or None for a string that is none, or
+    empty. ImportError without rdkit.
 
     >>> canonical(["OCC", "C1CC"])  # doctest: +SKIP
     ['CCO', None]
@@ -85,8 +85,8 @@ def properties(strings: Sequence[str]) -> dict[str, list[float]]:
 
 
 def scaffolds(strings: Sequence[str]) -> Counter[str]:
-    """How often each scaffold occurs among the valid molecules: rings and what links them (Bemis &
-    Murcko 1996); "" where there is no ring.
+    """Scaffold counts: how often each occurs among the valid molecules: rings and what links them
+    (Bemis & Murcko 1996); "" where there is no ring.
 
     >>> scaffolds(["Cc1ccccc1", "CCO"])  # doctest: +SKIP
     Counter({'c1ccccc1': 1, '': 1})

@@ -86,10 +86,7 @@ class Denoiser(nn.Module):
         if c.latent == "discrete":
             self.mask_vector = nn.Parameter(torch.zeros(c.dim) if c.encoder == "mixture" else torch.randn(c.dim))
 
-    @schemas.checked(
-        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.reals), t_z=schemas.maybe(schemas.reals),
-        where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
-    )  # fmt: skip
+    @schemas.checked(**{**schemas.CALL, "z_t": schemas.maybe(schemas.reals)})
     @schemas.fitting
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """Predicted clean tokens and latents, as `protocols.Denoiser.forward`. Without `x_t` the
@@ -98,7 +95,8 @@ class Denoiser(nn.Module):
         if x_t is None and (z_t is None or where is not None):
             raise ValueError("x_t must be token ids where tokens are asked for, got None")
         if (z_t is None) != (c.latent == "none"):
-            raise ValueError(f"z_t must be {'None' if z_t is not None else 'latents'} for latent={c.latent!r}")
+            wanted = "latents" if z_t is None else "None"
+            raise ValueError(f"z_t must be {wanted} for latent={c.latent!r}")
         if self.timed and t_z is None:
             raise ValueError("t_z must be the noise times of z_t, got None")
         if lengths is None and c.pad_id is not None and z_t is not None:
@@ -145,7 +143,7 @@ def forward_flops(denoiser: Any, tokens: bool = True) -> float:
     >>> forward_flops(Denoiser(Config.preset("mdlm", length=8, vocab=4, width=16, blocks=1)))
     54272
     """
-    if not hasattr(denoiser, "trunk"):
+    if not isinstance(denoiser, Denoiser):
         return float("nan")
     c, trunk = denoiser.config, denoiser.trunk
 

@@ -43,9 +43,7 @@ class WebModel:
         return sum(a.nbytes for a in self.arrays.values())
 
 
-@schemas.checked(
-    model=schemas.model, weights=schemas.choice(*KINDS), encoder=schemas.maybe(schemas.boolean),
-)  # fmt: skip
+@schemas.checked("model", weights=schemas.choice(*KINDS), encoder=schemas.maybe(schemas.boolean))
 def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> WebModel:
     """`model` for a page, with the library's own networks: any of the five systems.
 

@@ -1,4 +1,4 @@
-"""Sequences that are pictures, such as digits of 8 x 8 tokens: a grid of samples."""
+"""Image grids: samples that are pictures, such as digits of 8 x 8 tokens."""
 
 from __future__ import annotations
 

@@ -75,14 +75,13 @@ class TextData:
         counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
         return {**self.codec.spec(), "lengths": (counts.double() / len(self)).tolist()}
 
-    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
+    @schemas.checked("seed", n=schemas.whole(1, limit="samples"))
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` sentences drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
         >>> from_lines(["a b"], length=4).sample(2).shape
         torch.Size([2, 4])
         """
-        arguments.integer("n", n, minimum=1)
         u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()
         return self.rows[(u * len(self)).long()].long()
 
@@ -121,7 +120,7 @@ class TextData:
         )
 
 
-@schemas.checked(seed=schemas.seed)
+@schemas.checked("seed")
 def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Train-validation split: numbers of n sentences, rising: those to train on, and a random
     `fraction`, at least one, that is held out. ValueError for fewer than two sentences, and a
@@ -141,7 +140,7 @@ def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.
 
 
 def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int, blank: int) -> Losses:
-    """What becomes of lines as token ids; some lines are decoded again, and compared.
+    """Tokenisation losses of lines as token ids; some lines are decoded again, and compared.
 
     - `codec`: the tokenizer;
     - `lines`, `ids`: the text, and the ids of each line, of any number;
@@ -162,9 +161,8 @@ def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int
 
 
 @schemas.checked(
-    vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
-    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean,
-    limit=schemas.maybe(schemas.whole(1)), seed=schemas.seed,
+    "seed", vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
+    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean, limit=schemas.maybe(schemas.whole(1)),
 )  # fmt: skip
 def from_file(
     path,
@@ -200,7 +198,7 @@ def from_file(
     TextData(11,467 sentences of at most 64 tokens; 749 longer ones dropped; vocabulary 4,000, 0.00% unknown)
     """
     lines, blank = read_lines(path, errors, strip=False)
-    if limit is not None and arguments.integer("limit", limit, minimum=1) < len(lines):
+    if limit is not None and limit < len(lines):
         keep = torch.randperm(len(lines), generator=randomness.generator(seed))[:limit]
         lines = [lines[i] for i in keep.sort().values.tolist()]
     return _build(lines, blank, vocab, length, lowercase, codec, str(path), tokenizer, allow_losses)

@@ -84,7 +84,7 @@ class TokenStore:
         return np.memmap(self.folder / "tokens.bin", self.header["dtype"], "r", shape=shape)
 
     def batch(self, indices) -> torch.Tensor:
-        """The rows with these numbers: [n, L], int64. IndexError for a number outside 0..len-1.
+        """The rows with these numbers: [n, L], int64. ValueError for a number outside 0..len-1.
 
         >>> from lddm_lite.text.build_token_store import build
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).batch([0, 0]).shape
@@ -109,7 +109,7 @@ class TokenStore:
                 raise DamagedStore(f"{self.folder / 'tokens.bin'} was cut off while it was in use")
         return out
 
-    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
+    @schemas.checked("seed", n=schemas.whole(1, limit="samples"))
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
@@ -117,7 +117,6 @@ class TokenStore:
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).sample(2).shape
         torch.Size([2, 6])
         """
-        arguments.integer("n", n, minimum=1)
         u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()  # as TextData draws
         return self.batch((u * len(self)).long().numpy())
 

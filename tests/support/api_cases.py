@@ -102,9 +102,13 @@ FINE |= {  # of `more`
     "scrubber.animate.sample": "None", "scrubber.frame.sample": "None", "selfcheck.exercise": "text empty minus nul",
     "selfcheck.got": "*", "selfcheck.mistakes": "{}", "selfcheck.tol": "2**70 1e30", "selfcheck.unit": "text nul",
     "selfcheck.want": "nan inf minus [] True tensor 1e30", "store.batch.indices": "[]", "to_web.encoder": "True",
-    "write2.out": "text", "numbers.answer": "*", "report.name": "text nul", "report.file": "text",
+    "write2.out": "text", "numbers.answer": "*", "report.file": "text",
     "scrubber.answer.message": "", "LatentDiagnosis.title": "text empty nul",
     "FrontierExplorer.title": "text empty nul", "FrontierExplorer.task": "text nul empty",
+    "FrontierExplorer.models": "None", "LatentMap.save.path": "text", "SquareRootChannel.log_snr_max": "minus",
+    "SquareRootChannel.log_snr_min": "minus",
+    "codec.decode.ids": "[]", "from_file.length": "None", "from_file.lowercase": "None",
+    "from_lines.lowercase": "None", "report.name": "text nul empty", "to_html.path": "text",
 } | {
     f"{c}.{at}": kinds for c in ("GaussianChannel", "SquareRootChannel")
     for at, kinds in {

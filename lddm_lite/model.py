@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, data_contract, old_names, protocols, quantised, randomness, schemas
+from ._common import arguments, checkpoint, data_contract, hub, old_names, protocols, quantised, randomness, schemas
 from ._common.arguments import shown
 from ._common.files import user_path
 from .config import Config
@@ -19,7 +19,7 @@ from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact, model_files, shipped, warm_start, web_export
+from .networks import bert, build, custom_parts, exact, model_files, shipped, warm_start, web_export
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -168,8 +168,10 @@ class LatentDiffusion(nn.Module):
 
     def init_from(self, source) -> list[str]:
         """Begin with the weights of another model, a folder, a shipped checkpoint's name or a
-        model, as far as names and shapes are the same. Returns a line for each tensor that was left
-        as it is. ValueError where less than half would be taken (see `networks.warm_start`).
+        model, as far as names and shapes are the same. With `network="bert"` also of a pretrained
+        BERT encoder: "minilm", or a folder of transformers'. Returns a line for each tensor that
+        was left as it is. ValueError where less than half would be taken (see
+        `networks.warm_start`).
 
         >>> from lddm_lite.tasks import Binsaw
         >>> one, two = (LatentDiffusion.preset("co-seq", Binsaw(length=8), seed=s) for s in (0, 1))
@@ -178,6 +180,9 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(source, LatentDiffusion):
             return warm_start.take(self, source.state_dict(), source.name)
+        if self.config.network == "bert" and (source in hub.PACKAGES or bert.is_pretrained(source)):
+            found = bert.pretrained(source, self.labels, self.config.length)
+            return warm_start.take(self, found, str(source))
         place = shipped.place(user_path("source", source))
         return warm_start.take(self, quantised.restore(checkpoint.read(place)[0]), str(source))
 

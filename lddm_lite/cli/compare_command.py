@@ -87,8 +87,9 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
 
     models = _models(args.models, device, args.encoder)
     data = _data(models, args)
-    words = has_scores(data) or not is_text(next(iter(models.values())).data)  # a judge reads text
-    judge = None if words else _judge(args.judge, device)
+    spec = next(iter(models.values())).data  # a judge reads text; of molecules rdkit knows more
+    read = is_text(spec) and "molecules" not in spec and not has_scores(data)
+    judge = _judge(args.judge, device) if read else None
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
     partial = Path(args.out) / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}

@@ -138,8 +138,9 @@ class Size:
     """How large a model `train` makes, in a word."""
 
     size: str | None = option(
-        None, "width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'; --lr 3e-4 is usual "
-        "from small on); all systems alike but for base (default: those below)", choices=tuple(SIZES))
+        None, "width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'), or minilm, for "
+        "--init-from minilm; --lr 3e-4 is usual from small on; all systems alike but for base (default: those below)",
+        choices=tuple(SIZES))
 
 
 @dataclass

@@ -28,18 +28,19 @@ def check(given: dict) -> dict:
     if "text" not in given:
         return {}
     if given.get("tokenizer") == "bert":
-        wrong = [f"--{k}" for k in ("vocab",) if k in given]
         if given.get("lowercase") is False:
-            wrong.append("--no-lowercase")
-        if wrong:
-            raise ValueError(f"{', '.join(wrong)}: not with --tokenizer bert, whose 30,522 pieces are in small letters")
+            raise ValueError("--no-lowercase: not with --tokenizer bert, whose 30,522 pieces are in small letters")
     file, limit = user_path("--text", given["text"]), given.get("limit")
     stream = given.get("stream")
     if stream and limit is not None:
         raise ValueError("--limit: not with --stream, which keeps all sentences; shorten the file instead")
     if stream is None:
         stream = limit is None and file.is_file() and file.stat().st_size > LARGE
-    return {"stream": stream}
+    if given.get("tokenizer") != "bert" or "vocab" not in given:
+        return {"stream": stream}
+    if stream:
+        raise ValueError("--vocab: not with --tokenizer bert and --stream, which reads the text only once")
+    return {"stream": stream, "kept": given["vocab"]}
 
 
 def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
@@ -76,8 +77,11 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     length, codec = options["length"], None
     if options["tokenizer"] == "bert":
         from ..text.bert_vocabulary import bert
+        from ..text.lines import read_lines
 
-        codec = bert(64 if length is None else length)
+        kept = options.get("kept")
+        lines = None if kept is None else read_lines(options["text"])[0]
+        codec = bert(64 if length is None else length, kept=kept, lines=lines)
     how = {k: options[k] for k in ("vocab", "lowercase", "tokenizer", "allow_losses")}
     same = {"length": length, "codec": codec, **how}
     if options["stream"]:

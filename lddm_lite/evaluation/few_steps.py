@@ -17,7 +17,7 @@ from .._common.arguments import shown
 from .._common.progress import bar
 from .._common.protocols import Data, Model, Task, has_scores, pad_id
 from ..diffusion.paths import Curve, Path, Schedule
-from ..networks.cost import forward_flops
+from ..networks.denoiser import forward_flops
 from ..text.molecules import Molecules
 from .measure_divergences import divergences
 from .metrics import unigram_entropy

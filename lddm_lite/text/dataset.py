@@ -11,7 +11,8 @@ from typing import Self
 import torch
 
 from .._common import arguments, randomness, schemas
-from .._common.arguments import shown
+from .._common.data_contract import length_shares
+from .._common.randomness import random_rows, split_rows
 from .codec import UNK, TextCodec
 from .lines import read_lines
 from .losses import LOOK, Losses, returned
@@ -72,18 +73,15 @@ class TextData:
         >>> from_lines(["a b", "a"], length=3).spec()["lengths"]
         [0.0, 0.5, 0.5, 0.0]
         """
-        counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
-        return {**self.codec.spec(), "lengths": (counts.double() / len(self)).tolist()}
+        return {**self.codec.spec(), "lengths": length_shares(self.rows, self.pad_id)}
 
-    @schemas.checked("seed", n=schemas.whole(1, limit="samples"))
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` sentences drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
         >>> from_lines(["a b"], length=4).sample(2).shape
         torch.Size([2, 4])
         """
-        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()
-        return self.rows[(u * len(self)).long()].long()
+        return self.rows[random_rows(len(self), n, seed)].long()
 
     def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[TextData, TextData]:
         """(training, validation): a random `fraction` of the sentences, at least one, is held out.
@@ -118,25 +116,6 @@ class TextData:
             f"TextData({len(self):,} sentences of at most {self.length} tokens{left}; "
             f"vocabulary {self.vocab:,}, {self.unknown():.2%} unknown)"
         )
-
-
-@schemas.checked("seed")
-def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Train-validation split: numbers of n sentences, rising: those to train on, and a random
-    `fraction`, at least one, that is held out. ValueError for fewer than two sentences, and a
-    fraction outside (0, 1).
-
-    >>> rest, held = split_rows(4, 0.3, seed=0)
-    >>> sorted([*rest.tolist(), *held.tolist()]), len(held)
-    ([0, 1, 2, 3], 1)
-    """
-    if not 0 < arguments.number("fraction", fraction) < 1:
-        raise ValueError(f"fraction must be in (0, 1), got {shown(fraction)}")
-    if n < 2:
-        raise ValueError(f"a split needs at least 2 sentences; there is {n}")
-    order = torch.randperm(n, generator=randomness.generator(seed))
-    count = min(n - 1, max(1, round(fraction * n)))
-    return order[count:].sort().values, order[:count].sort().values
 
 
 def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int, blank: int) -> Losses:

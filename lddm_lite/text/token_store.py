@@ -21,8 +21,9 @@ import torch
 from .._common import arguments, randomness, schemas
 from .._common.arguments import shown
 from .._common.files import read_json, sha256, user_path
+from .._common.randomness import random_rows, split_rows
 from .codec import TextCodec
-from .dataset import from_spec, split_rows
+from .dataset import from_spec
 from .losses import Losses
 
 __all__ = ["DamagedStore", "TokenStore", "load"]
@@ -109,7 +110,6 @@ class TokenStore:
                 raise DamagedStore(f"{self.folder / 'tokens.bin'} was cut off while it was in use")
         return out
 
-    @schemas.checked("seed", n=schemas.whole(1, limit="samples"))
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
@@ -117,8 +117,7 @@ class TokenStore:
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).sample(2).shape
         torch.Size([2, 6])
         """
-        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()  # as TextData draws
-        return self.batch((u * len(self)).long().numpy())
+        return self.batch(random_rows(len(self), n, seed).numpy())
 
     def epoch(self, batch: int, seed: int = 0, number: int = 0):
         """All rows once, in random order, as batches [batch, L]; the last may be smaller. `number`

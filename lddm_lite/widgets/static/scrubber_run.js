@@ -28,7 +28,8 @@ export class Run {
     if (run.latent !== "none") views.push(new PathSquare(run));
     this.views = views;
     this.element = el("article", { class: "run", "aria-label": run.name },
-      el("h3", { text: run.name }), this.line, this.words.element, this.words.detail, this.branch && this.branch.element,
+      el("div", { class: "run-head" }, el("h3", { text: run.name }), app.drop && run.branch && el("button", { text: "Drop", title: "remove this branch (Delete)", "aria-label": `drop ${run.name}`,
+        "aria-keyshortcuts": "Delete", "data-screen": true, onclick: () => app.drop(k) })), this.line, this.words.element, this.words.detail, this.branch && this.branch.element,
       el("div", { class: "views" }, ...views.map((v) => v.element)));
   }
   draw(step, sample, numbers, all) {

@@ -57,7 +57,8 @@ export function stage(root, link, { ask, able, say }) {
         const count = rowOf(made.arrays.tokens, i).reduce((sum, v, j) => sum + (v !== old[j]), 0);
         link.set("step", base.about.nfe); link.set("sample", i);
         await show(beside(runs, base, made), title, groups);
-        say(`Sample ${i} went on from ${end ? "its gaps" : `step ${change.step}`}: ${count} ${count === 1 ? "token" : "tokens"} came out otherwise, underlined.`);
+        const otherwise = count ? `${count} ${count === 1 ? "token" : "tokens"} came out otherwise, underlined.` : "all tokens came out as before.";
+        say(`Sample ${i} went on from ${end ? "its gaps" : `step ${change.step}`}: ${otherwise}`);
       } else say("Stopped.");
     } catch (e) {
       say(e.message);

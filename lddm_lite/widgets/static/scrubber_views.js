@@ -114,7 +114,7 @@ export class Codes {
     Object.assign(this, { about, n, m, codes: own("codes").data, goal: own("goal") && own("goal").data, fixed: m > 4 ? 250 : 120 });
     this.cells = Array.from({ length: m }, () => el("span", { class: "code" }));
     this.note = el("div", { class: "small soft" });
-    if (run.branch) this.put = this.cells.map((_, j) => el("input", { type: "number", min: 0, max: about.codeMask - 1, "aria-label": `code of slot ${j} to go on with`, title: "another code, before it goes on from here",
+    if (run.branch) this.put = this.cells.map((_, j) => el("input", { type: "number", min: 0, max: about.codeMask - 1, placeholder: "other", "aria-label": `code of slot ${j} to go on with`, title: "another code, before it goes on from here",
       onchange: (e) => { const v = clamp(Math.round(+e.target.value), 0, about.codeMask - 1); run.branch.move({ codes: { ...(run.branch.moved && run.branch.moved.codes), [j]: v } }); } }));
     this.element = el("figure", { class: "codes" }, el("figcaption", { text: m > 1 ? "latent codes" : "latent code" }),
       el("div", { class: "slots" }, ...this.cells), this.note, this.row = this.put && el("div", { class: "slots", hidden: true }, ...this.put));

@@ -1,7 +1,7 @@
 // The pictures of a run: all samples, the latent plane or the code slots, and the path of noise
 // times.
 import { CYCLE, GROUPS, PALETTES, ramp } from "./colours.js";
-import { el, fit } from "./elements.js";
+import { el, fit, pointOn } from "./elements.js";
 import { clamp, projector } from "./numbers.js";
 import { paintSamples } from "./scrubber_steps.js";
 import { sequenceView } from "./sequence_views.js";
@@ -57,8 +57,7 @@ export class Plane {
     Object.assign(this, { run, about, head, n: head.samples, path: own("plane").data, cloud: own("cloud") && own("cloud").data,
       hue: own("hue"), goal: own("goal") && own("goal").data, narrow: 176, broad: 232, fixed: 232, palette: PALETTES.light });
     this.canvas = el("canvas", { role: "img", onclick: (e) => { // elsewhere, before it goes on from here
-      const box = this.canvas.getBoundingClientRect();
-      if (run.branch && run.branch.able()) run.branch.move({ to: this.from(e.clientX - box.left, e.clientY - box.top) });
+      if (run.branch && run.branch.able()) run.branch.move({ to: this.from(...pointOn(this.canvas, e)) });
     } });
     const names = head.groups, key = el("span", { class: "key" });
     if (this.hue && names) names.slice(0, GROUPS.length).forEach((name, k) => key.append(el("span", { class: "dot", style: `background:${GROUPS[k]}` }), el("span", { text: name.slice(0, 24) })));

@@ -86,8 +86,9 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
 
     models = _models(args.models, device, args.encoder)
     data = _data(models, args)
-    words = has_scores(data) or "text" not in next(iter(models.values())).data  # a judge reads text
-    judge = None if words else _judge(args.judge, device)
+    spec = next(iter(models.values())).data
+    read = "text" in spec and "molecules" not in spec and not has_scores(data)  # a judge reads text, rdkit molecules
+    judge = _judge(args.judge, device) if read else None
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
     partial = Path(args.out) / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}

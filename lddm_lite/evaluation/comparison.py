@@ -28,7 +28,7 @@ from ..text.molecules import Molecules
 from . import few_steps, tables
 from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
-from .molecule_scores import molecule_scores
+from .molecule_scores import known_molecules, molecule_scores
 from .search_schedule import best_schedule, costs_for
 from .text_scores import scores_of
 
@@ -88,8 +88,8 @@ def compare(
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
-    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`, of molecules `valid`
-    and `unique` (`molecule_scores`); where an mdlm is
+    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`, of molecules `valid`,
+    `unique` and `novel` (`molecule_scores`); where an mdlm is
     among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
     over it; for tasks their scores and the `divergences` from them. `real`: the same of as many
     held-out sentences, or the entropy of the task. `models`: {name: {system, parameters, bound,
@@ -339,7 +339,7 @@ def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     texts = [read_text(data, row) for row in x]
     found = tables.flat(scores_of(rows, texts, judge))
     if isinstance(data, Molecules):
-        found |= molecule_scores(texts)
+        found |= molecule_scores(texts, known_molecules(data.name) if data.name else None)
     return {k: v for k, v in found.items() if k not in ("texts", "tokens", "judge")}  # the same in all rows
 
 

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from .._common import arguments
-from ..text.molecules import INSTALL
+from .._common import arguments, schemas
+from ..text.molecules import COLLECTIONS, INSTALL
+from ..text.molecules import strings as strings_of
 
-__all__ = ["PROPERTIES", "canonical", "drawing", "molecule_scores", "properties", "scaffolds"]
+__all__ = ["PROPERTIES", "canonical", "drawing", "known_molecules", "molecule_scores", "properties", "scaffolds"]
 
 PROPERTIES = ("weight", "log_p", "qed", "rings")
 
@@ -47,6 +48,23 @@ def molecule_scores(strings: Sequence[str], known: Collection[str] | None = None
     if known is not None:
         out["novel"] = sum(s not in known for s in different) / max(1, len(different))
     return out
+
+
+@schemas.checked(name=schemas.choice(*COLLECTIONS))
+def known_molecules(name: str) -> frozenset[str]:
+    """The canonical strings of a collection's training part, by which a molecule is novel or not;
+    MOSES is written in these. ImportError where the collection or rdkit is not installed.
+
+    >>> "CCO" in known_molecules("qm9")  # doctest: +SKIP
+    True
+    """
+    return _known(name)
+
+
+@functools.lru_cache(maxsize=2)
+def _known(name: str) -> frozenset[str]:
+    found = strings_of(name)[0]
+    return frozenset(found if name == "moses" else (s for s in canonical(found) if s is not None))
 
 
 def properties(strings: Sequence[str]) -> dict[str, list[float]]:

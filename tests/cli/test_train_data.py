@@ -63,7 +63,7 @@ def test_mistakes_in_text_options(text_file, tmp_path, words, message, capsys):
 def test_molecules_are_judged_by_what_was_held_out_of_them(monkeypatch):
     from lddm_lite.text import molecules
 
-    monkeypatch.setattr(molecules, "_parts", lambda name: (["CCO", "CCC"] * 4, ["OCC", "CF"]))
+    monkeypatch.setattr(molecules, "_strings", lambda name: (["CCO", "CCC"] * 4, ["OCC", "CF"]))
     data, held = train_data.load({"molecules": "qm9", "length": 4, "limit": None})
     model = LatentDiffusion.preset("mdlm", data, width=16)
     given = SimpleNamespace(text=None, task=None, ids=None, classes=None)

@@ -54,10 +54,10 @@ def shelf(tmp_path, monkeypatch):
             raise importlib.metadata.PackageNotFoundError(name)
         return Found()
 
-    molecules._parts.cache_clear()
+    molecules._strings.cache_clear()
     monkeypatch.setattr(importlib.metadata, "distribution", distribution)
     yield tmp_path
-    molecules._parts.cache_clear()
+    molecules._strings.cache_clear()
 
 
 def test_the_split_follows_a_rule_and_leaves_nothing_out(shelf):

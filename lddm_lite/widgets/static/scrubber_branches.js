@@ -68,5 +68,6 @@ export function branched({ about, arrays }, { step, sample: i }, { first, given 
   else delete made.goal; // nobody encoded it
   made.parent = arrays.tokens;
   const name = `${about.name.replace(/, (from step \d+|gaps filled)$/, "")}, ${step >= about.nfe ? "gaps filled" : `from step ${step}`}`;
-  return { about: { ...about, name, branch: true }, arrays: made };
+  const view = on.drawings ? { ...about.view, drawings: { ...about.view.drawings, ...on.drawings } } : about.view;
+  return { about: { ...about, name, view, branch: true }, arrays: made };
 }

@@ -4,6 +4,7 @@ import { el } from "./elements.js";
 import { Branch } from "./scrubber_branch.js";
 import { Pictures } from "./scrubber_pictures.js";
 import { maskedAt, revealColours } from "./scrubber_steps.js";
+import { Structures } from "./scrubber_structures.js";
 import { Codes, PathSquare, Plane, Raster, Whole } from "./scrubber_views.js";
 import { Words } from "./scrubber_words.js";
 import { viewKind } from "./sequence_views.js";
@@ -21,7 +22,7 @@ export class Run {
       run.latent === "none" ? null : noise("z", this.facts.tz), " · ", this.facts.masked);
     this.branch = app.branch && new Branch(this, own, run, (change) => app.branch(k, change), () => app.able(k));
     this.words = new Words(this, own, run, k);
-    const kind = viewKind(run), views = [new (kind === "picture" ? Pictures : Raster)(this, own, run, head, pick)];
+    const kind = viewKind(run), views = [new ({ picture: Pictures, molecule: Structures }[kind] || Raster)(this, own, run, head, pick)];
     if (kind === "picture" || kind === "molecule") views.unshift(new Whole(this, run));
     if (own("plane")) views.push(new Plane(this, own, run, head));
     if (own("codes")) views.push(new Codes(this, own, run));

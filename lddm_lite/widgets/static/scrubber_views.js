@@ -36,7 +36,7 @@ export class Raster {
 // The chosen sample as a picture, or as the string of a molecule, as it stands at a step.
 export class Whole {
   constructor(run, about) {
-    Object.assign(this, { run, view: sequenceView(about), fixed: 140, palette: PALETTES.light });
+    Object.assign(this, { run, view: sequenceView(about), fixed: about.view.kind === "molecule" ? 190 : 140, palette: PALETTES.light });
     this.place = el("div");
     this.element = el("figure", { class: "whole" }, el("figcaption", { text: this.view.kind === "picture" ? "the sample, a picture" : "the sample, a molecule" }), this.place);
   }

@@ -48,7 +48,7 @@ TERM = re.compile(r"^(?P<term>\S[^\n]*)\n(?P<says>(?:   .*\n)+)", re.M)
 
 def terms() -> dict[str, str]:
     """What the glossary says, by term, in plain text."""
-    text = (Path(__file__).parent / "glossary.md").read_text("utf-8").split("{glossary}\n", 1)[1]
+    text = (Path(__file__).parent / "glossary.md").read_text("utf-8").split(":sorted:\n", 1)[1]
     found = {m["term"].strip(): " ".join(m["says"].split()) for m in TERM.finditer(text)}
     return found
 

@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -125,6 +125,13 @@ notebooks: install  ## build the notebooks from notebooks/source, run them in fu
 
 slides: install  ## pages for a lecture, from the notebooks as they lie there: slides/*.slides.html
 	$(BIN)/python notebooks/slides.py
+
+site: install  ## the course as pages that open from disk, from what is committed: build/site/index.html (a minute)
+	$(INSTALL) -c $(CONSTRAINTS) -e '.[site]'
+	$(BIN)/python notebooks/site/make.py
+
+test-site: site  ## build the site and look at its pages in Chromium
+	$(BIN)/python -m pytest -q -m slow tests/browser/test_site.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
 	rm -rf .venv .venv-min .pytest_cache .ruff_cache .mypy_cache .hypothesis .browser

@@ -26,7 +26,10 @@ class TrainConfig:
     seed: int = option(0, "seed of weights, data and noise; the same one repeats the run", minimum=0)
     lr: float = option(2e-3, "peak learning rate; linear warm-up, then cosine to zero", above=0, below=math.inf)
     warmup: int = option(100, "steps of warm-up", minimum=0)
-    weight_decay: float = option(0.01, "AdamW's weight decay", minimum=0.0)
+    muon: float = option(
+        0.0, "peak learning rate of Muon, for the matrices of the transformer blocks, which then learn in fewer steps; "
+        "0: AdamW for all", minimum=0.0, below=math.inf)
+    weight_decay: float = option(0.01, "weight decay", minimum=0.0)
     clip: float = option(1.0, "largest gradient norm", above=0)
     ema: float = option(
         0.99, "decay of the averaged weights, which are the ones kept; it ramps up over the first steps",

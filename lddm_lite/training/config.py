@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .._common import schemas
 from .._common.options import check_fields, option
+from .._common.quantised import KINDS
 from ..diffusion.loss import TOLD, WEIGHTS
 
 __all__ = ["TrainConfig", "TrainingError"]
@@ -49,6 +50,8 @@ class TrainConfig:
         minimum=0.0, maximum=1.0)
     log_every: int = option(20, "steps per row of the history", minimum=1)
     save_every: int = option(500, "steps between checkpoints, when there is a folder for them", minimum=1)
+    weights: str = option(
+        "float32", "how the finished model's weights are kept; the run goes on from whole ones", choices=KINDS)
     precision: str = option(
         "float32", "bf16: autocast of the transformer blocks; weights and losses stay float32; auto: whichever a few "
         "steps show to be faster here, noted in run.json and kept",

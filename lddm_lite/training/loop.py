@@ -378,9 +378,9 @@ class Trainer:
         state = state or snapshot(self)
         state.write(self.out / "training")
         with averages.averaged(self.model, self.params, self.ema):  # whatever happens, the run's own weights come back
-            self.model.save(self.out, overwrite=True, history=self.history.to_dict(), training=asdict(self.config))
+            about = {"history": self.history.to_dict(), "training": asdict(self.config)}
+            self.model.save(self.out, overwrite=True, weights=self.config.weights, **about)
         self.history.save(self.out / "history.csv")
-
 
     def _tell(self, by: str | None) -> None:
         """Say how to go on after a signal that is about to end the process, which says nothing

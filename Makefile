@@ -40,13 +40,18 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier notebooks slides clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
 
 # Trusted: what you have checked out and are about to run. Else JupyterLab would show saved widgets as still pictures.
+# And pages that notebooks link to open as pages, not as their source.
+SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
+
 lab: install  ## set everything up in .venv and open JupyterLab on the first notebook
+	@mkdir -p $(dir $(SETTINGS)) && { test -e $(SETTINGS) || echo '{"@jupyterlab/docmanager-extension:plugin":' \
+	  '{"defaultViewers": {"markdown": "Markdown Preview"}}}' > $(SETTINGS); }
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter trust notebooks/*.ipynb >/dev/null
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab $(ROOT_ARG) --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_ARGS)
 
@@ -117,11 +122,21 @@ rates: install  ## measure again the grid of rates that the path explorer shows 
 frontier: install  ## measure again quality against diversity, which the frontier explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_frontier --out data/results/frontier.json
 
+drawings: install  ## draw again the pictures of the idea, notebooks/figures/*.svg
+	$(BIN)/python -c 'from lddm_lite.plots.drawings import write; write("notebooks/figures")'
+
 notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/build.py
 
 slides: install  ## pages for a lecture, from the notebooks as they lie there: slides/*.slides.html
 	$(BIN)/python notebooks/slides.py
+
+site: install  ## the course as pages that open from disk, from what is committed: build/site/index.html (a minute)
+	$(INSTALL) -c $(CONSTRAINTS) -e '.[site]'
+	$(BIN)/python notebooks/site/make.py
+
+test-site: site  ## build the site and look at its pages in Chromium
+	$(BIN)/python -m pytest -q -m slow tests/browser/test_site.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
 	rm -rf .venv .venv-min .pytest_cache .ruff_cache .mypy_cache .hypothesis .browser

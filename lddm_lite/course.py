@@ -4,7 +4,9 @@ shrink in a quick run.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from decimal import Decimal
 
 import torch
@@ -12,10 +14,14 @@ import torch
 from ._common import files, schemas
 from ._common.arguments import shown
 
-__all__ = ["numbers", "report", "selfcheck", "shrunk"]
+__all__ = ["checking", "numbers", "report", "selfcheck", "shrunk"]
 
 _REPORT = "lddm-lite course report"
 _VERDICTS: dict[str, bool | None] = {}  # of this kernel: right, wrong, not tried
+
+
+class _NotRight(AssertionError):
+    """In a strict run: an answer that is not right."""
 
 
 @schemas.checked(
@@ -52,12 +58,37 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     if want.is_complex():
         raise ValueError(f"want must be real numbers, got {shown(want)}")
     said, right = _verdict(got, _tensor(want), tol, mistakes or {}, unit)
-    _VERDICTS[str(exercise)] = None if got is ... else right
-    mark = "✓" if right else "…" if got is ... else "✗"
-    print(f"{mark} Exercise {exercise}: {said}.")
+    return _tell(exercise, said, None if got is ... else right)
+
+
+def _tell(exercise, said: str, right: bool | None) -> bool:
+    _VERDICTS[str(exercise)] = right
+    print(f"{'…' if right is None else '✓' if right else '✗'} Exercise {exercise}: {said}.")
     if not right and os.environ.get("LDDM_STRICT") == "1":
-        raise AssertionError(f"exercise {exercise}: {said}")
-    return right
+        raise _NotRight(f"exercise {exercise}: {said}")
+    return bool(right)
+
+
+@contextlib.contextmanager
+def checking(exercise, wanted: str) -> Iterator[None]:
+    """A check that works with the answer before it compares: an error in here says what kind of
+    answer is wanted, and what went wrong with this one.
+
+    - `exercise`: its number, to be printed;
+    - `wanted`: the kind of answer, in words: "a path, such as `ld.Curve(...)`".
+
+    >>> with checking("3", "a list of two numbers"):
+    ...     second = [0.5][1]
+    ✗ Exercise 3: wanted is a list of two numbers; yours ended the check with IndexError: list index out of range.
+    """
+    try:
+        yield
+    except _NotRight:
+        raise
+    except Exception as e:  # noqa: BLE001 - the answer, a function among others, may do anything
+        said = " ".join(str(e).split())
+        said = said if len(said) <= 160 else said[:159] + "…"
+        _tell(exercise, f"wanted is {wanted}; yours ended the check with {type(e).__name__}: {said}".rstrip("."), False)
 
 
 def numbers(answer) -> torch.Tensor | None:

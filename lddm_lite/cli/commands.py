@@ -180,7 +180,7 @@ def _evaluate(args, argv) -> int:
 
     model, path = _load(args)
     data, n = _data(model, args)
-    steps, show = args.token_steps, sys.stderr.isatty()
+    steps, show = args.token_steps, True
     own = None if args.schedule == "best" and args.lead is None else path
     rows = few_steps.frontier(model, data, steps, args.latent_steps, own, n, args.seed, show, args.schedule)
     if has_scores(data) and not args.no_exact:

@@ -98,7 +98,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
         each = [
             comparison.compare(
                 models, data, args.nfe, args.n, judge, **{**chosen, "seed": seed}, health=not args.no_health,
-                exact=not args.no_exact, progress=sys.stderr.isatty(), save=lambda rows: write_json(partial, rows),
+                exact=not args.no_exact, progress=True, save=lambda rows: write_json(partial, rows),
             )
             for seed in seeds
         ]  # fmt: skip

@@ -120,7 +120,9 @@ def compare(
         "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
     save = save or (lambda report: None)
-    with progress_bar(total=len(plans) + len(models), show=progress, desc="compare", unit="row", leave=False) as bar:
+    limits = [k for k in totals if k <= data.length] if has_scores(data) and exact and "exact" not in models else []
+    ahead = sum(total for _, _, total, _ in plans) + max(totals) * len(models) + sum(limits)  # about as time goes
+    with progress_bar(total=ahead, show=progress, desc="compare", unit="network calls", leave=False) as bar:
         costs: dict[str, StepCosts] = {}
         for name, model, total, plan in plans:
             if schedule == "best":
@@ -128,13 +130,13 @@ def compare(
                 plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
             save(_plain(out))
-            bar.update()
+            bar.update(total)
         for name, model in models.items():
             out["models"][name] = _about(model, data, held[:BOUND], n, seed, judge, health)
             save(_plain(out))
-            bar.update()
-    if has_scores(data) and exact and "exact" not in models:
-        out["rows"] += _exact_rows(data, [k for k in totals if k <= data.length], n, seed, order, schedule)
+            bar.update(max(totals))
+        if has_scores(data):
+            out["rows"] += _exact_rows(data, limits, n, seed, order, schedule)
     out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
     _beside_mdlm(out["rows"])
     return _plain({**out, "finished": True})

@@ -17,7 +17,9 @@ from ..text.molecules import COLLECTIONS
 from ..text.molecules import chemistry as _chem
 from ..text.molecules import strings as strings_of
 
-__all__ = ["PROPERTIES", "canonical", "drawing", "known_molecules", "molecule_scores", "properties", "scaffolds"]
+__all__ = [
+    "PROPERTIES", "canonical", "drawing", "known_molecules", "molecule_scores", "problem", "properties", "scaffolds",
+]  # fmt: skip
 
 PROPERTIES = ("weight", "log_p", "qed", "rings")
 
@@ -114,7 +116,29 @@ def drawing(string: str, width: int = 160, height: int = 120) -> str:
         return ""
     pen = rdMolDraw2D.MolDraw2DSVG(width, height)
     pen.drawOptions().clearBackground = False
+    pen.drawOptions().fixedBondLength = 32  # pixels at most: small molecules are not drawn larger than others
     pen.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(molecule))
     pen.FinishDrawing()
     svg = pen.GetDrawingText()
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").strip()  # dark pages show it, too
+
+
+def problem(string: str) -> str:
+    """Why a string is no molecule, in words; "" for one that is. ImportError without rdkit.
+
+    >>> problem("CO(C)C"), problem("CCO")  # doctest: +SKIP
+    ('atom 1, O, has more bonds than it can bear', '')
+    """
+    chem = _chem()
+    molecule = chem.MolFromSmiles(string, sanitize=False) if string else None
+    if molecule is None or not molecule.GetNumAtoms():
+        return "its rings, brackets or bonds do not match"
+    found = chem.DetectChemistryProblems(molecule)
+    if not found:
+        return ""
+    if found[0].GetType() == "AtomValenceException":
+        atom = molecule.GetAtomWithIdx(found[0].GetAtomIdx())
+        return f"atom {atom.GetIdx()}, {atom.GetSymbol()}, has more bonds than it can bear"
+    if "Kekulize" in found[0].GetType():
+        return "its aromatic rings cannot be written with single and double bonds"
+    return "its atoms do not fit together"

@@ -11,6 +11,7 @@ and returns its Axes.
 | `latents`: latents, codes | `latent_trajectories`, `latent_spread`, `codebook_use` |
 | `latent_map`: latents in a plane | `plane`, `LatentMap` |
 | `path_cost`: what a path of noise times costs | `path_cost_figure`, `path_cost_png` |
+| `drawings`: the idea, for pages: saw wave, clocks, architecture, paths | `drawing` |
 | `run_frame`: a whole run at one step | `frame`, `png` |
 | `run_film`: a whole run as a film | `animate` |
 | `style`: the look they share | `look`, `ink_on`, `reveal_colour`, `reveal_range`, palettes |
@@ -19,6 +20,7 @@ and returns its Axes.
 from __future__ import annotations
 
 from .curves import bound_rates, frontier, training
+from .drawings import drawing
 from .latent_map import LatentMap, plane
 from .latents import codebook_use, latent_spread, latent_trajectories
 from .molecule_grid import molecules
@@ -43,7 +45,7 @@ from .systems import comparison
 
 __all__ = [
     "BIT_COLOURS", "COLOURS", "CYCLE", "GIVEN", "GROUPS", "LatentMap", "MARKERS", "REVEAL", "animate", "bits",
-    "bound_rates", "codebook_use", "comparison", "frame", "frontier", "ink_on", "latent_spread",
+    "bound_rates", "codebook_use", "comparison", "drawing", "frame", "frontier", "ink_on", "latent_spread",
     "latent_trajectories", "look", "molecules", "pictures", "plane", "png", "reveal_colour", "reveal_range", "training",
     "unmasking",
 ]  # fmt: skip

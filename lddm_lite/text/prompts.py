@@ -75,6 +75,7 @@ def shown(model: Model) -> dict:
     """
     about = model.data.get("text") or {}
     out = {k: about[k] for k, usual in (("spaced", True), ("trimmed", False)) if about.get(k, usual) != usual}
+    out |= {"molecules": model.data["molecules"]} if "molecules" in model.data else {}
     classes = model.data.get("classes")
     out |= {"shape": list(model.data["shape"])} if model.data.get("shape") else {}
     return {**out, "first": 1, "levels": classes["first"]} if out.get("shape") and classes else out

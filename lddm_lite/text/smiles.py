@@ -14,10 +14,10 @@ __all__ = ["faults"]
 
 # What a symbol is, and what may follow it: an atom, a bond, a ring number, (, ), or the end.
 KINDS = (("ring", r"\d|%\d\d"), ("bond", r"[-=#:/\\~]"), ("open", r"\("), ("close", r"\)"), ("dot", r"\."))
+ANY = ("atom", "bond", "ring", "open", "close", "dot", "end")
 MAY_FOLLOW = {
-    "start": ("atom",), "atom": ("atom", "bond", "ring", "open", "close", "dot", "end"),
-    "ring": ("atom", "bond", "ring", "open", "close", "dot", "end"), "bond": ("atom", "ring"),
-    "open": ("atom", "bond"), "close": ("atom", "bond", "open", "close", "dot", "end"), "dot": ("atom",),
+    "start": ("atom",), "atom": ANY, "ring": ANY, "close": ANY, "bond": ("atom", "ring"),
+    "open": ("atom", "bond"), "bond of a branch": ("atom",), "dot": ("atom",),
 }  # fmt: skip
 
 
@@ -33,27 +33,36 @@ def faults(symbols: Sequence[str]) -> dict[int, str]:
     {1: ') closes nothing', 3: ') cannot follow ='}
     """
     found: dict[int, str] = {}
-    open_at: list[int] = []
-    rings: dict[str, int] = {}
-    before, masked = "start", any(s == "[MASK]" for s in symbols)
+    open_at: list[tuple[int, int]] = []  # where, and the atom before
+    rings: dict[str, tuple[int, int]] = {}
+    bonds: set[frozenset[int]] = set()
+    before, atom, masked = "start", -1, any(s == "[MASK]" for s in symbols)  # atom: the last one, to which bonds go
     for at, symbol in enumerate([*symbols, ""]):
         kind = "mask" if symbol == "[MASK]" else _kind(symbol)
         if "mask" not in (before, kind) and kind not in MAY_FOLLOW[before]:
             left = symbols[at - 1] if at else "the beginning"
             found[at] = f"{symbol or 'the end'} cannot follow {left}"
         if kind == "open":
-            open_at.append(at)
+            open_at.append((at, atom))
         elif kind == "close" and open_at:
-            open_at.pop()
+            atom = open_at.pop()[1]
         elif kind == "close" and not masked:
             found.setdefault(at, ") closes nothing")
-        elif kind == "ring" and rings.pop(symbol, None) is None:
-            rings[symbol] = at
-        before = kind
+        elif kind == "ring" and symbol not in rings:
+            rings[symbol] = at, atom
+        elif kind == "ring":
+            ends = frozenset((rings.pop(symbol)[1], atom))
+            if ends in bonds | {frozenset((atom,))} and not masked:
+                found.setdefault(at, f"ring {symbol} is closed where {'it begins' if len(ends) == 1 else 'a bond is'}")
+            bonds.add(ends)
+        elif kind == "atom":
+            bonds |= {frozenset((atom, at))} if before not in ("start", "dot") else set()
+            atom = at
+        before = "bond of a branch" if (before, kind) == ("open", "bond") else kind
     if not masked:
-        for at in open_at:
+        for at, _ in open_at:
             found.setdefault(at, "( is not closed")
-        for ring, at in rings.items():
+        for ring, (at, _) in rings.items():
             found.setdefault(at, f"ring {ring} is opened and not closed")
     return dict(sorted(found.items()))
 

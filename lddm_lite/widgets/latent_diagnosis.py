@@ -15,7 +15,7 @@ from ..model import LatentDiffusion
 from ..plots.run_frame import png
 from ..plots.style import FAINT, GROUPS
 from .base import Widget
-from .scrubber_data import view_of
+from .scrubber_data import structures, view_of
 
 __all__ = ["LatentDiagnosis"]
 
@@ -69,11 +69,16 @@ class LatentDiagnosis(Widget):
         tokens += [shown["drawn"][r][kind] for r in rates for kind in kinds]
         used, index = np.unique(np.stack([torch.as_tensor(v).cpu().numpy() for v in tokens]), return_inverse=True)
         pad = model.config.pad_id
+        view = view_of(model.data, model.config.length, model.config.vocab, used.tolist())
+        if view is not None and view["kind"] == "molecule":
+            rows = np.stack([torch.as_tensor(v).cpu().numpy() for v in tokens], 1).reshape(-1, model.config.length)
+            words = [*model.labels, "[MASK]"]
+            view |= structures("".join(words[v] for v in row if v != pad) for row in rows)
         head = {
             "title": title or f"What does the latent know? {model.name}",
             "labels": ["[MASK]" if v == model.config.vocab else model.labels[v] for v in used],
             "pad": -1 if pad is None or pad not in used else int(np.flatnonzero(used == pad)[0]),
-            "view": view_of(model.data, model.config.length, model.config.vocab, used.tolist()),
+            "view": view,
             "kinds": kinds,
             "rates": rates,
             "found": _plain(self.found.to_dict()),

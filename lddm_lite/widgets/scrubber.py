@@ -41,8 +41,8 @@ class Scrubber(Widget):
       page; they lie once in it, for all its widgets (see `Playground`).
 
     Where a model is given, and the kernel runs or its weights came along, a click on a token (or the
-    plane, or a code) changes it, and the run goes on from that step, as a branch beside the old one.
-    At the end tokens become gaps, which are filled.
+    plane, or a code) changes it, and the run goes on from that step, as a branch beside the old one;
+    *Drop*, or Delete, removes it. At the end tokens become gaps, which are filled.
 
     Traits: `step` and `sample`, which follow the browser at most once a second and can be set, from 0
     to `last` and to the last sequence; TraitError else. Raises ValueError for no trace, more than

@@ -18,8 +18,9 @@ from ..model import LatentDiffusion
 from ..networks.web_export import WebModel
 from ..plots import plane
 from ..tasks import MixtureTask
+from .drawings import MOST, SIZE, drawn
 
-__all__ = ["collect", "encoded", "exported", "go_on", "goes_on", "hidden", "hues", "linear", "view_of"]
+__all__ = ["collect", "encoded", "exported", "go_on", "goes_on", "hidden", "hues", "linear", "structures", "view_of"]
 
 CLOUD = 800  # sequences of a task that are encoded as the backdrop of the latent plane
 WORDS = 4096  # labels at most of a model whose runs go on in a page
@@ -71,6 +72,8 @@ def collect(
     arrays: dict[str, np.ndarray] = {}
     for k, t in enumerate(traces):
         run, own = _run(t, n, names[k], orders[k][:n], models[k] is not None and goes_on(t, models[k]))
+        if run["view"] is not None and run["view"]["kind"] == "molecule":
+            run["view"] |= structures(("".join(t.words(i)) for i in range(n)), MOST // len(traces))
         if t.latent_kind == "continuous" and clouds[k] is None and models[k] is not None and data is not None:
             clouds[k] = encoded(models[k], data).numpy()
         own |= _latents(t, n, models[k], clouds[k], values)
@@ -158,6 +161,11 @@ def view_of(about: dict, length: int, vocab: int, used=None) -> dict | None:
     return {"kind": "molecule"} if "molecules" in (about.get("text") or {}) or "molecules" in about else None
 
 
+def structures(strings, most: int = MOST) -> dict:
+    """What the view of molecules has besides: `drawings` of `most` of the strings, and their `size`."""
+    return {"size": [*SIZE], "drawings": drawn(strings, most)}
+
+
 def goes_on(t: Trace, model: LatentDiffusion) -> bool:
     """Branching: can runs of `t` go on from their steps with this model? Not with another one's,
     nor where tokens are masked again on the way, nor with so many words that a page had better not
@@ -211,7 +219,8 @@ def go_on(t: Trace, model: LatentDiffusion, plan: dict) -> dict:
         out["latents"] = on.latents.reshape(on.steps + 1, 1, -1)
         if model.encoder is not None:
             out["goals"] = encoded(model, on.tokens).numpy().reshape(1, -1)
-    return {name: value.tolist() for name, value in out.items()}
+    reply = {name: value.tolist() for name, value in out.items()}
+    return reply | ({"drawings": drawn(["".join(on.words(0))])} if "molecules" in t.meta else {})
 
 
 def exported(model: LatentDiffusion, weights: str, encoder: bool) -> WebModel:

@@ -47,7 +47,7 @@ def gone_on(page):
     page.locator(".branch-go:visible").first.click()
     page.wait_for_selector(".lddm-host[data-ready]")
     page.wait_for_function(f"() => {INSIDE}.querySelectorAll('.run').length === 2", timeout=60_000)
-    expect(page.locator("p[role=status]").last).to_contain_text("came out otherwise")
+    expect(page.locator("p[role=status]").last).to_contain_text("came out")
 
 
 def test_a_run_goes_on_in_a_page_of_its_own(offline, pages):
@@ -65,6 +65,45 @@ def test_a_run_goes_on_in_a_page_of_its_own(offline, pages):
     assert page.locator(".run h3").all_inner_texts() == ["di-seq", "di-seq, from step 1"]
     assert None not in shown(page, 1) and shown(page, 1) != shown(page)
     quiet(watched)
+
+
+def test_a_branch_is_dropped_by_button_and_by_key(offline, pages, tmp_path):
+    """The run that it left stays, and so does its step; the focus is not lost. Also in a page that
+    was saved again, where no model is at hand."""
+    path, _ = pages["words"]
+    watched = opened(offline, path)
+    page = watched.page
+    before = shown(page)
+    assert page.get_by_role("button", name="drop").count() == 0, "a run itself cannot be dropped"
+    for way in ("key", "button"):
+        page.locator("[role=option]").nth(1).click()
+        page.locator(".branch:visible").get_by_role("button", name="mask", exact=True).click()
+        gone_on(page)
+        slider = page.get_by_role("slider", name="denoising step")
+        slider.press("ArrowLeft")
+        at = page.locator(".frame").get_attribute("data-step")
+        if way == "key":
+            box = page.locator(".codes input").first
+            box.press("Delete")
+            assert page.locator(".run").count() == 2, "Delete in a field is the field's"
+            slider.press("Delete")
+        else:
+            with page.expect_download() as saved:
+                page.get_by_role("button", name="save as one HTML page").click()
+            saved.value.save_as(tmp_path / "branched.html")
+            page.get_by_role("button", name="drop di-seq, gaps filled").click()
+        expect(page.locator(".run")).to_have_count(1)
+        expect(page.locator("p[role=status]").last).to_have_text("Dropped: di-seq, gaps filled.")
+        assert page.locator(".frame").get_attribute("data-step") == at
+        focus = "() => document.querySelector('.lddm-host').shadowRoot.activeElement.type"
+        assert page.evaluate(focus) == "range", "the keys go on"
+        page.get_by_role("slider", name="denoising step").press("End")
+        assert shown(page) == before
+    quiet(watched)
+    copy = opened(offline, tmp_path / "branched.html")
+    copy.page.get_by_role("button", name="drop di-seq, gaps filled").click()
+    expect(copy.page.locator(".run")).to_have_count(1)
+    quiet(copy)
 
 
 def test_gaps_are_made_by_clicking_and_filled(offline, pages):

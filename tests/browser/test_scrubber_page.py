@@ -72,6 +72,37 @@ def test_pictures_are_pictures(offline, scrubbers, viewport, color_scheme):
     quiet(watched)
 
 
+SLIDE = """scale => { const b = document.body;
+    Object.assign(b.style, {width: "900px", transformOrigin: "0 0", transform: `scale(${scale})`, zoom: 1}); }"""
+
+
+def test_as_a_slide_that_is_shown_larger_than_it_is_laid_out(offline, scrubbers, tmp_path):
+    """Hidden at first, then magnified: what is pointed at is what is meant, and the PNG is the same."""
+    path, _, _ = scrubbers["pictures"]
+    page = offline(path.read_text("utf-8").replace("<main>", "<main hidden>")).page
+    page.wait_for_selector(".lddm-host[data-ready]", state="attached")
+    page.locator("main").evaluate("main => { main.hidden = false; }")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    sizes, chosen = {}, {}
+    for scale in (1, 1.6):
+        page.evaluate(SLIDE, scale)
+        page.wait_for_function("() => document.querySelector('.lddm-host').offsetWidth === 900")
+        canvas = page.locator(".pictures canvas")
+        box, wide = canvas.bounding_box(), page.locator(".pictures canvas").evaluate("c => c.offsetWidth")
+        assert box["width"] == pytest.approx(scale * wide, abs=1)
+        page.mouse.click(box["x"] + scale * 100, box["y"] + scale * 20)
+        chosen[scale] = page.locator(".frame").get_attribute("data-sample")
+        page.get_by_role("spinbutton", name="sample").fill("0")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="save this frame as PNG").click()
+        saved.value.save_as(tmp_path / "frame.png")
+        from PIL import Image
+
+        sizes[scale] = Image.open(tmp_path / "frame.png").size
+    assert chosen[1] == chosen[1.6] != "0"
+    assert sizes[1] == pytest.approx(sizes[1.6], abs=4)
+
+
 def test_less_motion_where_it_is_asked_for(offline, scrubbers):
     calm = opened(offline, scrubbers["bits"][0], reduced_motion="reduce").page
     assert calm.get_by_role("combobox", name="speed").input_value() == "2"

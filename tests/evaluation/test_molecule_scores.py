@@ -46,3 +46,13 @@ def test_samples_are_scored_and_schedules_chosen_by_what_is_valid():
     model = LatentDiffusion.preset("di-seq", data, slots=1, codes=4, width=16, encoder="mixture")
     assert few_steps.score_samples(data, data.rows[:4].long())["valid"] == 1.0
     assert search_schedule.best_schedule(model, data, 3, n=8).knots()[0].t_z == 1
+
+
+@pytest.mark.parametrize(
+    ("string", "why"),
+    [("CCO", ""), ("C1CC", "do not match"), ("", "do not match"), ("FClC", "atom 1, Cl, has more bonds"),
+     ("c1cccc1", "single and double bonds")],
+)  # fmt: skip
+def test_why_a_string_is_no_molecule(string, why):
+    found = molecule_scores.problem(string)
+    assert why in found and bool(why) == bool(found)

@@ -12,7 +12,9 @@ def cut(string):
     return re.findall(molecules.SYMBOL, string)
 
 
-@pytest.mark.parametrize("string", ["C", "C1CC1", "CC(=O)O", "c1cc[nH]c1", "C%10CC%10", "N#CC1(C)CC12CC2", "[O-]C.C"])
+@pytest.mark.parametrize(
+    "string", ["C", "C1CC1", "CC(=O)O", "c1cc[nH]c1", "C%10CC%10", "N#CC1(C)CC12CC2", "COCC1=COC(C)1", "[O-]C.C"]
+)
 def test_a_good_string_has_no_faults(string):
     assert smiles.faults(cut(string)) == {}
 
@@ -23,6 +25,11 @@ def test_a_good_string_has_no_faults(string):
         ("C1CC", {1: "ring 1 is opened and not closed"}),
         ("C1CC1C1", {6: "ring 1 is opened and not closed"}),
         ("C(CC(C)", {1: "( is not closed"}),
+        ("C11CC", {2: "ring 1 is closed where it begins"}),
+        ("CC1C1", {4: "ring 1 is closed where a bond is"}),
+        ("CN1C2CC1C1(O)C12", {14: "ring 1 is closed where a bond is"}),
+        ("CC12CCC3CCC3C12", {14: "ring 2 is closed where a bond is"}),
+        ("C2CC(=2)", {6: "2 cannot follow ="}),
         ("CC)C", {2: ") closes nothing"}),
         ("=C", {0: "= cannot follow the beginning"}),
         ("CC=", {3: "the end cannot follow ="}),
@@ -49,7 +56,8 @@ def test_whatever_rdkit_reads_has_no_faults():
     from lddm_lite.evaluation.molecule_scores import canonical
 
     rng = np.random.default_rng(0)
-    strings = ["".join(rng.choice(["C", "(", ")", "1", "="], p=[0.6, 0.1, 0.1, 0.1, 0.1], size=6)) for _ in range(3000)]
+    kinds, share = ["C", "(", ")", "1", "2", "=", "."], [0.55, 0.1, 0.1, 0.1, 0.04, 0.08, 0.03]
+    strings = ["".join(rng.choice(kinds, p=share, size=rng.integers(5, 9))) for _ in range(6000)]
     good = [s for s, known in zip(strings, canonical(strings), strict=True) if known]
     assert len(good) > 200 and [s for s in good if smiles.faults(cut(s))] == []
     bad = [s for s, known in zip(strings, canonical(strings), strict=True) if not known]

@@ -215,7 +215,7 @@ def smiles():
     kinds = ["C", "[nH]", "Br", "(", ")", "1", "2", "%10", "=", "[MASK]", "."]
     share = np.array([6, 1, 1, 2, 2, 2, 1, 0.2, 1, 0.1, 0.1])
     cases = [rng.choice(kinds, size=n, p=share / share.sum()).tolist() for n in rng.integers(1, 9, 400)]
-    cases += [list("C1CC1(C)C=O"), list("N#CC(=O)N1CC1"), []]
+    cases += [list("C1CC1(C)C=O"), list("N#CC(=O)N1CC1"), list("C11CC"), list("CN1C2CC1C1(O)C12"), []]
     return {"cases": [{"symbols": c, "faults": [list(f) for f in faults(c).items()]} for c in cases]}
 
 

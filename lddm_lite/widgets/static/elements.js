@@ -29,6 +29,14 @@ export function fit(canvas, width, height) {
   return g;
 }
 
+// Where a pointer is on an element, in the element's own pixels: slides are laid out in one size and shown
+// in another.
+export function pointOn(element, { clientX, clientY }) {
+  const box = element.getBoundingClientRect(), zoom = zoomOf(element);
+  return [(clientX - box.left) / zoom, (clientY - box.top) / zoom];
+}
+export const zoomOf = (element) => element.getBoundingClientRect().width / element.offsetWidth || 1;
+
 export function download(blob, name) {
   const a = el("a", { href: URL.createObjectURL(blob), download: name });
   a.click();

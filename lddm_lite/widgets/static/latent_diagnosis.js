@@ -56,14 +56,14 @@ register("latent-diagnosis", (root, app) => {
   }
   function plot(name, why, series, label, size, rules = []) {
     const all = [...series.flatMap((s) => s.points.flatMap((p) => [p.y - 2 * (p.se || 0), p.y + 2 * (p.se || 0)])), ...rules.map((r) => r.y)], low = Math.min(0, ...all), high = Math.max(...all), room = 0.06 * (high - low || 1);
-    return el("figure", {}, el("figcaption", {}, el("span", { class: "why", title: why, text: name })), chart({ width: size, height: 240, label: `${name}, by the share of masked tokens`, series, rules,
+    return el("figure", { style: `width:${size}px` }, el("figcaption", {}, el("span", { class: "why", title: why, text: name })), chart({ width: size, height: 240, label: `${name}, by the share of masked tokens`, series, rules,
       x: { low: 0.15, high: 1.05, at: rates.map((r) => [r, percent(r)]), label: "share of tokens masked" }, y: { low, high: high + room, label } }), chartKey(series));
   }
   function left(size) {
     const bars = [["true z", found.left, colour("true"), "what one step for all tokens still loses, given the true latents"], ["no z", found.left_none, colour("none"), "the same without latents"],
       ["exact", found.shared === undefined ? null : [found.shared, 0], "var(--soft)", "what the tokens share under the task's own law"]].filter(([, v]) => v);
     const top = Math.max(...bars.map(([, [v, se]]) => v + 2 * se), 0.1), low = Math.min(0, ...bars.map(([, [v]]) => v)), long = size - 150, X = (v) => 74 + ((v - low) / (top - low)) * long;
-    return el("figure", {}, el("figcaption", {}, el("span", { class: "why", title: "how much the tokens depend on each other once z is known, in nats a sequence: 0 means that one step can draw them all", text: "total correlation left, nats a sequence" })),
+    return el("figure", { style: `width:${size}px` }, el("figcaption", {}, el("span", { class: "why", title: "how much the tokens depend on each other once z is known, in nats a sequence: 0 means that one step can draw them all", text: "total correlation left, nats a sequence" })),
       el("svg", { class: "chart", width: size, height: 20 + 34 * bars.length, role: "img", "aria-label": bars.map(([name, v]) => `${name}: ${told(v)} nats`).join("; ") },
         ...bars.flatMap(([name, [v, se], fill, why], k) => [el("text", { class: "chart-text", x: 66, y: 25 + 34 * k, "text-anchor": "end", text: name }),
           el("rect", { x: Math.min(X(0), X(v)), y: 10 + 34 * k, width: Math.max(1, Math.abs(X(v) - X(0))), height: 22, style: `fill:${fill}` }, el("title", { text: why })),

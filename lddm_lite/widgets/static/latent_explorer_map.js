@@ -1,7 +1,7 @@
 // The map: points on a canvas, another canvas above it for what moves, and the ways of reaching a
 // point.
 import { CYCLE, GROUPS, PALETTES, ramp } from "./colours.js";
-import { el, fit } from "./elements.js";
+import { el, fit, pointOn } from "./elements.js";
 import { nearest, spacing, spread, toward, turn } from "./latent_explorer_places.js";
 import { clamp, projector } from "./numbers.js";
 
@@ -120,9 +120,9 @@ export function pointMap(app, on) {
   }
 
   function under(event) {
-    const box = base.getBoundingClientRect(), free = !on.live();
+    const [x, y] = pointOn(base, event), free = !on.live();
     const first = (i) => free && anchors.has(i); // without a kernel only ringed points lead anywhere
-    return nearest(px, event.clientX - box.left, event.clientY - box.top, among, first);
+    return nearest(px, x, y, among, first);
   }
 
   function look(i, byKey) {

@@ -1,6 +1,6 @@
 // The integrands along the walk as areas, and the excess against the lead.
 import { PALETTES } from "./colours.js";
-import { el, fit } from "./elements.js";
+import { el, fit, pointOn } from "./elements.js";
 import { clamp, ticks } from "./numbers.js";
 import { FONT, stepMark, write } from "./path_marks.js";
 
@@ -126,7 +126,7 @@ export function leadChart(onLead) {
   const canvas = el("canvas", { class: "px-lead", role: "img" });
   const left = 46, right = 16, top = 24, bottom = 26;
   let width = 0, height = 0, palette = PALETTES.light, state = null, drag = false;
-  const pull = (e) => onLead(Math.round(50 * clamp((e.clientX - canvas.getBoundingClientRect().left - left) / (width - left - right), 0, 1)) / 100);
+  const pull = (e) => onLead(Math.round(50 * clamp((pointOn(canvas, e)[0] - left) / (width - left - right), 0, 1)) / 100);
   canvas.addEventListener("pointerdown", (e) => { if (!e.button) { drag = true; canvas.setPointerCapture(e.pointerId); pull(e); } });
   canvas.addEventListener("pointermove", (e) => drag && pull(e));
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (drag = false));

@@ -1,7 +1,7 @@
 // The square of noise times: a rate as a heat map, the path, and the walk of the sampler over its
 // knots.
 import { PALETTES, REVEAL, ramp, rgb } from "./colours.js";
-import { el, fit } from "./elements.js";
+import { el, fit, pointOn } from "./elements.js";
 import { clamp, ticks } from "./numbers.js";
 import { pathCorners } from "./path_knots.js";
 import { FONT, stepMark, write } from "./path_marks.js";
@@ -28,11 +28,11 @@ export function pathSquare(on) {
   let size = 0, width = 0, palette = PALETTES.light, state = null, heat = null, key = null, point = null, drag = false;
   const X = (t) => left + t * size, Y = (t) => top + (1 - t) * size;
   const timesAt = (e) => {
-    const box = canvas.getBoundingClientRect();
-    return [clamp((e.clientX - box.left - left) / size, 0, 1), clamp(1 - (e.clientY - box.top - top) / size, 0, 1)];
+    const [x, y] = pointOn(canvas, e);
+    return [clamp((x - left) / size, 0, 1), clamp(1 - (y - top) / size, 0, 1)];
   };
   const inside = (e) => {
-    const box = canvas.getBoundingClientRect(), x = e.clientX - box.left - left, y = e.clientY - box.top - top;
+    const [x, y] = pointOn(canvas, e).map((v, k) => v - [left, top][k]);
     return x >= -6 && x <= size + 6 && y >= -6 && y <= size + 6;
   };
   function look(next, byKey) {

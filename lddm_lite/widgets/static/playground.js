@@ -63,6 +63,7 @@ register("playground", (root, app, link) => {
   const bar = el("progress", { max: 1, value: 0, hidden: true, "aria-label": "network calls done" });
   const says = el("span", { class: "pg-plan" }), status = el("span", { class: "small soft", role: "status" });
   const path = el("div", { class: "pg-path" }), found = el("div", { class: "pg-found" }), place = el("div", { class: "pg-stage" });
+  root.classList.add("broad"); // so that it does not widen when a second run comes
   root.append(el("h3", { text: head.title }), el("div", { class: "pg-top" }, el("div", { class: "pg-left" }, main, more,
     el("div", { class: "bar pg-act" }, go, halt, says, bar, status)), path), found, place);
 

@@ -2,7 +2,7 @@
 import { el } from "./elements.js";
 import { register } from "./mount.js";
 import { pack } from "./payload.js";
-import { apart, branched, planOf, rowOf, together } from "./scrubber_branches.js";
+import { apart, beside, branched, dropped, planOf, rowOf, together } from "./scrubber_branches.js";
 import { drawScrubber } from "./scrubber_draw.js";
 
 // Here the kernel has the models.
@@ -32,12 +32,13 @@ export function scrubberOf(root, app, link, how) {
 export function stage(root, link, { ask, able, say }) {
   let runs = [], title = "", groups = null, scrubber = null, palette = null, width = 0, busy = false;
   function draw(app) {
-    const place = el("div");
+    const place = el("div"), focused = root.contains(root.getRootNode().activeElement);
     if (scrubber) scrubber.close();
     root.replaceChildren(place);
-    scrubber = drawScrubber(place, { ...app, branch: (k, change) => branch(runs[k], change), able: (k) => Boolean(runs[k].about.model) && able(runs[k].about) }, link);
+    scrubber = drawScrubber(place, { ...app, drop, branch: (k, change) => branch(runs[k], change), able: (k) => Boolean(runs[k].about.model) && able(runs[k].about) }, link);
     if (width) scrubber.resize(width);
     if (palette) scrubber.theme(palette);
+    if (focused) place.querySelector("input[type=range]").focus(); // a key goes on where the last one was heard
   }
   async function show(next, name, names = null, app = null) {
     [runs, title, groups] = [next, name, names];
@@ -54,16 +55,21 @@ export function stage(root, link, { ask, able, say }) {
       if (on) {
         const made = branched(base, change, plan, on), old = rowOf(base.arrays.tokens, i);
         const count = rowOf(made.arrays.tokens, i).reduce((sum, v, j) => sum + (v !== old[j]), 0);
-        const kept = runs.filter((r) => r === base || !r.about.branch); // one branch at a time, beside what it left
-        kept.splice(kept.indexOf(base) + 1, 0, made);
         link.set("step", base.about.nfe); link.set("sample", i);
-        await show(kept, title, groups);
-        say(`Sample ${i} went on from ${end ? "its gaps" : `step ${change.step}`}: ${count} ${count === 1 ? "token" : "tokens"} came out otherwise, underlined.`);
+        await show(beside(runs, base, made), title, groups);
+        const otherwise = count ? `${count} ${count === 1 ? "token" : "tokens"} came out otherwise, underlined.` : "all tokens came out as before.";
+        say(`Sample ${i} went on from ${end ? "its gaps" : `step ${change.step}`}: ${otherwise}`);
       } else say("Stopped.");
     } catch (e) {
       say(e.message);
     }
     busy = false;
+  }
+  async function drop(k) {
+    if (busy || !runs[k].about.branch) return;
+    const { name } = runs[k].about;
+    await show(dropped(runs, k), title, groups);
+    say(`Dropped: ${name}.`);
   }
   return {
     show,

@@ -12,6 +12,14 @@ export function together(runs, title, groups) {
   return { head: { title, samples: runs[0].arrays.tokens.shape[0], groups, runs: runs.map((r) => r.about) }, arrays };
 }
 
+// Runs once `made` went on from `base`, one branch at a time beside what it left; and without the branch k.
+export function beside(runs, base, made) {
+  const kept = runs.filter((r) => r === base || !r.about.branch);
+  kept.splice(kept.indexOf(base) + 1, 0, made);
+  return kept;
+}
+export const dropped = (runs, k) => runs.filter((r, j) => j !== k || !r.about.branch);
+
 // Latents as a point of the plane; `plane`: {mean [D], axes [2][D]}, or null where they are two
 // numbers themselves.
 export const projection = (plane) => (z) => (plane ? plane.axes.map((axis) => axis.reduce((sum, v, k) => sum + v * (z[k] - plane.mean[k]), 0)) : [z[0], z[1]]);
@@ -60,5 +68,6 @@ export function branched({ about, arrays }, { step, sample: i }, { first, given 
   else delete made.goal; // nobody encoded it
   made.parent = arrays.tokens;
   const name = `${about.name.replace(/, (from step \d+|gaps filled)$/, "")}, ${step >= about.nfe ? "gaps filled" : `from step ${step}`}`;
-  return { about: { ...about, name, branch: true }, arrays: made };
+  const view = on.drawings ? { ...about.view, drawings: { ...about.view.drawings, ...on.drawings } } : about.view;
+  return { about: { ...about, name, view, branch: true }, arrays: made };
 }

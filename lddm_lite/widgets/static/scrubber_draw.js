@@ -10,7 +10,7 @@ import { Run } from "./scrubber_run.js";
 const SPEEDS = [1, 2, 4, 8, 15, 30]; // steps per second
 
 // `app`, `link`: see mount.js; `app.branch(k, change)` makes run k go on from a step (see
-// scrubber_branch.js), as long as its model is at hand: `app.able(k)`.
+// scrubber_branch.js), as long as its model is at hand: `app.able(k)`; `app.drop(k)` removes a branch.
 export function drawScrubber(root, app, link) {
   const { head, arrays } = app, frame = root.closest(".frame"), last = Math.max(...head.runs.map((r) => r.nfe));
   let step = clamp(link.get("step"), 0, last), sample = clamp(link.get("sample"), 0, head.samples - 1);
@@ -93,8 +93,16 @@ export function drawScrubber(root, app, link) {
     play.textContent = "▶ Play"; play.setAttribute("aria-pressed", "false");
   }
 
-  // ←/→, Home/End from any control that has no use for them itself
+  // the branch that the focus is in, or else the last one
+  function drop() {
+    const within = runs.findIndex((r) => r.run.branch && r.element.contains(root.getRootNode().activeElement));
+    const k = within < 0 ? head.runs.findLastIndex((r) => r.branch) : within;
+    if (k >= 0) app.drop(k);
+    return k >= 0;
+  }
+  // ←/→, Home/End from any control that has no use for them itself; Delete from any that is not written in
   root.addEventListener("keydown", (e) => {
+    if (e.key === "Delete" && app.drop && !e.target.matches("select, input[type=number], input[type=text]") && drop()) return e.preventDefault();
     const own = e.target.matches("select, input, [role=listbox]");
     const to = { ArrowLeft: step - 1, ArrowRight: step + 1, Home: 0, End: last }[e.key];
     if (own || to === undefined || e.ctrlKey || e.metaKey || e.altKey) return;

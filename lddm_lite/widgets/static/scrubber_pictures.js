@@ -1,7 +1,7 @@
 // Samples that are pictures, such as digits of 8 x 8 tokens: all of them, in place of the rows of
 // all samples. Light is the lowest id, dark the highest.
 import { PALETTES, ramp } from "./colours.js";
-import { el, fit } from "./elements.js";
+import { el, fit, pointOn } from "./elements.js";
 import { tiles } from "./scrubber_steps.js";
 
 const GAP = 8;
@@ -11,8 +11,8 @@ export class Pictures {
     Object.assign(this, { run, about, n: head.samples, rows: own("order").data, palette: PALETTES.light });
     this.canvas = el("canvas", { role: "img", "aria-label": `all ${head.samples} samples of ${about.name}, a picture each`,
       onclick: (e) => {
-        const box = this.canvas.getBoundingClientRect(), { columns, wide, high } = this.plan;
-        const column = Math.floor((e.clientX - box.left) / wide), at = Math.floor((e.clientY - box.top) / high) * columns + column;
+        const [x, y] = pointOn(this.canvas, e), { columns, wide, high } = this.plan;
+        const column = Math.floor(x / wide), at = Math.floor(y / high) * columns + column;
         if (column < columns && at >= 0 && at < this.n) pick(this.rows[at]);
       } });
     this.element = el("figure", { class: "raster pictures" }, el("figcaption", { text: "all samples as pictures" }), this.canvas);

@@ -4,6 +4,7 @@ import { el } from "./elements.js";
 import { Branch } from "./scrubber_branch.js";
 import { Pictures } from "./scrubber_pictures.js";
 import { maskedAt, revealColours } from "./scrubber_steps.js";
+import { Structures } from "./scrubber_structures.js";
 import { Codes, PathSquare, Plane, Raster, Whole } from "./scrubber_views.js";
 import { Words } from "./scrubber_words.js";
 import { viewKind } from "./sequence_views.js";
@@ -21,14 +22,15 @@ export class Run {
       run.latent === "none" ? null : noise("z", this.facts.tz), " · ", this.facts.masked);
     this.branch = app.branch && new Branch(this, own, run, (change) => app.branch(k, change), () => app.able(k));
     this.words = new Words(this, own, run, k);
-    const kind = viewKind(run), views = [new (kind === "picture" ? Pictures : Raster)(this, own, run, head, pick)];
+    const kind = viewKind(run), views = [new ({ picture: Pictures, molecule: Structures }[kind] || Raster)(this, own, run, head, pick)];
     if (kind === "picture" || kind === "molecule") views.unshift(new Whole(this, run));
     if (own("plane")) views.push(new Plane(this, own, run, head));
     if (own("codes")) views.push(new Codes(this, own, run));
     if (run.latent !== "none") views.push(new PathSquare(run));
     this.views = views;
     this.element = el("article", { class: "run", "aria-label": run.name },
-      el("h3", { text: run.name }), this.line, this.words.element, this.words.detail, this.branch && this.branch.element,
+      el("div", { class: "run-head" }, el("h3", { text: run.name }), app.drop && run.branch && el("button", { text: "Drop", title: "remove this branch (Delete)", "aria-label": `drop ${run.name}`,
+        "aria-keyshortcuts": "Delete", "data-screen": true, onclick: () => app.drop(k) })), this.line, this.words.element, this.words.detail, this.branch && this.branch.element,
       el("div", { class: "views" }, ...views.map((v) => v.element)));
   }
   draw(step, sample, numbers, all) {

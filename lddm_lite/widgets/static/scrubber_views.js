@@ -1,7 +1,7 @@
 // The pictures of a run: all samples, the latent plane or the code slots, and the path of noise
 // times.
 import { CYCLE, GROUPS, PALETTES, ramp } from "./colours.js";
-import { el, fit } from "./elements.js";
+import { el, fit, pointOn } from "./elements.js";
 import { clamp, projector } from "./numbers.js";
 import { paintSamples } from "./scrubber_steps.js";
 import { sequenceView } from "./sequence_views.js";
@@ -36,7 +36,7 @@ export class Raster {
 // The chosen sample as a picture, or as the string of a molecule, as it stands at a step.
 export class Whole {
   constructor(run, about) {
-    Object.assign(this, { run, view: sequenceView(about), fixed: 140, palette: PALETTES.light });
+    Object.assign(this, { run, view: sequenceView(about), fixed: about.view.kind === "molecule" ? 190 : 140, palette: PALETTES.light });
     this.place = el("div");
     this.element = el("figure", { class: "whole" }, el("figcaption", { text: this.view.kind === "picture" ? "the sample, a picture" : "the sample, a molecule" }), this.place);
   }
@@ -57,8 +57,7 @@ export class Plane {
     Object.assign(this, { run, about, head, n: head.samples, path: own("plane").data, cloud: own("cloud") && own("cloud").data,
       hue: own("hue"), goal: own("goal") && own("goal").data, narrow: 176, broad: 232, fixed: 232, palette: PALETTES.light });
     this.canvas = el("canvas", { role: "img", onclick: (e) => { // elsewhere, before it goes on from here
-      const box = this.canvas.getBoundingClientRect();
-      if (run.branch && run.branch.able()) run.branch.move({ to: this.from(e.clientX - box.left, e.clientY - box.top) });
+      if (run.branch && run.branch.able()) run.branch.move({ to: this.from(...pointOn(this.canvas, e)) });
     } });
     const names = head.groups, key = el("span", { class: "key" });
     if (this.hue && names) names.slice(0, GROUPS.length).forEach((name, k) => key.append(el("span", { class: "dot", style: `background:${GROUPS[k]}` }), el("span", { text: name.slice(0, 24) })));
@@ -114,7 +113,7 @@ export class Codes {
     Object.assign(this, { about, n, m, codes: own("codes").data, goal: own("goal") && own("goal").data, fixed: m > 4 ? 250 : 120 });
     this.cells = Array.from({ length: m }, () => el("span", { class: "code" }));
     this.note = el("div", { class: "small soft" });
-    if (run.branch) this.put = this.cells.map((_, j) => el("input", { type: "number", min: 0, max: about.codeMask - 1, "aria-label": `code of slot ${j} to go on with`, title: "another code, before it goes on from here",
+    if (run.branch) this.put = this.cells.map((_, j) => el("input", { type: "number", min: 0, max: about.codeMask - 1, placeholder: "other", "aria-label": `code of slot ${j} to go on with`, title: "another code, before it goes on from here",
       onchange: (e) => { const v = clamp(Math.round(+e.target.value), 0, about.codeMask - 1); run.branch.move({ codes: { ...(run.branch.moved && run.branch.moved.codes), [j]: v } }); } }));
     this.element = el("figure", { class: "codes" }, el("figcaption", { text: m > 1 ? "latent codes" : "latent code" }),
       el("div", { class: "slots" }, ...this.cells), this.note, this.row = this.put && el("div", { class: "slots", hidden: true }, ...this.put));

@@ -2,6 +2,7 @@
 // together, as a molecule's string, or as a picture.
 import { ramp } from "./colours.js";
 import { el, fit } from "./elements.js";
+import { structure, whyNone } from "./molecules.js";
 import { faults } from "./smiles.js";
 
 const LONG = 80; // characters of a word that are shown
@@ -68,8 +69,14 @@ export function sequenceView(about) {
       if (p.firstChild && !glued) p.append(" ");
       p.append(el("span", { class: look || null, title: fault, text: masked(id) ? "···" : cut(run ? raw : raw.replace(/^##/, "")) }));
     });
-    if (kind === "molecule") p.append(el("span", { class: "soft small", text: wrong.size ? `  ${[...wrong.values()].join("; ")}` : "" }));
-    return { element: p, draw() {} };
+    return { element: p, draw() {}, wrong };
+  }
+
+  // the string, its structure if the library drew it, and what is wrong with it
+  function molecule(ids, how) {
+    const { element, draw, wrong } = words(ids, how), string = ids.filter((id) => id !== pad).map(word).join(""), drawn = structure(about.view, string);
+    const why = [...wrong.values()].join("; ") || whyNone(about.view, string);
+    return { element: el("div", { class: "molecule" }, drawn, element, why && el("p", { class: "soft small wrong", text: why })), draw };
   }
 
   function picture(ids, { before, given }) {
@@ -87,7 +94,7 @@ export function sequenceView(about) {
     } };
   }
 
-  const shown = { bits, words, symbols: words, molecule: words, picture }[kind];
+  const shown = { bits, words, symbols: words, molecule, picture }[kind];
   const key = kind === "bits" ? `light ${labels[0]}, dark ${labels[1]}` : kind === "picture" ? "light: low levels, dark: high ones" : "";
   return { kind, key, text, show: (ids, how = {}) => shown([...ids], how) };
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { doJob, keepModel } from "../../../lddm_lite/widgets/static/engine.js";
-import { apart, branched, planOf, projection, rowOf, together } from "../../../lddm_lite/widgets/static/scrubber_branches.js";
+import { apart, beside, branched, dropped, planOf, projection, rowOf, together } from "../../../lddm_lite/widgets/static/scrubber_branches.js";
 import { engineRun } from "../../../lddm_lite/widgets/static/scrubber_payload.js";
 import { opened } from "./engine_model.mjs";
 import { truth } from "./truth.mjs";
@@ -80,4 +80,13 @@ test("in more dimensions a point moves within the plane alone", () => {
 test("runs taken apart and put together are the same", () => {
   const whole = together(runs.map((r) => r.shown).slice(0, 2), "title", ["a"]);
   assert.deepEqual(together(apart(whole), "title", ["a"]), whole);
+});
+
+test("a branch stands beside what it left, and can be dropped; a run cannot", () => {
+  const [a, b] = ["a", "b"].map((name) => ({ about: { name } })), [c, d] = ["c", "d"].map((name) => ({ about: { name, branch: true } }));
+  assert.deepEqual(beside([a, b], a, c), [a, c, b]);
+  assert.deepEqual(beside([a, c, b], b, d), [a, b, d], "another branch takes its place");
+  assert.deepEqual(beside([a, c, b], c, d), [a, c, d, b], "but not that of what it left");
+  assert.deepEqual(dropped([a, c, d, b], 1), [a, d, b]);
+  assert.deepEqual(dropped([a, c, b], 0), [a, c, b]);
 });

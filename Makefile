@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier notebooks slides site test-site clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -116,6 +116,9 @@ rates: install  ## measure again the grid of rates that the path explorer shows 
 
 frontier: install  ## measure again quality against diversity, which the frontier explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_frontier --out data/results/frontier.json
+
+drawings: install  ## draw again the pictures of the idea, notebooks/figures/*.svg
+	$(BIN)/python -c 'from lddm_lite.plots.drawings import write; write("notebooks/figures")'
 
 notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/build.py

@@ -1,4 +1,4 @@
-"""The one description of a model: every field is an option of `LatentDiffusion.preset` and of the
+"""Model configuration: every field is an option of `LatentDiffusion.preset` and of the
 command line."""
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ SIZES: dict[str, dict[str, dict]] = {  # size -> latent kind -> fields of Config
         "discrete": dict(width=384, blocks=7, heads=6),
     },
     "base": {kind: dict(width=768, blocks=12, heads=12) for kind in ("none", "continuous", "discrete")},
+    "minilm": {
+        kind: dict(width=384, blocks=6, heads=12, network="bert") for kind in ("none", "continuous", "discrete")},
 }
 
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that defines a model's function, apart from its weights.
+    """Configuration of a model: everything that defines its function, apart from its weights.
 
     >>> Config.preset("fuji", length=32, vocab=2).system
     'co-joint'
@@ -57,8 +59,9 @@ class Config:
     blocks: int = option(3, "transformer blocks", minimum=1)
     heads: int = option(4, "attention heads; they divide the width", minimum=1)
     network: str = option(
-        "plain", "text: rotary attention, small embeddings, open gates at the start; --size has text",
-        choices=("plain", "text"))
+        "plain", "text: rotary attention, small embeddings, open gates at the start; --size has text. bert: BERT's own "
+        "blocks, one set for tokens and latents, for --init-from minilm; --size minilm has it",
+        choices=("plain", "text", "bert"))
     encoder: str = option(
         "learned", "what makes the latents: learned; mixture, codes that are the classes of a mixture of products; or "
         "of a text a frozen encoder: minilm, a folder, a name on the hub")
@@ -104,7 +107,7 @@ class Config:
 
     @classmethod
     def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:
-        """The configuration of one of the five systems. `size`: tiny, small or base stands for
+        """The configuration of one of the five systems. `size`: tiny, small, base or minilm stands for
         width, blocks and heads (see `SIZES`); None leaves the defaults. `changes` are fields, and
         go before the size. Raises ValueError naming an unknown system, size or option.
 
@@ -129,7 +132,7 @@ class Config:
         >>> Config.preset("mdlm", length=8, vocab=2).parameters()
         147904
         """
-        block, streams = 12 * self.width**2, 1 if self.latent == "none" else 2
+        block, streams = 12 * self.width**2, 1 if self.latent == "none" or self.network == "bert" else 2
         encoder = 0 if self.latent == "none" or self.encoder != "learned" else 2 * block * self.encoder_blocks
         codes = self.codes * (self.width + self.dim) if self.latent == "discrete" else 0
         return block * self.blocks * streams + encoder + codes + self.width * (2 * self.vocab + self.slots * 2 + 1)
@@ -147,10 +150,10 @@ def size_fields(size: str | None, latent: str) -> dict:
     """The fields of `Config` that a size stands for; none for None. ValueError for an unknown size.
 
     >>> size_fields("base", "none")
-    {'width': 768, 'blocks': 12, 'heads': 12, 'network': 'text'}
+    {'network': 'text', 'width': 768, 'blocks': 12, 'heads': 12}
     """
     if size is None:
         return {}
     if not isinstance(size, str) or size not in SIZES:
         raise ValueError(f"size must be one of {', '.join(SIZES)}; got {shown(size)}")
-    return {**SIZES[size][latent], "network": "text"}
+    return {"network": "text", **SIZES[size][latent]}

@@ -4,7 +4,9 @@ shrink in a quick run.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from decimal import Decimal
 
 import torch
@@ -12,10 +14,14 @@ import torch
 from ._common import files, schemas
 from ._common.arguments import shown
 
-__all__ = ["numbers", "report", "selfcheck", "shrunk"]
+__all__ = ["checking", "numbers", "report", "selfcheck", "shrunk"]
 
 _REPORT = "lddm-lite course report"
 _VERDICTS: dict[str, bool | None] = {}  # of this kernel: right, wrong, not tried
+
+
+class _NotRight(AssertionError):
+    """In a strict run: an answer that is not right."""
 
 
 @schemas.checked(
@@ -52,12 +58,37 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     if want.is_complex():
         raise ValueError(f"want must be real numbers, got {shown(want)}")
     said, right = _verdict(got, _tensor(want), tol, mistakes or {}, unit)
-    _VERDICTS[str(exercise)] = None if got is ... else right
-    mark = "✓" if right else "…" if got is ... else "✗"
-    print(f"{mark} Exercise {exercise}: {said}.")
+    return _tell(exercise, said, None if got is ... else right)
+
+
+def _tell(exercise, said: str, right: bool | None) -> bool:
+    _VERDICTS[str(exercise)] = right
+    print(f"{'…' if right is None else '✓' if right else '✗'} Exercise {exercise}: {said}.")
     if not right and os.environ.get("LDDM_STRICT") == "1":
-        raise AssertionError(f"exercise {exercise}: {said}")
-    return right
+        raise _NotRight(f"exercise {exercise}: {said}")
+    return bool(right)
+
+
+@contextlib.contextmanager
+def checking(exercise, wanted: str) -> Iterator[None]:
+    """A check that works with the answer before it compares: an error in here says what kind of
+    answer is wanted, and what went wrong with this one.
+
+    - `exercise`: its number, to be printed;
+    - `wanted`: the kind of answer, in words: "a path, such as `ld.Curve(...)`".
+
+    >>> with checking("3", "a list of two numbers"):
+    ...     second = [0.5][1]
+    ✗ Exercise 3: wanted is a list of two numbers; yours ended the check with IndexError: list index out of range.
+    """
+    try:
+        yield
+    except _NotRight:
+        raise
+    except Exception as e:  # noqa: BLE001 - the answer, a function among others, may do anything
+        said = " ".join(str(e).split())
+        said = said if len(said) <= 160 else said[:159] + "…"
+        _tell(exercise, f"wanted is {wanted}; yours ended the check with {type(e).__name__}: {said}".rstrip("."), False)
 
 
 def numbers(answer) -> torch.Tensor | None:
@@ -85,10 +116,10 @@ def _verdict(got, want: torch.Tensor, tol: float, mistakes: dict, unit: str) -> 
         return "not tried yet; put your answer in place of the dots, and run its cell and this one", False
     if got is None:
         return "there is no value: None; the function must return its result", False
-    typed, given = _typed(got), type(got).__name__
-    got = numbers(got)
-    if got is None:
-        return f"numbers are wanted, and this is {given}", False
+    found = numbers(got)
+    if found is None:
+        return f"numbers are wanted, and this is {type(got).__name__}", False
+    typed, got = _typed(got), found
     if got.shape != want.shape:
         return f"its shape is {tuple(got.shape)}; wanted is {tuple(want.shape)}", False
     if not torch.isfinite(got).all():
@@ -123,8 +154,8 @@ def _typed(got) -> list[float | int] | None:
 
 
 def _rounded(typed: float | int, right: float, least: int) -> bool:
-    """Is a typed number the right one, rounded or cut off at its last digit? It has at least so many
-    significant digits, and decimals if they are two: a whole number must be exact."""
+    """Is a typed number the right one, rounded or cut off at its last digit? It has at least so
+    many significant digits, and decimals if they are two: a whole number must be exact."""
     sign, digits, places = Decimal(repr(typed)).normalize().as_tuple()
     if not isinstance(places, int) or len(digits) < least or (least > 1 and places >= 0):
         return False

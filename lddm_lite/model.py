@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, data_contract, old_names, protocols, quantised, randomness, schemas
+from ._common import arguments, checkpoint, data_contract, hub, old_names, protocols, quantised, randomness, schemas
 from ._common.arguments import shown
 from ._common.files import user_path
 from .config import Config
@@ -19,7 +19,7 @@ from .diffusion.channels import MaskedChannel
 from .diffusion.paths import Curve, Knot, Path, Schedule
 from .diffusion.prediction import Prediction
 from .diffusion.trace import Trace
-from .networks import build, custom_parts, exact, model_files, shipped, warm_start, web_export
+from .networks import bert, build, custom_parts, exact, model_files, shipped, warm_start, web_export
 from .networks.build import make_encoder
 from .networks.denoiser import Denoiser
 from .text import prompts
@@ -96,7 +96,7 @@ class LatentDiffusion(nn.Module):
         ValueError for another system or option, and one that names a part that does not fit.
         """
         data_contract.check(data)
-        changes.setdefault("pad_id", getattr(data, "pad_id", None))
+        changes.setdefault("pad_id", protocols.pad_id(data))
         if isinstance(encoder, str):
             changes["encoder"], encoder = encoder, None
         config = Config.preset(system, data.length, data.vocab, **changes)
@@ -112,7 +112,7 @@ class LatentDiffusion(nn.Module):
         labels = custom_parts.check_labels(labels, config)
         own = {name: part for name, part in own.items() if part is not None}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(arguments.integer("seed", seed, minimum=0))
+            torch.manual_seed(seed)
             own = {name: build.made(name, part, config) for name, part in own.items()}
             channel = own.get("channel", build.usual_channel(config))
             denoiser = own["denoiser"] if "denoiser" in own else Denoiser(config, channel)
@@ -167,9 +167,11 @@ class LatentDiffusion(nn.Module):
         return model.eval()  # in train mode the encoder would no longer give the latents that the denoiser was told
 
     def init_from(self, source) -> list[str]:
-        """Begin with the weights of another model, a folder, a shipped checkpoint's name or a model, as
-        far as names and shapes are the same. Returns a line for each tensor that was left as it is.
-        ValueError where less than half would be taken (see `networks.warm_start`).
+        """Begin with the weights of another model, a folder, a shipped checkpoint's name or a
+        model, as far as names and shapes are the same. With `network="bert"` also of a pretrained
+        BERT encoder: "minilm", or a folder of transformers'. Returns a line for each tensor that
+        was left as it is. ValueError where less than half would be taken (see
+        `networks.warm_start`).
 
         >>> from lddm_lite.tasks import Binsaw
         >>> one, two = (LatentDiffusion.preset("co-seq", Binsaw(length=8), seed=s) for s in (0, 1))
@@ -178,6 +180,9 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(source, LatentDiffusion):
             return warm_start.take(self, source.state_dict(), source.name)
+        if self.config.network == "bert" and (source in hub.PACKAGES or bert.is_pretrained(source)):
+            found = bert.pretrained(source, self.labels, self.config.length)
+            return warm_start.take(self, found, str(source))
         place = shipped.place(user_path("source", source))
         return warm_start.take(self, quantised.restore(checkpoint.read(place)[0]), str(source))
 
@@ -227,11 +232,7 @@ class LatentDiffusion(nn.Module):
             z = self.encoder(x)
         return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
-    @schemas.checked(
-        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.amounts),
-        t_z=schemas.maybe(schemas.reals),
-        where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
-    )  # fmt: skip
+    @schemas.checked(**schemas.CALL)
     @schemas.fitting
     def predict(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """One network call, as `protocols.Model.predict`."""
@@ -260,10 +261,7 @@ class LatentDiffusion(nn.Module):
         with `each=True` one number a sequence [B] (see `bound.nelbo`)."""
         return bound.nelbo(self, x, path, **options)
 
-    @schemas.checked(
-        path=schemas.path, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")),
-    )  # fmt: skip
+    @schemas.checked("token_steps", "latent_steps", path=schemas.path)
     def knots(
         self, path: Path | Curve | Schedule, token_steps: int | None = None, latent_steps: int | None = None
     ) -> list[Knot]:
@@ -293,12 +291,7 @@ class LatentDiffusion(nn.Module):
             raise ValueError("latent_steps must be >= 1 for a model with latents, got 0")
         return path.knots(token_steps, latent_steps)
 
-    @schemas.checked(
-        n=schemas.maybe(schemas.whole(1, limit="samples")),
-        token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
-        seed=schemas.seed,
-    )  # fmt: skip
+    @schemas.checked("token_steps", "latent_steps", "path", "seed", n=schemas.maybe(schemas.whole(1, limit="samples")))
     def sample(
         self,
         n: int | None = None,
@@ -332,11 +325,7 @@ class LatentDiffusion(nn.Module):
         start = start if label is None else prompts.given_class(self, start, label)
         return self._run(start, token_steps, latent_steps, path, seed, options)
 
-    @schemas.checked(
-        n=schemas.whole(1, limit="samples"), token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
-        seed=schemas.seed,
-    )  # fmt: skip
+    @schemas.checked("token_steps", "latent_steps", "path", "seed", n=schemas.whole(1, limit="samples"))
     def generate_text(
         self,
         n: int = 1,
@@ -368,11 +357,7 @@ class LatentDiffusion(nn.Module):
             trace.meta["filler"] = self.labels[0]
         return trace
 
-    @schemas.checked(
-        n=schemas.whole(1, limit="samples"), token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-        latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
-        seed=schemas.seed,
-    )  # fmt: skip
+    @schemas.checked("token_steps", "latent_steps", "path", "seed", n=schemas.whole(1, limit="samples"))
     def infill(
         self,
         x,
@@ -393,7 +378,7 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(x, str) or (isinstance(x, list | tuple) and (not x or any(isinstance(v, str) for v in x))):
             x = prompts.gaps(self, x, options.pop("gap", None))
-        x, n = self.check_tokens("x", x, mask_ok=True), arguments.integer("n", n, minimum=1)
+        x = self.check_tokens("x", x, mask_ok=True)
         arguments.within("tokens", n * x.numel(), "n * the tokens of x")
         x = x.repeat_interleave(n, 0)
         return self._run(x, token_steps, latent_steps, path, seed, options)
@@ -423,11 +408,11 @@ class LatentDiffusion(nn.Module):
 
     @schemas.checked(weights=schemas.choice(*quantised.KINDS))
     def save(self, folder, overwrite: bool = False, weights: str = "float32", **meta) -> File:
-        """Write config and weights to `folder` (safetensors + JSON), whole or not at all. `weights`:
-        how they are kept, one of `quantised.KINDS`. `meta`: more JSON to keep. Of parts of your own
-        the weights are written and the classes' names, not their code: `load` wants them again.
-        ValueError for a folder that holds something, unless `overwrite`: then its checkpoint, if it
-        has one, is replaced, and all else stays."""
+        """Write config and weights to `folder` (safetensors + JSON), whole or not at all.
+        `weights`: how they are kept, one of `quantised.KINDS`. `meta`: more JSON to keep. Of parts
+        of your own the weights are written and the classes' names, not their code: `load` wants
+        them again. ValueError for a folder that holds something, unless `overwrite`: then its
+        checkpoint, if it has one, is replaced, and all else stays."""
         folder = checkpoint.check_free(folder, overwrite)
         about = {"config": self.config.to_dict(), "labels": self.labels, "data": self.data, **meta}
         own = custom_parts.own(self)

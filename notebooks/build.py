@@ -8,9 +8,12 @@ A source is a Python file in cells (`# %%`, jupytext's percent format). Tags of 
     exercise    the code that a student starts from; the solutions hold the `solution` that follows instead
     solution    code or text that no student's notebook holds
     figure      its committed output must hold a picture
+    folded      code that need not be read
+    proof       an identity by number, for those who doubt it
+    appendix    a heading; what stands below it, up to the next one of its rank, is folded
 
-The code of setup, figure and check cells is collapsed: one click shows it. So is what comes out after "Predict, then
-run.", but for widgets. After the title each gets the cell COLAB, which fetches the course where a notebook was opened
+The code of setup, figure, folded, proof and check cells is collapsed: one click shows it. So is what comes out of proofs,
+and after "Predict, then run.", but for widgets. After the title each gets the cell COLAB, which fetches the course where a notebook was opened
 alone. The student's notebook goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
 """
 
@@ -27,7 +30,7 @@ import nbformat
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-COLLAPSED = {"setup", "figure", "check", "colab"}
+COLLAPSED = {"setup", "figure", "folded", "proof", "check", "colab"}
 PREDICT = "> **Predict, then run.**"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNEL = {
@@ -90,11 +93,13 @@ def _metadata(words: list[str], predicted: bool = False) -> dict:
     """What a cell with these tags tells JupyterLab and Colab, collapsed or not."""
     found: dict = {"tags": words} if words else {}
     hidden = {"source_hidden": True} if COLLAPSED & set(words) else {}
-    hidden |= {"outputs_hidden": True} if predicted else {}
+    hidden |= {"outputs_hidden": True} if predicted or "proof" in words else {}
     if hidden:
         found["jupyter"] = hidden
     if "source_hidden" in hidden:
         found["cellView"] = "form"  # Colab's word for it
+    if "appendix" in words:
+        found["jp-MarkdownHeadingCollapsed"] = True
     return found
 
 

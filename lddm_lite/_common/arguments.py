@@ -1,6 +1,6 @@
-"""Argument checks that name the argument, what was given and what is allowed; and limits on sizes that
-memory or time follows from, which `LDDM_LIMIT_VOCAB=5000000` in the environment lifts, and so for each
-name of `LIMITS`."""
+"""Argument checks that name the argument, what was given and what is allowed; and limits on sizes
+that memory or time follows from, which `LDDM_LIMIT_VOCAB=5000000` in the environment lifts, and so
+for each name of `LIMITS`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SEEDS = 2**63 - 1  # the largest
 
 
 def shown(value) -> str:
-    """`value` as a message repeats it: short, whatever it is.
+    """Short representation of any value, for an error message.
 
     >>> shown("a" * 1000)[-5:], shown(10**6000)
     ("aaa…'", 'an integer of more than 4,000 digits')
@@ -45,7 +45,7 @@ SHOWN = 80  # characters of a text
 
 
 def brief(error: BaseException) -> str:
-    """What an error of another library says, in one line of bounded length.
+    """One-line message of another library's error, of bounded length.
 
     >>> brief(ValueError("bad" * 1000))[-4:]
     'bad…'
@@ -55,7 +55,7 @@ def brief(error: BaseException) -> str:
 
 
 def truth(name: str, value) -> bool:
-    """Return `value`, which must be True or False, or raise ValueError naming `name`.
+    """Boolean check: `value`, which must be True or False; a ValueError naming `name` else.
 
     >>> truth("compile", "no")
     Traceback (most recent call last):
@@ -67,7 +67,8 @@ def truth(name: str, value) -> bool:
 
 
 def word(name: str, value) -> str:
-    """Return `value`, a text that is not empty, without control characters, or raise ValueError.
+    """String check: `value`, a text that is not empty, without control characters; a ValueError
+    else.
 
     >>> word("encoder", "minilm")
     'minilm'
@@ -78,7 +79,7 @@ def word(name: str, value) -> str:
 
 
 def seed(name: str, value) -> int:
-    """Return `value`, an integer of any type in [0, 2^63), or raise ValueError naming `name`.
+    """Seed check: `value`, an integer of any type in [0, 2^63); a ValueError naming `name` else.
 
     >>> seed("seed", 3)
     3
@@ -110,7 +111,7 @@ LIMITS = {
 
 
 def limit(name: str) -> int:
-    """The limit of that name: the environment's, or the usual one.
+    """Size limit of that name: the environment's, or the usual one.
 
     >>> limit("blocks")
     256
@@ -120,13 +121,13 @@ def limit(name: str) -> int:
 
 
 def variable(name: str) -> str:
-    """The variable of the environment that lifts a limit."""
+    """Environment variable that lifts a limit."""
     return f"LDDM_LIMIT_{name.upper()}"
 
 
 def within(name: str, value: int, what: str | None = None) -> int:
-    """Return `value`, or raise ValueError where it is above the limit `name`; `what` it is, for the
-    message.
+    """Size check: `value`, or a ValueError where it is above the limit `name`; `what` it is, for
+    the message.
 
     >>> within("blocks", 12)
     12
@@ -141,7 +142,7 @@ def within(name: str, value: int, what: str | None = None) -> int:
 
 
 def integer(name: str, value, minimum: int | None = None, maximum: int | None = None) -> int:
-    """Return `value` as an int, or raise ValueError naming `name` and the allowed range.
+    """Integer check: `value` as an int, or a ValueError naming `name` and the allowed range.
 
     >>> integer("steps", 3, minimum=1)
     3
@@ -180,12 +181,13 @@ def number(name: str, value, minimum=None, maximum=None, above=None, below=None)
 
 
 def _range(minimum, maximum, above=None, below=None) -> str:
-    low, high = above if minimum is None else minimum, below if maximum is None else maximum
+    low, opens, over = (minimum, "[", ">=") if minimum is not None else (above, "(", ">")
+    high, closes, under = (maximum, "]", "<=") if maximum is not None else (below, ")", "<")
     if low is not None and high is not None:
-        return f" in {'(' if minimum is None else '['}{low}, {high}{')' if maximum is None else ']'}"
+        return f" in {opens}{low}, {high}{closes}"
     if low is not None:
-        return f" {'>' if minimum is None else '>='} {low}"
-    return "" if high is None else f" {'<' if maximum is None else '<='} {high}"
+        return f" {over} {low}"
+    return "" if high is None else f" {under} {high}"
 
 
 def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torch.Tensor:
@@ -222,8 +224,8 @@ def tokens(name: str, x, length: int, vocab: int, mask_ok: bool = False) -> torc
 
 
 def tensor(name: str, x) -> torch.Tensor:
-    """`x`, a tensor, an array or (nested) lists of numbers, as a tensor. ValueError for what is none:
-    None, texts, lists of uneven length, integers above 64 bits.
+    """Conversion to a tensor: of `x`, a tensor, an array or (nested) lists of numbers. ValueError
+    for what is none: None, texts, lists of uneven length, integers above 64 bits.
 
     >>> tensor("x", [[1, 2]]).shape
     torch.Size([1, 2])
@@ -243,8 +245,8 @@ def tensor(name: str, x) -> torch.Tensor:
 
 
 def numbers_of(name: str, x, kinds: str = "iufb") -> np.ndarray:
-    """`x`, an array, a tensor or (nested) lists of numbers, as a numpy array of numbers. ValueError
-    for what is none. `kinds`: numpy's letters for those that will do.
+    """Conversion to a numpy array: of `x`, an array, a tensor or (nested) lists of numbers.
+    ValueError for what is none. `kinds`: numpy's letters for those that will do.
 
     >>> numbers_of("x", [[1, 2]]).shape
     (1, 2)
@@ -264,8 +266,8 @@ def numbers_of(name: str, x, kinds: str = "iufb") -> np.ndarray:
 
 
 def texts(name: str, values, blank: bool = False) -> list[str]:
-    """Return `values` as a list of texts, at least one; none of them empty, unless `blank`.
-    ValueError naming `name`, and which one is wrong.
+    """String list check: `values` as a list of texts, at least one; none of them empty, unless
+    `blank`. ValueError naming `name`, and which one is wrong.
 
     >>> texts("sentences", ("rain fell .", "snow fell ."))
     ['rain fell .', 'snow fell .']

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from . import arguments, randomness
-from .protocols import Data
+from .protocols import Data, pad_id
 
-__all__ = ["check", "described", "draw", "picture", "read_text"]
+__all__ = ["check", "check_padding", "described", "draw", "is_text", "length_shares", "picture", "read_text"]
 
 LOOK = 2048  # rows that tell the lengths of padded data that do not say them
 
@@ -61,7 +61,7 @@ def check(data: Any, name: str = "data", whole: bool = True) -> None:
         raise ValueError(f"{name}.labels must be texts, got {odd!r}; str(...) makes one of it")
     if len(labels) != vocab:
         raise ValueError(f"{name}.labels must hold vocab={vocab} words, one for each id, got {len(labels)}")
-    pad = getattr(data, "pad_id", None)
+    pad = pad_id(data)
     if pad is not None:
         arguments.integer(f"{name}.pad_id", pad, 0, vocab - 1)
     if hasattr(data, "spec"):
@@ -105,12 +105,11 @@ def described(data: Data, name: str = "data") -> dict:
     shape = getattr(data, "shape", None)
     if shape is not None and "shape" not in spec:
         spec = {**spec, "shape": [int(v) for v in shape]}
-    pad, length = getattr(data, "pad_id", None), int(data.length)
+    pad, length = pad_id(data), int(data.length)
     if pad is None:
         return spec
     if "lengths" not in spec:
-        found = (draw(data, LOOK, randomness.generator(0), name) != pad).sum(1)
-        spec = {**spec, "lengths": (torch.bincount(found, minlength=length + 1).double() / LOOK).tolist()}
+        spec = {**spec, "lengths": length_shares(draw(data, LOOK, randomness.generator(0), name), pad)}
     shares = spec["lengths"]
     if not isinstance(shares, list) or len(shares) != length + 1 or not all(v >= 0 for v in shares) or not sum(shares):
         raise ValueError(f"{name}.spec()['lengths'] must hold the share of sequences of each length 0..{length}")
@@ -138,11 +137,41 @@ def draw(data: Data, n: int, seed: int | torch.Generator, name: str = "data") ->
         raise ValueError(f"{what} must give token ids [{n}, {data.length}], got {type(rows).__name__} ({e})") from None
     if len(x) != n:
         raise ValueError(f"{what} must give {n} sequences, got {len(x)}")
-    pad = getattr(data, "pad_id", None)
-    if pad is not None and bool(((x[:, :-1] == pad) & (x[:, 1:] != pad)).any()):
-        row = int(((x[:, :-1] == pad) & (x[:, 1:] != pad)).any(1).nonzero()[0])
-        raise ValueError(f"{what}: padding (id {pad}) must stand at the end alone; row {row} is {x[row].tolist()[:16]}")
+    check_padding(what, x, pad_id(data))
     return x
+
+
+def check_padding(what: str, x: torch.Tensor, pad_id: int | None) -> None:
+    """ValueError, beginning with `what`, for rows [N, L] with padding before a token.
+
+    >>> check_padding("rows", torch.tensor([[1, 0]]), pad_id=0)
+    """
+    if pad_id is None:
+        return
+    before = (x[:, :-1] == pad_id) & (x[:, 1:] != pad_id)
+    if bool(before.any()):
+        row = int(before.any(1).nonzero()[0])
+        told = x[row].tolist()[:16]
+        raise ValueError(f"{what}: padding (id {pad_id}) must stand at the end alone; row {row} is {told}")
+
+
+def is_text(spec: dict) -> bool:
+    """Does what a model keeps of its data (`spec`) describe a text, with a tokenizer?
+
+    >>> is_text({"task": "binsaw"})
+    False
+    """
+    return "text" in spec
+
+
+def length_shares(rows: torch.Tensor, pad_id: int) -> list[float]:
+    """Length distribution: the share of rows [N, L] with 0..L tokens before the padding.
+
+    >>> length_shares(torch.tensor([[2, 3], [2, 0]]), pad_id=0)
+    [0.0, 0.5, 0.5]
+    """
+    counts = torch.bincount((rows != pad_id).sum(1), minlength=rows.shape[1] + 1)
+    return (counts.double() / len(rows)).tolist()
 
 
 def read_text(data: Data, ids) -> str:

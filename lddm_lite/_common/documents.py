@@ -1,4 +1,4 @@
-"""JSON from outside, read once and for all: whatever a file holds, the answer is plain values or a
+"""Parser of untrusted JSON and .npy files: whatever a file holds, the answer is plain values or a
 ValueError, in time and memory of the order of its size."""
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ DIGITS = 20  # of an integer: what 64 bits hold
 
 
 def parse(text: str | bytes, name: str = "the JSON", constants: bool = False) -> Any:
-    """The value that a JSON text stands for. ValueError, beginning with `name`, for a text that is
-    damaged or not UTF-8, that repeats a key, nests deeper than DEEPEST, or holds an integer of more
-    than DIGITS digits, half a character (a lone surrogate), or NaN and Infinity unless `constants`.
+    """Parse JSON: the value that a text stands for. ValueError, beginning with `name`, for a text
+    that is damaged or not UTF-8, that repeats a key, nests deeper than DEEPEST, or holds an integer
+    of more than DIGITS digits, half a character (a lone surrogate), or NaN and Infinity unless
+    `constants`.
 
     >>> parse('{"a": 1}')
     {'a': 1}
@@ -165,8 +166,8 @@ def read_array(path) -> Any:
 
 
 def read_document(path, schema: Callable[[str, Any], Any] | None = None, constants: bool = False) -> Any:
-    """What a JSON file holds, in the form that `schema` asks for (see `schemas`). ValueError naming
-    the file and what is wrong in it; OSError where it cannot be read.
+    """Read a JSON file: what it holds, in the form that `schema` asks for (see `schemas`).
+    ValueError naming the file and what is wrong in it; OSError where it cannot be read.
 
     >>> _ = Path("a.json").write_text('{"n": 1}')
     >>> read_document("a.json")

@@ -1,5 +1,4 @@
-"""Files in a cache: written whole or not at all, by one process at a time, and checked when read
-again."""
+"""Atomic file writes, file locks, checksums and the cache folder."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ __all__ = ["Busy", "locked", "read_json", "replacing", "sha256", "staged", "user
 
 
 class Busy(ValueError):
-    """A folder in which another process is at work."""
+    """A locked folder: another process is at work in it."""
 
 
 def user_path(name: str, path) -> Path:

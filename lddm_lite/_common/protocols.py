@@ -31,14 +31,15 @@ if TYPE_CHECKING:
     from .randomness import Source
 
 __all__ = ["Channel", "Corpus", "Data", "Denoiser", "Encoder", "Judge", "MaskedNoise", "Model", "Module", "Task"]
-__all__ += ["Text", "has_rows", "has_scores", "is_exact", "is_frozen", "is_stochastic", "read_rows"]
+__all__ += ["Text", "has_rows", "has_scores", "is_exact", "is_frozen", "is_stochastic", "pad_id", "read_rows"]
+__all__ += ["settle", "trunk"]
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
 class Data(Protocol):
-    """What every data object is: a source of token sequences, all of one length. For an array of ids
-    there is `ld.from_arrays`; for text, `ld.text.from_lines`; for anything else a class with these
-    five members, and maybe these, which are asked for by `getattr(data, name, None)`:
+    """What every data object is: a source of token sequences, all of one length. For an array of
+    ids there is `ld.from_arrays`; for text, `ld.text.from_lines`; for anything else a class with
+    these five members, and maybe these:
 
     - `pad_id`: the id that fills short sequences up, at their end alone; neither noised nor scored.
       `spec()` may then give `lengths`, the share of sequences of each length 0..L;
@@ -125,8 +126,8 @@ class Task(Data, Protocol):
         """H(p*): no bound can be lower."""
 
     def score(self, x: Tensor, seed: int = 1) -> dict[str, float]:
-        """What is said of samples x [n, L] of law q: `excess`, mean of -log p* minus H(p*), which is
-        KL(q||p*) + H(q) - H(p*), with `excess_se`, and more."""
+        """What is said of samples x [n, L] of law q: `excess`, mean of -log p* minus H(p*), which
+        is KL(q||p*) + H(q) - H(p*), with `excess_se`, and more."""
 
 
 class Corpus(Data, Protocol):
@@ -164,7 +165,8 @@ class Text(Corpus, Protocol):
 
 
 def has_scores(data: Data) -> TypeIs[Task]:
-    """Are samples judged by the data themselves, exactly? Else by what text is judged by.
+    """Is it a task: are samples judged by the data themselves, exactly? Else by what text is judged
+    by.
 
     >>> from lddm_lite import tasks
     >>> has_scores(tasks.Binsaw(length=4))
@@ -174,13 +176,22 @@ def has_scores(data: Data) -> TypeIs[Task]:
 
 
 def has_rows(data: Data) -> TypeIs[Corpus]:
-    """Can all sequences of the data be read, one after another?
+    """Is it a corpus: can all sequences of the data be read, one after another?
 
     >>> from lddm_lite import tasks
     >>> has_rows(tasks.Binsaw(length=4))
     False
     """
     return hasattr(data, "rows") and hasattr(data, "__len__")
+
+
+def pad_id(data: Data) -> int | None:
+    """The id that fills short sequences up; None for data without padding.
+
+    >>> from lddm_lite import tasks
+    >>> pad_id(tasks.Binsaw(length=4))
+    """
+    return getattr(data, "pad_id", None)
 
 
 def read_rows(data: Corpus, numbers: Any) -> Tensor:
@@ -315,6 +326,24 @@ def is_frozen(encoder: Encoder | None) -> bool:
     return getattr(encoder, "frozen", False)
 
 
+def settle(encoder: Encoder, batches: list[Tensor]) -> None:
+    """Tell an encoder that stage 1 is over, with some batches of sequences; one that has nothing to
+    settle is not told.
+
+    >>> settle(object(), [])
+    """
+    if hasattr(encoder, "settle"):
+        encoder.settle(batches)
+
+
+def trunk(network: Denoiser | Encoder | None) -> Any:
+    """The transformer blocks of a network; None where one of your own has none.
+
+    >>> trunk(None)
+    """
+    return getattr(network, "trunk", None)
+
+
 class Channel(Protocol):
     """Noise of one channel, tokens or latents (METHOD 1, 2). Rates and costs are in nats per
     sequence, [B].
@@ -431,14 +460,10 @@ class Model(Module, Protocol):
     ) -> Any:
         """One network call: a `Prediction`, as of `Denoiser.forward`.
 
-        - `x_t` [B, L]: ids; None: all are masked, and no token is asked for;
-        - `z_t`: noised latents [B, m, d], of codes the ids [B, m] or, where the denoiser is not
-          exact, vectors; None without latents;
-        - `t_z` [B]: latent noise times in [0, 1]; None without latents;
-        - `where` [B, L]: bool, the positions whose tokens are asked for; None for none;
-        - `need_latents`: False where nobody reads the latents, which need not be computed then;
-        - `lengths` [B]: tokens before the padding; None counts them in `x_t`, without which models
-          with padding need them.
+        - `x_t`, `t_z`, `where`, `need_latents`: as there;
+        - `z_t`: as there, or of codes the ids [B, m] also where the denoiser is not exact;
+        - `lengths` [B]: as there; None counts them in `x_t`, without which models with padding need
+          them.
         """
 
     def loss(self, x0: Any, g: Generator | int = 0, stage: int = 2, few_step: float = 0.25, **options: Any) -> Any:

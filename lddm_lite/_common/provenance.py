@@ -9,19 +9,22 @@ from collections.abc import Sequence
 
 import torch
 
+from .words import counted
+
 __all__ = ["provenance"]
 
 
 def provenance(program: str, words: Sequence[str]) -> dict:
-    """What it takes to measure again: {"command", "machine", "versions"}, JSON-able.
+    """Provenance of a figure, what it takes to measure again: {"command", "machine", "versions"},
+    JSON-able.
 
     >>> provenance("python -m lddm_lite", ["evaluate", "runs/a"])["command"]
     'python -m lddm_lite evaluate runs/a'
     """
-    cores, threads = os.cpu_count(), torch.get_num_threads()
+    threads = counted(torch.get_num_threads(), "thread")
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return {
         "command": f"{program} {shlex.join(words)}",
-        "machine": f"{platform.machine()}, {cores} CPU cores, {threads} thread{'s' * (threads > 1)}{gpu}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, {threads}{gpu}",
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }

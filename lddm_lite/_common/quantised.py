@@ -27,7 +27,7 @@ _ROW, _SMALL = 32, 4096  # entries of a row, and of a matrix, from which integer
 
 @schemas.checked(tensors=TENSORS, kind=schemas.choice(*KINDS))
 def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, torch.Tensor]:
-    """Weights in the form in which they are kept, by name; `restore` turns them back.
+    """Quantise weights, by name, to the form in which they are kept; `restore` turns them back.
 
     Floats alone are changed. ValueError for another kind, and for weights that are not finite or too
     large for it.
@@ -61,8 +61,8 @@ def quantise(tensors: dict[str, torch.Tensor], kind: str = "int8") -> dict[str, 
 
 @schemas.checked(kept=TENSORS)
 def restore(kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The float32 weights that `quantise` kept; others pass as they are. ValueError for integers
-    whose scales are missing or of another size."""
+    """Dequantise: the float32 weights that `quantise` kept; others pass as they are. ValueError for
+    integers whose scales are missing or of another size."""
     out = {}
     for name, value in kept.items():
         if name.endswith(_SCALE) and name.removesuffix(_SCALE) in kept:
@@ -93,7 +93,7 @@ def restored_form(form: checkpoint.Form) -> checkpoint.Form:
     return {name: (shape, torch.float32 if name in whole else dtype) for name, (shape, dtype) in kept.items()}
 
 
-@schemas.checked(model=schemas.model, kind=schemas.choice(*KINDS))
+@schemas.checked("model", kind=schemas.choice(*KINDS))
 def cost(model: Any, x, kind: str = "int8", **options) -> Estimate:
     """Quantisation loss: by how many nats per sequence the bound of `model` on x [N, L] rises when
     its weights are kept as `kind`. Both bounds see the same noise, so that the error of the

@@ -14,10 +14,12 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from .arguments import integer
+from . import schemas
+from .arguments import integer, number
 
 __all__ = [
-    "Source", "Streams", "at_quantiles", "draw_categorical", "generator", "quantiles", "rand", "randn", "wide",
+    "Source", "Streams", "at_quantiles", "draw_categorical", "generator", "quantiles", "rand", "randn", "random_rows",
+    "split_rows", "wide",
 ]  # fmt: skip
 
 NO_FLOAT64 = {"mps"}  # kinds of devices that have none: what else is float64 is float32 there
@@ -162,3 +164,32 @@ def randn(shape, g: Source, like: torch.Tensor | None = None) -> torch.Tensor:
     """Standard normal draws from `g`, made on its own device and moved to that of `like`."""
     out = g.randn(shape) if isinstance(g, Streams) else torch.randn(shape, generator=g, device=g.device)
     return out if like is None else out.to(like.device)
+
+
+@schemas.checked("seed", n=schemas.whole(1, limit="samples"))
+def random_rows(of: int, n: int, seed: int | torch.Generator) -> torch.Tensor:
+    """Bootstrap sample: numbers of `n` rows out of so many, with replacement: [n], int64.
+
+    >>> random_rows(1, 3, seed=0)
+    tensor([0, 0, 0])
+    """
+    u = rand((n,), generator(seed), dtype=torch.float64).cpu()
+    return (u * of).long()
+
+
+@schemas.checked("seed")
+def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Train-validation split: numbers of n rows, rising: those to train on, and a random
+    `fraction`, at least one, that is held out. ValueError for fewer than two rows, and a fraction
+    outside (0, 1).
+
+    >>> rest, held = split_rows(4, 0.3, seed=0)
+    >>> sorted([*rest.tolist(), *held.tolist()]), len(held)
+    ([0, 1, 2, 3], 1)
+    """
+    number("fraction", fraction, above=0, below=1)
+    if n < 2:
+        raise ValueError(f"a split needs at least 2 sequences; there is {n}")
+    order = torch.randperm(n, generator=generator(seed))
+    count = min(n - 1, max(1, round(fraction * n)))
+    return order[count:].sort().values, order[:count].sort().values

@@ -1,5 +1,6 @@
-"""Domains: what a value from outside may be, in one line each. A schema of a file, or the domain of
-an argument, is a function (name, value) -> value that raises a ValueError naming what is wrong.
+"""Validation schemas of files and arguments: what a value from outside may be, in one line each. A
+schema, or domain, is a function (name, value) -> value that raises a ValueError naming what is
+wrong.
 
 A new kind of file is one more `record`; a field of it one more line: {"steps": whole(1)}. Names of
 fields inside come out as in `history.rows[3].step`.
@@ -19,11 +20,10 @@ from .arguments import shown
 from .words import either
 
 __all__ = [
-    "Domain", "amounts", "anything", "array", "boolean", "checked", "choice", "constant", "counts", "data", "fitting",
-    "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line", "mapping", "maybe",
-    "model",
-    "moments", "number", "of_shape", "one_of", "pair", "path", "reals", "record", "rows", "seed", "shape", "source",
-    "task", "tensor", "text", "times", "unit", "whole",
+    "CALL", "Domain", "USUAL", "amounts", "anything", "array", "boolean", "checked", "choice", "constant", "counts",
+    "data", "fitting", "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line",
+    "mapping", "maybe", "model", "moments", "number", "of_shape", "one_of", "pair", "path", "reals", "record", "rows",
+    "seed", "shape", "source", "task", "tensor", "text", "times", "unit", "whole",
 ]  # fmt: skip
 
 Domain = Callable[[str, Any], Any]
@@ -87,7 +87,7 @@ def text(pattern: str | None = None, most: int | None = None) -> Domain:
 
 
 def boolean(name: str, value) -> bool:
-    """True or False.
+    """A boolean: True or False.
 
     >>> boolean("finished", True)
     True
@@ -96,7 +96,7 @@ def boolean(name: str, value) -> bool:
 
 
 def anything(name: str, value):
-    """Whatever there is; how deep it may be is a matter of `documents`.
+    """Any value; how deep it may be is a matter of `documents`.
 
     >>> anything("meta", [1])
     [1]
@@ -105,7 +105,7 @@ def anything(name: str, value):
 
 
 def constant(wanted) -> Domain:
-    """One value alone.
+    """A literal: one value alone.
 
     >>> constant(1)("version", 1)
     1
@@ -120,7 +120,7 @@ def constant(wanted) -> Domain:
 
 
 def choice(*names: str) -> Domain:
-    """One of several texts.
+    """An enumeration: one of several texts.
 
     >>> choice("pad", "pack")("mode", "pad")
     'pad'
@@ -135,7 +135,7 @@ def choice(*names: str) -> Domain:
 
 
 def maybe(of: Domain) -> Domain:
-    """None, too.
+    """An optional value: None, too.
 
     >>> maybe(whole())("pad_id", None)
     """
@@ -147,7 +147,7 @@ def maybe(of: Domain) -> Domain:
 
 
 def one_of(*domains: Domain) -> Domain:
-    """In one of these domains; of an error, the last one speaks.
+    """A union: in one of these domains; of an error, the last one speaks.
 
     >>> one_of(whole(), text())("x", "a")
     'a'
@@ -165,7 +165,7 @@ def one_of(*domains: Domain) -> Domain:
 
 
 def items(of: Domain, least: int = 0, most: int | None = None) -> Domain:
-    """A list, each item in a domain.
+    """A list or tuple, each item in a domain.
 
     >>> items(whole(1))("levels", [1, 2])
     [1, 2]
@@ -183,7 +183,7 @@ def items(of: Domain, least: int = 0, most: int | None = None) -> Domain:
 
 
 def mapping(of: Domain) -> Domain:
-    """An object of any keys, each value in a domain.
+    """A dictionary of any keys, each value in a domain.
 
     >>> mapping(whole())("counts", {"a": 1})
     {'a': 1}
@@ -200,8 +200,8 @@ def mapping(of: Domain) -> Domain:
 def record(
     fields: dict[str, Domain], optional: dict[str, Domain] | None = None, others: Domain | None = None
 ) -> Domain:
-    """An object with these fields; `optional` ones may be missing. `others`: the domain of further
-    ones, of which there are none without it.
+    """A dictionary with these fields; `optional` ones may be missing. `others`: the domain of
+    further ones, of which there are none without it.
 
     >>> record({"n": whole(1)}, {"seed": whole(0)})("", {"n": 1})
     {'n': 1}
@@ -241,7 +241,7 @@ def is_a(*classes: type) -> Domain:
 
 
 def has(what: str, *names: str) -> Domain:
-    """An object with these attributes, which is `what`.
+    """Duck typing: an object with these attributes, which is `what`.
 
     >>> has("a text", "strip")("x", "a")
     'a'
@@ -263,7 +263,7 @@ task = has("a task, of known law", "sample", "length", "vocab", "labels", "score
 
 
 def function(name: str, value):
-    """A function.
+    """A callable.
 
     >>> function("save", print) is print
     True
@@ -294,7 +294,7 @@ def tensor(name: str, value):
 
 
 def source(name: str, value):
-    """Where random numbers come from: a generator or streams.
+    """A source of random numbers: a generator or streams.
 
     >>> import torch
     >>> source("g", torch.Generator()).initial_seed() > 0
@@ -336,7 +336,7 @@ def floats(name: str, value):
 
 
 def unit(name: str, value):
-    """As `floats`, in [0, 1].
+    """A tensor as of `floats`, in [0, 1].
 
     >>> unit("u", [0.5])
     tensor([0.5000])
@@ -348,7 +348,7 @@ def unit(name: str, value):
 
 
 def line(name: str, value):
-    """As `floats`, in a row: [n].
+    """A vector as of `floats`: [n].
 
     >>> line("costs", [1, 2])
     tensor([1., 2.])
@@ -427,8 +427,11 @@ def integers(name: str, value):
     >>> integers("x", torch.tensor([1]))
     tensor([1])
     """
-    small = lambda x: x.is_floating_point() or x.is_complex() or str(x.dtype) == "torch.bool"  # noqa: E731
-    return _kind(name, value, "integers", lambda x: not small(x))
+
+    def fits(x) -> bool:
+        return not (x.is_floating_point() or x.is_complex() or str(x.dtype) == "torch.bool")
+
+    return _kind(name, value, "integers", fits)
 
 
 def amounts(name: str, value):
@@ -471,6 +474,13 @@ def moments(name: str, value):
         if not -1e-6 <= float(low) <= float(high) <= 1 + 1e-6:  # nan compares False
             raise ValueError(f"{name} must hold times in [0, 1], got {shown(value)}")
     return x
+
+
+# what a network call is given (`protocols.Model.predict`)
+CALL = {
+    "x_t": maybe(integers), "z_t": maybe(amounts), "t_z": maybe(reals), "where": maybe(flags),
+    "need_latents": boolean, "lengths": maybe(integers),
+}  # fmt: skip
 
 
 def of_shape(name: str, value, wanted: Sequence[int]):
@@ -520,9 +530,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: arguments with these names are in these domains, and are passed on as the domain
-    returns them; a ValueError else. `domains` of what it makes are these.
+USUAL: dict[str, Domain] = {  # of arguments that mean the same wherever they occur
+    "batch": whole(1), "data": data, "draws": whole(1, limit="draws"), "g": source,
+    "latent_steps": maybe(whole(0, limit="steps")), "model": model, "path": maybe(path), "progress": boolean,
+    "seed": seed, "task": task, "title": maybe(text(most=1000)), "token_steps": maybe(whole(1, limit="steps")),
+}  # fmt: skip
+
+
+def checked(*usual: str, **domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Argument validation, a decorator: arguments with these names are in these domains, `usual`
+    ones in those of `USUAL`, and are passed on as the domain returns them; a ValueError else.
+    `domains` of what it makes are these.
 
     >>> @checked(n=whole(1))
     ... def twice(n: int) -> int:
@@ -531,6 +549,7 @@ def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
     Traceback (most recent call last):
     ValueError: n must be an integer >= 1, got -1
     """
+    domains = {**{name: USUAL[name] for name in usual}, **domains}
 
     def wrap(f: Callable[P, R]) -> Callable[P, R]:
         names = list(inspect.signature(f).parameters)
@@ -555,8 +574,9 @@ def checked(**domains: Domain) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def fitting(f: Callable[P, R]) -> Callable[P, R]:
-    """A decorator: where the tensors among the arguments do not fit each other, which shows when they
-    are combined, the error is a ValueError that tells the shape of each.
+    """Shape errors named, by a decorator: where the tensors among the arguments do not fit each
+    other, which shows when they are combined, the error is a ValueError that tells the shape of
+    each.
 
     >>> import torch
     >>> @fitting
@@ -630,7 +650,8 @@ def array(kinds: str, dims: Sequence[int]) -> Domain:
         else:
             out = arguments.numbers_of(name, value)
         if out.dtype.kind not in kinds and not (out.dtype.kind in "iu" and "f" in kinds):
-            raise ValueError(f"{name} must hold {'numbers' if 'f' in kinds else 'integers'}, got {out.dtype}")
+            wanted = "numbers" if "f" in kinds else "integers"
+            raise ValueError(f"{name} must hold {wanted}, got {out.dtype}")
         if out.ndim not in dims:
             raise ValueError(f"{name} must have {either(list(map(str, dims)))} axes, got shape {list(out.shape)}")
         if out.dtype.kind == "f" and not np.isfinite(out).all():

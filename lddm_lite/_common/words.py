@@ -26,7 +26,7 @@ def joined(pieces: Iterable[str], spaced: bool = True) -> str:
 
 
 def either(names: Sequence[str]) -> str:
-    """One of several, in words.
+    """Names in a row, with "or" before the last.
 
     >>> either(["none", "continuous", "discrete"])
     'none, continuous or discrete'
@@ -35,7 +35,7 @@ def either(names: Sequence[str]) -> str:
 
 
 def plural(n: int, word: str) -> str:
-    """The word for n things.
+    """A noun in the singular or plural, for n things.
 
     >>> plural(1, "code"), plural(2, "code")
     ('code', 'codes')
@@ -44,7 +44,7 @@ def plural(n: int, word: str) -> str:
 
 
 def counted(n: int, word: str) -> str:
-    """n things, in words.
+    """A number with its noun.
 
     >>> counted(1_000, "network call")
     '1,000 network calls'

@@ -68,7 +68,8 @@ def _message(e: Exception) -> str:
         if not e.filename:  # of our own files all have names
             terminal.drop(sys.stdout)
         name = str(e.filename or "the output")
-        return f"{name if name.isprintable() and len(name) < 300 else arguments.shown(name)}: {e.strerror}"
+        name = name if name.isprintable() and len(name) < 300 else arguments.shown(name)
+        return f"{name}: {e.strerror}"
     if _is_memory(e):
         return f"not enough memory ({str(e).splitlines()[0]}); ask for fewer sequences at once, -n or --batch"
     return str(e)
@@ -179,7 +180,7 @@ def _evaluate(args, argv) -> int:
 
     model, path = _load(args)
     data, n = _data(model, args)
-    steps, show = args.token_steps, sys.stderr.isatty()
+    steps, show = args.token_steps, True
     own = None if args.schedule == "best" and args.lead is None else path
     rows = few_steps.frontier(model, data, steps, args.latent_steps, own, n, args.seed, show, args.schedule)
     if has_scores(data) and not args.no_exact:
@@ -203,11 +204,11 @@ def _evaluate(args, argv) -> int:
 
 def _data(model: LatentDiffusion, args) -> tuple[Data, int]:
     """(what the model is judged by, sequences per number of steps)."""
+    from ..text.losses import losses_of
     from .train_data import judged_by
 
     data = judged_by(model, args)
-    losses = getattr(data, "losses", None)
-    for line in [] if losses is None else losses.told():
+    for line in losses_of(data).told():
         print(f"note: {line}", file=sys.stderr)
     return data, (2048 if has_scores(data) else 256) if args.n is None else args.n
 
@@ -284,7 +285,8 @@ def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _remasked(trace) -> str:
-    """The entropy of tokens that were drawn again, and of as many real ones it is another matter."""
+    """The entropy of tokens that were drawn again, and of as many real ones it is another matter.
+    """
     if not trace.meta.get("remask"):
         return ""
     import torch

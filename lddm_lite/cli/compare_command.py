@@ -79,6 +79,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     >>> run(args, "cpu")  # doctest: +SKIP
     0
     """
+    from .._common.data_contract import is_text
     from .._common.files import write_json
     from .._common.provenance import provenance
     from ..evaluation import comparison
@@ -86,8 +87,8 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
 
     models = _models(args.models, device, args.encoder)
     data = _data(models, args)
-    spec = next(iter(models.values())).data
-    read = "text" in spec and "molecules" not in spec and not has_scores(data)  # a judge reads text, rdkit molecules
+    spec = next(iter(models.values())).data  # a judge reads text; of molecules rdkit knows more
+    read = is_text(spec) and "molecules" not in spec and not has_scores(data)
     judge = _judge(args.judge, device) if read else None
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
     partial = Path(args.out) / "report.partial.json"
@@ -96,7 +97,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
         each = [
             comparison.compare(
                 models, data, args.nfe, args.n, judge, **{**chosen, "seed": seed}, health=not args.no_health,
-                exact=not args.no_exact, progress=sys.stderr.isatty(), save=lambda rows: write_json(partial, rows),
+                exact=not args.no_exact, progress=True, save=lambda rows: write_json(partial, rows),
             )
             for seed in seeds
         ]  # fmt: skip
@@ -144,7 +145,9 @@ def trusting(model: LatentDiffusion, encoder: str | None) -> LatentDiffusion:
 
 def _frozen(model: LatentDiffusion) -> bool:
     """Are its latents those of a text encoder that is not trained?"""
-    return hasattr(getattr(model.encoder, "encoder", None), "told")
+    from ..networks import FrozenTextEncoder
+
+    return isinstance(model.encoder, FrozenTextEncoder)
 
 
 def _models(names: list[str], device: str, encoder: str | None = None) -> dict[str, LatentDiffusion]:
@@ -166,12 +169,13 @@ def _models(names: list[str], device: str, encoder: str | None = None) -> dict[s
 
 def _data(models: dict[str, LatentDiffusion], args) -> Any:
     """What all models are scored on: the task of the first, or the text in its tokens."""
+    from .._common.data_contract import is_text
     from .train_data import judged_by
 
-    kinds = {
-        name: m.data.get("molecules") or ("text" if "text" in m.data else f"task {m.data.get('task')!r}")
-        for name, m in models.items()
-    }
+    def kind(about: dict) -> str:
+        return about.get("molecules") or ("text" if is_text(about) else f"task {about.get('task')!r}")
+
+    kinds = {name: kind(m.data) for name, m in models.items()}
     if len(set(kinds.values())) > 1:
         found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
         raise ValueError(f"models of different data cannot be compared: {found}")

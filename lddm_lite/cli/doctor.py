@@ -1,5 +1,5 @@
-"""What is installed, what is missing, and the command that mends it: ``python -m lddm_lite
-doctor``.
+"""Installation check: what is installed, what is missing, and the command that mends it, ``python
+-m lddm_lite doctor``.
 
 Versions are read from the packages' metadata; only torch is imported, since only torch knows the
 device.

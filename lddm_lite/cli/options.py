@@ -1,4 +1,4 @@
-"""What the command line understands. A command is a dataclass: its docstring is the help, its fields
+"""Command-line options. A command is a dataclass: its docstring is the help, its fields
 are the options (see `_common.options`). Those of models, training and draws are the library's own.
 
 Argparse it is, since `train` must know which options were given (--resume compares them, and --size
@@ -35,7 +35,7 @@ TEXT_ONLY = ("vocab", "lowercase", "tokenizer", "stream", "allow_losses")  # fie
 
 @dataclass
 class Machine:
-    """What computes: options of every command that does."""
+    """Threads and device: options of every command that computes."""
 
     threads: int | None = option(None, "CPU threads (default: torch's own choice)", minimum=1)
     device: str = option("auto", "what computes", choices=("auto", "cpu", "cuda", "mps", "xpu"))
@@ -99,7 +99,7 @@ class Train:
 
 @dataclass
 class Data:
-    """What `train` trains on."""
+    """Training data of `train`."""
 
     task: str | None = option(
         None, "a task with exact answers: binsaw, mixture, newswire, parity or twins; or FILE.py:NAME, MODULE:NAME, "
@@ -138,8 +138,9 @@ class Size:
     """How large a model `train` makes, in a word."""
 
     size: str | None = option(
-        None, "width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'; --lr 3e-4 is usual "
-        "from small on); all systems alike but for base (default: those below)", choices=tuple(SIZES))
+        None, "width, blocks and heads: tiny (3 million parameters), small (30), base (the papers'), or minilm, for "
+        "--init-from minilm; --lr 3e-4 is usual from small on; all systems alike but for base (default: those below)",
+        choices=tuple(SIZES))
 
 
 @dataclass
@@ -287,7 +288,7 @@ def run_options() -> dict[str, Sequence[Option]]:
 
 
 def defaults() -> dict:
-    """What those are that are not given.
+    """Default values of `run_options`.
 
     >>> defaults()["system"], defaults()["task"]
     ('co-seq', None)
@@ -338,7 +339,8 @@ def build_parser(commands: Mapping[str, Callable], asked: Collection[str] | None
 
 def _add(group, o: Option, **more) -> None:
     """An option of argparse out of an `Option`."""
-    names = o.flags or [f"-{o.name}"] * (len(o.name) == 1) + ["--" + o.name.replace("_", "-")]
+    long = "--" + o.name.replace("_", "-")
+    names = o.flags or ([f"-{o.name}", long] if len(o.name) == 1 else [long])
     if not names[0].startswith("-"):
         more["nargs"] = "+" if o.many else None if o.default is MISSING else "?"
     elif o.default is MISSING:

@@ -1,5 +1,5 @@
-"""Terminals, pipes and files that the command line writes to: of any encoding, closed, full, or none at
-all."""
+"""Output streams of the command line: terminals, pipes and files of any encoding, closed, full, or
+none at all."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ PLAIN = {"±": "+-", "…": "...", "–": "-", "−": "-", "“": '"', "”": '"
 
 @contextlib.contextmanager
 def prepared(steady: bool = False) -> Iterator[None]:
-    """Within the block what is printed arrives, whatever the terminal: characters that its encoding
-    lacks are written in others, and streams that are closed take all, and keep nothing.
+    """Robust output streams: within the block what is printed arrives, whatever the terminal:
+    characters that its encoding lacks are written in others, and streams that are closed take all,
+    and keep nothing.
 
     - `steady`: what cannot be written, to a pipe that broke or a full disk, is lost without a word,
       since the work goes on; else this holds for messages and bars alone.
@@ -49,8 +50,8 @@ def prepared(steady: bool = False) -> Iterator[None]:
 
 
 def drop(stream) -> None:
-    """Nothing more is written to a stream whose pipe is broken or disk full: Python would fail at it
-    once more when it ends.
+    """Silence a stream whose pipe is broken or disk full, to which nothing more is written: Python
+    would fail at it once more when it ends.
 
     >>> drop(None)
     """

@@ -74,10 +74,15 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet,
         raise ValueError(f"--resume: the run begins again; give --init-from {shlex.quote(again)} again")
     left = [] if init_from is None else model.init_from(init_from)
     going_on = team.first(lambda: _begin(out, run, model, resume))
-    say = print if team.main else lambda *words, **options: None
+
+    def say(text: str) -> None:
+        if team.main:
+            print(text)
+
     if init_from is not None and not going_on:
         say(f"note: begins with the weights of {init_from}" + (f"; {len(left)} tensors do not fit:" if left else ""))
-        say("\n".join(f"  {line}" for line in left[:20]), end="\n" if left else "")
+        for line in left[:20]:
+            say(f"  {line}")
     with _unless_refused(out, team.main and not resume):
         return _trained(out, run, model, config, data, held_out, team, going_on, say, quiet)
 
@@ -100,13 +105,15 @@ def _trained(
     out: Path, run: dict, model: LatentDiffusion, config: TrainConfig, data: Data, held_out: Data | None, team,
     going_on: bool, say, quiet: bool,
 ) -> int:  # fmt: skip
+    from ..text.losses import losses_of
     from ..training.loop import fit
 
     options = run["options"]
-    say(f"{model.name} on {data!r}\n{_parameters(model):,} parameters, {config.steps:,} steps of {config.batch} on "
-        f"{team.device.type}{f', {team.size} processes' if team.size > 1 else ''}")
-    losses = getattr(data, "losses", None)
-    for line in str(losses).splitlines() if losses is not None else ():
+    parameters = sum(p.numel() for p in model.parameters())
+    several = f", {team.size} processes" if team.size > 1 else ""
+    say(f"{model.name} on {data!r}")
+    say(f"{parameters:,} parameters, {config.steps:,} steps of {config.batch} on {team.device.type}{several}")
+    for line in str(losses_of(data)).splitlines():
         say(f"note: {line}")
     try:
         history = fit(
@@ -176,10 +183,6 @@ def _check(
     preflight.check_together(model, data, config, held_out, out or "unwritten")
     config = config if config.accumulate > 1 else replace(config, accumulate=processes)
     preflight.check_micro_batches(model, config, processes)
-
-
-def _parameters(model: LatentDiffusion) -> int:
-    return sum(p.numel() for p in model.parameters())
 
 
 def _begin(out: Path, run: dict, model: LatentDiffusion, resume: bool) -> bool:
@@ -260,7 +263,8 @@ def recipe(folder, given: dict | None = None) -> dict:
 
 
 def _given_again(options: dict, given: dict, asked: str) -> None:
-    """ValueError where a run's own class is not named on this command line: a file names no code."""
+    """ValueError where a run's own class is not named on this command line: a file names no code.
+    """
     name = own_data.has_own(options)
     if name is not None and not any(k in given for k in (name, *SOURCES[:1])):
         what = "data" if name == "task" else "a tokenizer"
@@ -270,7 +274,8 @@ def _given_again(options: dict, given: dict, asked: str) -> None:
 
 
 def _read(folder: Path, asked: str) -> dict:
-    """The description of the run in a folder; ValueError, beginning with the option that `asked`."""
+    """The description of the run in a folder; ValueError, beginning with the option that `asked`.
+    """
     file = folder / "run.json"
     try:
         run = read_document(file, _RUN)

@@ -1,5 +1,5 @@
-"""The data that a run's options ask for: a task, a text in memory or on disk, or molecules; and those
-that a model is judged by."""
+"""The data that a run's options ask for: a task, a text in memory or on disk, or molecules; and
+those that a model is judged by."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LARGE = 50e6  # bytes; a text above it is read row by row from disk
 
 
 def check(given: dict) -> dict:
-    """What the options `given` for a text decide: {"stream": bool}. ValueError for options that do
-    not fit together.
+    """Check the options `given` for a text against each other; what they decide: {"stream": bool}.
+    ValueError for options that do not fit together.
 
     >>> check({"text": "sentences.txt", "tokenizer": "bert"})
     {'stream': False}
@@ -28,18 +28,19 @@ def check(given: dict) -> dict:
     if "text" not in given:
         return {}
     if given.get("tokenizer") == "bert":
-        wrong = [f"--{k}" for k in ("vocab",) if k in given]
         if given.get("lowercase") is False:
-            wrong.append("--no-lowercase")
-        if wrong:
-            raise ValueError(f"{', '.join(wrong)}: not with --tokenizer bert, whose 30,522 pieces are in small letters")
+            raise ValueError("--no-lowercase: not with --tokenizer bert, whose 30,522 pieces are in small letters")
     file, limit = user_path("--text", given["text"]), given.get("limit")
     stream = given.get("stream")
     if stream and limit is not None:
         raise ValueError("--limit: not with --stream, which keeps all sentences; shorten the file instead")
     if stream is None:
         stream = limit is None and file.is_file() and file.stat().st_size > LARGE
-    return {"stream": stream}
+    if given.get("tokenizer") != "bert" or "vocab" not in given:
+        return {"stream": stream}
+    if stream:
+        raise ValueError("--vocab: not with --tokenizer bert and --stream, which reads the text only once")
+    return {"stream": stream, "kept": given["vocab"]}
 
 
 def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
@@ -76,8 +77,11 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
     length, codec = options["length"], None
     if options["tokenizer"] == "bert":
         from ..text.bert_vocabulary import bert
+        from ..text.lines import read_lines
 
-        codec = bert(64 if length is None else length)
+        kept = options.get("kept")
+        lines = None if kept is None else read_lines(options["text"])[0]
+        codec = bert(64 if length is None else length, kept=kept, lines=lines)
     how = {k: options[k] for k in ("vocab", "lowercase", "tokenizer", "allow_losses")}
     same = {"length": length, "codec": codec, **how}
     if options["stream"]:
@@ -97,8 +101,8 @@ def _split(data: Any, options: dict) -> tuple[Data, Data | None]:
 
 
 def judged_by(model: Model, args) -> Data:
-    """What a model is judged by: its task; the held-out molecules of its collection; the sentences of
-    the file --text in its tokens; or data of one's own, --task FILE.py:NAME or --ids FILE.npy.
+    """Evaluation data of a model: its task; the held-out molecules of its collection; the sentences
+    of the file --text in its tokens; or data of one's own, --task FILE.py:NAME or --ids FILE.npy.
     ValueError where that is missing, or is of another kind than the model.
 
     >>> from types import SimpleNamespace
@@ -106,6 +110,7 @@ def judged_by(model: Model, args) -> Data:
     >>> judged_by(load("binsaw-mdlm"), SimpleNamespace(text=None, task=None, ids=None, classes=None)).name
     'binsaw'
     """
+    from .._common.data_contract import is_text
     from ..text import dataset, prompts
     from . import own_data
 
@@ -117,7 +122,8 @@ def judged_by(model: Model, args) -> Data:
         return molecules.held_out(model.data)
     given = [f"--{k}" for k in ("text", "task", "ids") if getattr(args, k)]
     task = prompts.task_of(model)
-    what = "text" if "text" in model.data else "data of its own" if task is None else f"the task {task.name!r}"
+    what = "data of its own" if task is None else f"the task {task.name!r}"
+    what = "text" if is_text(model.data) else what
     allowed = {"text": ["--text", "--ids"], "data of its own": ["--task", "--ids"]}.get(what, ["--ids"])
     for option in given:
         if option not in allowed or len(given) > 1:

@@ -50,10 +50,8 @@ class Nelbo:
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, path=schemas.maybe(schemas.path),
-    token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), draws=schemas.whole(1, limit="draws"),
-    seed=schemas.seed, batch=schemas.whole(1), order=schemas.choice("ancestral", "even"), each=schemas.boolean,
+    "model", "path", "token_steps", "latent_steps", "draws", "seed", "batch", order=schemas.choice("ancestral", "even"),
+    each=schemas.boolean,
 )  # fmt: skip
 def nelbo(
     model: Model,
@@ -166,8 +164,7 @@ def each_term(
     return terms, torch.arange(n) % groups, max(0, len(knots) - 1)
 
 
-@schemas.checked(
-    n=schemas.whole(0, limit="samples"), g=schemas.source, like=schemas.tensor, groups=schemas.whole(1))
+@schemas.checked("g", n=schemas.whole(0, limit="samples"), like=schemas.tensor, groups=schemas.whole(1))
 def antithetic(n: int, g: Source, like: torch.Tensor, groups: int = 1) -> torch.Tensor:
     """n times in (0, 1], each uniform. Those of a group, every `groups`-th one, are evenly spread
     with one random offset, ((u + i/n) mod 1), so that their mean varies little (METHOD 10)."""

@@ -50,12 +50,12 @@ class MaskedChannel:
         """The id of the mask, one past the last token."""
         return self.vocab
 
-    @schemas.checked(shape=schemas.shape, g=schemas.source)
+    @schemas.checked("g", shape=schemas.shape)
     def prior(self, shape, g: Source) -> torch.Tensor:
         """Pure noise: all masked."""
         return torch.full(shape, self.mask_id, device=g.device)
 
-    @schemas.checked(x0=schemas.integers, t=schemas.moments, g=schemas.source, keep=_KEEP)
+    @schemas.checked("g", x0=schemas.integers, t=schemas.moments, keep=_KEEP)
     @schemas.fitting
     def corrupt(self, x0: torch.Tensor, t: torch.Tensor, g: Source, keep=None) -> torch.Tensor:
         """(M1): mask each position of x0 [B, L] independently with probability t [B]; `keep` [B, L]
@@ -63,12 +63,12 @@ class MaskedChannel:
         hit = rand(x0.shape, g, x0) < _b(t, x0)
         return x0.masked_fill(hit if keep is None else hit & ~keep, self.mask_id)
 
-    @schemas.checked(x0=schemas.integers, u=schemas.moments, g=schemas.source, keep=_KEEP)
+    @schemas.checked("g", x0=schemas.integers, u=schemas.moments, keep=_KEEP)
     @schemas.fitting
     def corrupt_by_count(self, x0: torch.Tensor, u: torch.Tensor, g: Source, keep=None):
         """(M1) with the number of masked positions given instead of their time: (x_t [B, L], t [B],
-        share [B]). Of the n positions of a sequence that may be masked, all but `keep` [B, L], it is
-        k = ceil(u n), u [B] in (0, 1]; `share` is k/n.
+        share [B]). Of the n positions of a sequence that may be masked, all but `keep` [B, L], it
+        is k = ceil(u n), u [B] in (0, 1]; `share` is k/n.
 
         Each position is masked from a uniform time on, and t is the k-th of these times. For uniform
         u it is uniform, so that the integral of (M3) over t is the mean of the rate with `share` in
@@ -86,13 +86,13 @@ class MaskedChannel:
         share = (k / n.clamp_min(1)).to(u)
         return x0.masked_fill(free & (times <= t), self.mask_id), t.squeeze(1).float(), share
 
-    @schemas.checked(x_t=schemas.integers, t=_TIME, s=schemas.number(0.0, 1.0), g=schemas.source)
+    @schemas.checked("g", x_t=schemas.integers, t=_TIME, s=schemas.number(0.0, 1.0))
     def to_reveal(self, x_t: torch.Tensor, t: float, s: float, g: Source) -> torch.Tensor:
         """Which masked positions a step t -> s reveals: each with probability (t-s)/t (M2). Bool
         [B, L]."""
         return (x_t == self.mask_id) & (rand(x_t.shape, g, x_t) < (t - s) / t)
 
-    @schemas.checked(x_t=schemas.integers, log_probs=schemas.rows, where=schemas.flags, g=schemas.source)
+    @schemas.checked("g", x_t=schemas.integers, log_probs=schemas.rows, where=schemas.flags)
     @schemas.fitting
     def reverse_step(self, x_t: torch.Tensor, log_probs: torch.Tensor, where: torch.Tensor, g) -> torch.Tensor:
         """(M2): fill the positions `where` (from `to_reveal`) with draws from `log_probs` [N, V],
@@ -168,9 +168,9 @@ class GaussianChannel:
 
     @schemas.checked(u=schemas.moments)
     def even_times(self, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Times t [B] whose log-SNR is even where u [B] is, and the weight dt/du of each: with it the
-        mean over uniform u is the integral over t. Rates (M7) vary less over u than over the t of a
-        schedule that hurries through one end.
+        """Times t [B] whose log-SNR is even where u [B] is, and the weight dt/du of each: with it
+        the mean over uniform u is the integral over t. Rates (M7) vary less over u than over the t
+        of a schedule that hurries through one end.
 
         >>> GaussianChannel().even_times(torch.tensor([0.25]))
         (tensor([0.2500]), tensor([1.]))
@@ -191,12 +191,12 @@ class GaussianChannel:
         lam = self.log_snr(t)
         return lam.sigmoid().sqrt(), (-lam).sigmoid().sqrt()
 
-    @schemas.checked(shape=schemas.shape, g=schemas.source)
+    @schemas.checked("g", shape=schemas.shape)
     def prior(self, shape, g: Source) -> torch.Tensor:
         """Pure noise: standard normal."""
         return randn(shape, g)
 
-    @schemas.checked(z0=schemas.reals, t=schemas.moments, g=schemas.source)
+    @schemas.checked("g", z0=schemas.reals, t=schemas.moments)
     @schemas.fitting
     def corrupt(self, z0: torch.Tensor, t: torch.Tensor, g: Source) -> torch.Tensor:
         """(M5): a_t z_0 + sigma_t eps, for z0 [B, m, d] and t [B]."""
@@ -213,8 +213,7 @@ class GaussianChannel:
         return a_s * ((r / a_t) * z_t + (1 - r) * z0), sigma_s**2 * (1 - r)
 
     @schemas.checked(
-        z_t=schemas.reals, z_hat=schemas.reals, t=schemas.moments, s=schemas.moments, g=schemas.source,
-        eta=schemas.number(0.0, 1.0),
+        "g", z_t=schemas.reals, z_hat=schemas.reals, t=schemas.moments, s=schemas.moments, eta=schemas.number(0.0, 1.0),
     )  # fmt: skip
     @schemas.fitting
     def reverse_step(self, z_t, z_hat, t: torch.Tensor, s: torch.Tensor, g, eta: float = 1.0) -> torch.Tensor:

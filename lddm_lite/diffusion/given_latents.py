@@ -13,9 +13,7 @@ from .sampler import Draws, sample
 __all__ = ["check_latents", "decode", "without_latents"]
 
 
-@schemas.checked(
-    model=schemas.model, token_steps=schemas.whole(1, limit="steps"), seed=schemas.seed, argmax=schemas.boolean,
-)  # fmt: skip
+@schemas.checked("model", "seed", token_steps=schemas.whole(1, limit="steps"), argmax=schemas.boolean)
 def decode(model: Model, z, token_steps: int = 1, seed: int = 0, argmax: bool = True, lengths=None) -> torch.Tensor:
     """Decode latents of clean data to token ids [K, L].
 

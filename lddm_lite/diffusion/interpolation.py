@@ -17,7 +17,7 @@ __all__ = ["interpolate", "slerp"]
 FINE = 64  # points of an arc at which the nearest code is looked up
 
 
-@schemas.checked(model=schemas.model, steps=schemas.whole(2, limit="steps"), seed=schemas.seed)
+@schemas.checked("model", "seed", steps=schemas.whole(2, limit="steps"))
 def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None) -> torch.Tensor:
     """Interpolation from latents za to zb, both ends included: [K, m, d] or [K, m].
 
@@ -37,7 +37,6 @@ def interpolate(model: Model, za, zb, steps: int = 9, seed: int = 0, among=None)
     >>> interpolate(model, torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), steps=3)[1]
     tensor([[0.7071, 0.7071]])
     """
-    arguments.integer("steps", steps, minimum=2)
     ends = {"za": za, "zb": zb}.items()
     za, zb = (check_latents(model, name, arguments.tensor(name, z).unsqueeze(0))[0].cpu() for name, z in ends)
     if za.is_floating_point():

@@ -28,8 +28,8 @@ class Loss:
 
 
 @schemas.checked(
-    model=schemas.model, x0=schemas.ids, g=schemas.source, stage=schemas.whole(1, maximum=2),
-    few_step=schemas.number(0.0, 1.0), weight=schemas.choice(*WEIGHTS), told=schemas.number(0.0, 1.0),
+    "model", "g", x0=schemas.ids, stage=schemas.whole(1, maximum=2), few_step=schemas.number(0.0, 1.0),
+    weight=schemas.choice(*WEIGHTS), told=schemas.number(0.0, 1.0),
 )  # fmt: skip
 def training_loss(
     model: Model,

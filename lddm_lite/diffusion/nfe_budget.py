@@ -3,7 +3,7 @@ two channels."""
 
 from __future__ import annotations
 
-from .._common import arguments, schemas
+from .._common import schemas
 from .._common.arguments import shown
 from .._common.protocols import Model
 from .paths import Curve, Path
@@ -15,9 +15,8 @@ MOST_LATENT_STEPS = 16  # of continuous latents, by default
 
 
 @schemas.checked(
-    model=schemas.model, nfe=schemas.whole(1, limit="steps"),
-    latent_share=schemas.maybe(schemas.number(0.0, 1.0)), latent_steps=schemas.maybe(schemas.whole(1)),
-    path=schemas.maybe(schemas.path),
+    "model", "path", nfe=schemas.whole(1, limit="steps"), latent_share=schemas.maybe(schemas.number(0.0, 1.0)),
+    latent_steps=schemas.maybe(schemas.whole(1)),
 )  # fmt: skip
 def split(
     model: Model,
@@ -53,13 +52,8 @@ def split(
     >>> split(LatentDiffusion.preset("co-seq", tasks.Binsaw(length=16)), 64)
     (48, 16, Path(lead=0.5))
     """
-    nfe = arguments.integer("nfe", nfe, minimum=1)
     if latent_share is not None and latent_steps is not None:
         raise ValueError(f"give latent_share or latent_steps, not both; got {shown(latent_share)} and {latent_steps!r}")
-    if latent_share is not None:
-        arguments.number("latent_share", latent_share, 0.0, 1.0)
-    if latent_steps is not None:
-        arguments.integer("latent_steps", latent_steps, minimum=1)
     path = path or model.path
     if model.latent_channel is None:
         return nfe, 0, path

@@ -21,9 +21,10 @@ _held = MEGABYTES
 
 
 def limit(megabytes: int | None = None) -> int:
-    """Set how many megabytes of log-probabilities, of tokens, are held at once; None leaves it.
-    Returns what holds from now on, in this process. A draw needs up to three times as much, a training
-    step about four times; both slow down little, while a piece is hundreds of rows.
+    """Memory limit: set how many megabytes of log-probabilities, of tokens, are held at once; None
+    leaves it. Returns what holds from now on, in this process. A draw needs up to three times as
+    much, a training step about four times; both slow down little, while a piece is hundreds of
+    rows.
 
     >>> limit()
     256
@@ -35,8 +36,8 @@ def limit(megabytes: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class Head:
-    """Logits that are not written out: of `features` [N, W], by the last layer, `weight` [V, W] and
-    `bias` [V]. Without gradients where there were none when it was made."""
+    """Lazy output layer, logits that are not written out: of `features` [N, W], by the last layer,
+    `weight` [V, W] and `bias` [V]. Without gradients where there were none when it was made."""
 
     features: torch.Tensor
     weight: torch.Tensor

@@ -198,10 +198,7 @@ class RateGrid:
             "line_latents": lines[:, 1],
         }
 
-    @schemas.checked(
-        path=schemas.path, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-        latent_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-    )  # fmt: skip
+    @schemas.checked("token_steps", path=schemas.path, latent_steps=schemas.maybe(schemas.whole(1, limit="steps")))
     def bound(self, path: Path | Curve, token_steps: int | None = None, latent_steps: int | None = None) -> PathCost:
         """The bound along `path`: the line integral (M9), or with steps the sum of the step costs
         (M4, M7) of its knots. By (M11) the former is the same for every path, up to `bound_se`.

@@ -138,10 +138,9 @@ class Branch:
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, start=schemas.ids, knots=schemas.knots, path=schemas.path,
-    draws=schemas.has("a Draws", "temperature", "order"), batch=schemas.whole(1),
-    progress=schemas.maybe(schemas.function), alike=schemas.boolean, seed=schemas.seed,
-    branch=schemas.maybe(schemas.is_a(Branch)),
+    "model", "batch", "seed", start=schemas.ids, knots=schemas.knots, path=schemas.path,
+    draws=schemas.has("a Draws", "temperature", "order"), progress=schemas.maybe(schemas.function),
+    alike=schemas.boolean, branch=schemas.maybe(schemas.is_a(Branch)),
 )  # fmt: skip
 def sample(
     model: Model,
@@ -187,7 +186,7 @@ def sample(
     if isinstance(seed, torch.Generator):
         number, noted = int(torch.randint(2**62, (), generator=seed, device=seed.device)), -1
     else:
-        number = noted = arguments.integer("seed", seed, minimum=0)
+        number = noted = seed
     firsts = range(0, len(start), batch)
     calls, total = itertools.count(1), len(firsts) * (len(knots) - 1 - (0 if branch is None else branch.step))
 
@@ -371,7 +370,7 @@ def _drawn(out, u: torch.Tensor, draws: Draws, top: int) -> _Drawn:
 
 
 def _most_probable(drawn: _Drawn, keep, masked, g) -> tuple[torch.Tensor, _Drawn]:
-    """One step of order `confidence`: (where it changes x, what is drawn there). Of the tokens drawn
-    at all masked positions those stay to which the model itself gives most probability."""
+    """One step of order `confidence`: (where it changes x, what is drawn there). Of the tokens
+    drawn at all masked positions those stay to which the model itself gives most probability."""
     where = choose(masked, keep, g, drawn.said)
     return where, drawn.rows(where[masked])

@@ -294,9 +294,10 @@ class Trace:
         return [self.text(i, step) for i in range(len(self))]
 
     def __repr__(self) -> str:
+        latents = "no" if self.latents is None else f"lead {self.lead:g}, {self.latent_kind}"
         return (
             f"Trace({self.model or 'model'}: {len(self)} x {self.tokens.shape[1]} tokens, NFE {self.nfe}, "
-            f"{'no' if self.latents is None else f'lead {self.lead:g}, {self.latent_kind}'} latents, seed {self.seed})"
+            f"{latents} latents, seed {self.seed})"
         )
 
     # -- files ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .._common import arguments, randomness, schemas
+from .._common import randomness, schemas
 from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
@@ -15,10 +15,7 @@ __all__ = ["along_path"]
 
 
 @torch.no_grad()
-@schemas.checked(
-    model=schemas.model, path=schemas.maybe(schemas.path), points=schemas.whole(2, limit="steps"),
-    draws=schemas.whole(1, limit="draws"), seed=schemas.seed, batch=schemas.whole(1),
-)  # fmt: skip
+@schemas.checked("model", "path", "draws", "seed", "batch", points=schemas.whole(2, limit="steps"))
 def along_path(
     model: Model, x, path: Path | None = None, points: int = 33, draws: int = 1, seed: int = 0, batch: int = 512
 ) -> list[dict]:
@@ -57,9 +54,6 @@ def along_path(
     [2.7726, 2.7726, 2.7726]
     """
     x = model.check_tokens("x", x)
-    arguments.integer("points", points, minimum=2)
-    arguments.integer("draws", draws, minimum=1)
-    arguments.integer("batch", batch, minimum=1)
     path = model.path if path is None else path
     if not isinstance(path, Path):
         raise ValueError(f"path must be a Path or None, got {shown(path)}")

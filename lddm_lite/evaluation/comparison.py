@@ -1,5 +1,5 @@
-"""Systems side by side at the same total number of network calls: one table, one JSON file, one
-figure.
+"""Comparison of systems at equal NFE, the same total number of network calls: one table, one JSON
+file, one figure.
 
 Gen PPL never stands without the token entropy beside it, and beside both stands what as many real
 sentences have.
@@ -20,7 +20,7 @@ from .._common.arguments import shown
 from .._common.data_contract import draw, read_text
 from .._common.estimate import Estimate
 from .._common.progress import bar as progress_bar
-from .._common.protocols import Data, Judge, Model, Task, Text, has_rows, has_scores, read_rows
+from .._common.protocols import Data, Judge, Model, Task, Text, has_rows, has_scores, pad_id, read_rows
 from ..diffusion import nfe_budget
 from ..diffusion.best_schedule import StepCosts
 from ..diffusion.bound import each_term
@@ -40,11 +40,10 @@ HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health o
 
 
 @schemas.checked(
-    judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")), data=schemas.data,
+    "data", "seed", "progress", judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")),
     latent_share=schemas.maybe(schemas.number(0.0, 1.0)), latent_steps=schemas.maybe(schemas.whole(1)),
-    seed=schemas.seed, health=schemas.boolean, exact=schemas.boolean, bounds=schemas.boolean,
-    progress=schemas.boolean, save=schemas.maybe(schemas.function), schedule=schemas.choice("even", "best"),
-    nfe=schemas.maybe(schemas.counts), n=schemas.whole(2, limit="samples"),
+    health=schemas.boolean, exact=schemas.boolean, bounds=schemas.boolean, save=schemas.maybe(schemas.function),
+    schedule=schemas.choice("even", "best"), nfe=schemas.maybe(schemas.counts), n=schemas.whole(2, limit="samples"),
 )  # fmt: skip
 def compare(
     models: Mapping[str, Model],
@@ -65,7 +64,8 @@ def compare(
     save=None,
     schedule: str = "even",
 ) -> dict:
-    """Sample sequences from each model at each total of network calls, and score them. JSON-able.
+    """Compare models at equal NFE: sample from each at each total of network calls, and score.
+    JSON-able.
 
     - `models`: {name: model}, all of the tokens and the length of the data.
     - `data`: a task, or held-out text (`TextData`, `TokenStore`) in the models' own tokens.
@@ -104,19 +104,12 @@ def compare(
     >>> [(row["model"], row["token_steps"], row["latent_steps"]) for row in found["rows"]]
     [('co-seq', 1, 1), ('exact', 1, 0), ('co-seq', 2, 2), ('exact', 4, 0)]
     """
-    n = arguments.integer("n", n, minimum=2)
     totals = _totals(nfe, data)
     _check(models, data)
     few_steps.checked_schedule(schedule, latent_share=latent_share, latent_steps=latent_steps)
     order = "even" if schedule == "best" and order == "ancestral" else order
     plans, skipped = _plans(models, totals, latent_share, latent_steps)
-    if has_scores(data):
-        held, real = data.sample(BOUND, seed), {"entropy": data.entropy()}
-    else:
-        held = _sentences(data, max(n, BOUND), seed)
-        if len(held) < n:
-            raise ValueError(f"n={n} needs as many real sentences to compare with; the text has {len(held)} that fit")
-        real = _text_scores(data, held[:n], judge)
+    held, real = _real(data, n, seed, judge)
     task = has_scores(data)
     options: dict[str, Any] = {"order": order, "temperature": temperature, "top_p": top_p}
     out: dict[str, Any] = {
@@ -127,22 +120,23 @@ def compare(
         "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
     save = save or (lambda report: None)
-    with progress_bar(total=len(plans) + len(models), show=progress, desc="compare", unit="row", leave=False) as bar:
+    limits = [k for k in totals if k <= data.length] if has_scores(data) and exact and "exact" not in models else []
+    ahead = sum(total for _, _, total, _ in plans) + max(totals) * len(models) + sum(limits)  # about as time goes
+    with progress_bar(total=ahead, show=progress, desc="compare", unit="network calls", leave=False) as bar:
         costs: dict[str, StepCosts] = {}
         for name, model, total, plan in plans:
             if schedule == "best":
-                if name not in costs:
-                    costs[name] = costs_for(model, data, seed)
+                costs[name] = costs.get(name) or costs_for(model, data, seed)
                 plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
             save(_plain(out))
-            bar.update()
+            bar.update(total)
         for name, model in models.items():
             out["models"][name] = _about(model, data, held[:BOUND], n, seed, judge, health)
             save(_plain(out))
-            bar.update()
-    if has_scores(data) and exact and "exact" not in models:
-        out["rows"] += _exact_rows(data, [k for k in totals if k <= data.length], n, seed, order, schedule)
+            bar.update(max(totals))
+        if has_scores(data):
+            out["rows"] += _exact_rows(data, limits, n, seed, order, schedule)
     out["rows"].sort(key=lambda row: row["nfe"])  # a stable sort: models stay in their order
     _beside_mdlm(out["rows"])
     return _plain({**out, "finished": True})
@@ -200,10 +194,10 @@ def _exact_rows(data: Task, totals: list[int], n: int, seed: int, order: str, sc
 
 @schemas.checked(reports=schemas.items(schemas.mapping(schemas.anything), least=2))
 def over_seeds(reports: Sequence[dict]) -> dict:
-    """One report from several of `compare` that differ by their seed alone: each number of a row is
-    the mean over seeds, and what has an error the standard error of that mean, from how the seeds
-    differ. `seeds` names them; what is said of the models is that of the first. ValueError for
-    fewer than two, or rows that do not fit together.
+    """Mean over seeds: one report from several of `compare` that differ by their seed alone: each
+    number of a row is the mean over seeds, and what has an error the standard error of that mean,
+    from how the seeds differ. `seeds` names them; what is said of the models is that of the first.
+    ValueError for fewer than two, or rows that do not fit together.
 
     >>> rows = [{"model": "mdlm", "nfe": 1, "excess": v, "excess_se": 0.1} for v in (1.0, 3.0)]
     >>> found = over_seeds([{"seed": s, "rows": [row]} for s, row in enumerate(rows)])
@@ -231,11 +225,11 @@ def over_seeds(reports: Sequence[dict]) -> dict:
     return {**reports[0], "rows": rows, "seeds": [report["seed"] for report in reports]}
 
 
-@schemas.checked(model=schemas.model, seed=schemas.seed, draws=schemas.whole(1, limit="draws"))
+@schemas.checked("model", "seed", "draws")
 def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -> dict:
-    """The bound (M9) of `model` on sequences x [B, L], on its own path: `total` nats per token and
-    its terms `tokens`, `latents`, `prior`, `perplexity`, their exponential, and nats
-    `per_sequence`, each ± s.e.
+    """Held-out bound and perplexity: (M9) of `model` on sequences x [B, L], on its own path:
+    `total` nats per token and its terms `tokens`, `latents`, `prior`, `perplexity`, their
+    exponential, and nats `per_sequence`, each ± s.e.
 
     Errors are those of `nelbo`, from at least 16 groups of sequences (`draws` noise draws for
     each), and of a ratio where they are per token. All is given the lengths of the sequences.
@@ -257,8 +251,8 @@ def held_out(model: Model, x: torch.Tensor, seed: int = 0, draws: int = DRAWS) -
 
 @schemas.checked(report=schemas.record({"rows": tables.ANY_ROWS}, others=schemas.anything))
 def write(report: dict, out, overwrite: bool = False) -> tuple[File, File]:
-    """(report.json, report.png) in folder `out`, each written whole or not at all. ValueError where
-    report.json is none of ours, unless `overwrite`.
+    """Write a comparison: (report.json, report.png) in folder `out`, each written whole or not at
+    all. ValueError where report.json is none of ours, unless `overwrite`.
 
     >>> write(compare(models, data), "out")  # doctest: +SKIP
     (PosixPath('out/report.json'), PosixPath('out/report.png'))
@@ -322,9 +316,19 @@ def _plans(
     return plans, skipped
 
 
+def _real(data: Task | Text, n: int, seed: int, judge: Judge | None) -> tuple[torch.Tensor, dict]:
+    """(sequences [N, L] for bounds, what samples are compared with)."""
+    if has_scores(data):
+        return data.sample(BOUND, seed), {"entropy": data.entropy()}
+    held = _sentences(data, max(n, BOUND), seed)
+    if len(held) < n:
+        raise ValueError(f"n={n} needs as many real sentences to compare with; the text has {len(held)} that fit")
+    return held, _text_scores(data, held[:n], judge)
+
+
 def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
-    """n different sentences of a text [n, L], all where it has fewer; draws from data that have no rows.
-    """
+    """n different sentences of a text [n, L], all where it has fewer; draws from data that have no
+    rows."""
     if not has_rows(data):
         return draw(data, n, seed)
     at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
@@ -334,7 +338,7 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
 # -- scores -------------------------------------------------------------------------------------------------------
 def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
-    pad = getattr(data, "pad_id", None)
+    pad = pad_id(data)
     rows = [[v for v in row if v != pad] for row in x.tolist()]
     texts = [read_text(data, row) for row in x]
     found = tables.flat(scores_of(rows, texts, judge))

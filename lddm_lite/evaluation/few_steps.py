@@ -15,9 +15,9 @@ import torch
 from .._common import arguments, schemas
 from .._common.arguments import shown
 from .._common.progress import bar
-from .._common.protocols import Data, Model, Task, has_scores
+from .._common.protocols import Data, Model, Task, has_scores, pad_id
 from ..diffusion.paths import Curve, Path, Schedule
-from ..networks.cost import forward_flops
+from ..networks.denoiser import forward_flops
 from ..text.molecules import Molecules
 from .measure_divergences import divergences
 from .metrics import unigram_entropy
@@ -31,9 +31,9 @@ BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
 DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
-@schemas.checked(data=schemas.data, seed=schemas.seed)
+@schemas.checked("data", "seed")
 def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
-    """Scores of samples x [n, L]. A task's own exact scores (`task.score`); for text, which
+    """Score samples x [n, L]. A task's own exact scores (`task.score`); for text, which
     has none, `entropy`, the unigram entropy of the tokens in nats, and `entropy_data`, that of as
     many true sentences; for molecules besides how many are valid (`molecule_scores`).
 
@@ -45,16 +45,15 @@ def score_samples(data: Data, x, seed: int = 0) -> dict[str, float]:
     if has_scores(data):
         return data.score(arguments.tensor("x", x), seed=seed + 1)
     x = schemas.ids("x", x)
-    pad, true = getattr(data, "pad_id", None), data.sample(len(x), seed)
+    pad, true = pad_id(data), data.sample(len(x), seed)
     names = {"entropy": torch.as_tensor(x).long(), "entropy_data": true}
     found = {name: unigram_entropy(v, data.vocab, pad) for name, v in names.items()}
     return found | (molecule_scores([data.decode(row) for row in x]) if isinstance(data, Molecules) else {})
 
 
 @schemas.checked(
-    model=schemas.model, task=schemas.data, token_steps=schemas.counts,
-    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
-    n=schemas.whole(2, limit="samples"), seed=schemas.seed, progress=schemas.boolean,
+    "model", "latent_steps", "path", "seed", "progress", task=schemas.data, token_steps=schemas.counts,
+    n=schemas.whole(2, limit="samples"),
 )  # fmt: skip
 def frontier(
     model: Model,
@@ -109,12 +108,7 @@ def frontier(
     return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
 
 
-@schemas.checked(
-    model=schemas.model, n=schemas.whole(1, limit="samples"),
-    token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), seed=schemas.seed,
-    path=schemas.path,
-)  # fmt: skip
+@schemas.checked("model", "token_steps", "latent_steps", "seed", n=schemas.whole(1, limit="samples"), path=schemas.path)
 def timed_sample(
     model: Model,
     n: int,
@@ -125,8 +119,9 @@ def timed_sample(
     **options,
 ):
     """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
-    latent_steps, nfe as the field counts it, `calls` that are no constants (`Trace.variable_calls`), and, where
-    the network is the library's, their operations for one sequence in millions, `mflop`.
+    latent_steps, nfe as the field counts it, `calls` that are no constants
+    (`Trace.variable_calls`), and, where the network is the library's, their operations for one
+    sequence in millions, `mflop`.
 
     - `model`, `n`: whose samples, and how many;
     - `token_steps`, `latent_steps`, `seed`, `options`: as for `model.sample`;
@@ -148,8 +143,8 @@ def timed_sample(
 
 
 @schemas.checked(
-    task=schemas.task, token_steps=schemas.counts, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
-    progress=schemas.boolean, order=schemas.maybe(schemas.choice("ancestral", "even")),
+    "task", "seed", "progress", token_steps=schemas.counts, n=schemas.whole(2, limit="samples"),
+    order=schemas.maybe(schemas.choice("ancestral", "even")),
 )  # fmt: skip
 def exact_limit(
     task: Task,

@@ -40,7 +40,7 @@ TOLD = 0.8  # of the most that so many sequences can show: above, what latents t
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the latents of a model do (`diagnose`): means ± s.e. over `n` sequences, in nats.
+    """Result of a latent diagnosis (`diagnose`): means ± s.e. over `n` sequences, in nats.
 
     - `costs`: {mask rate: {kind of latents: nats a masked token}}; `kinds` are those of `KINDS`, and
       without latents `none` alone.
@@ -77,8 +77,8 @@ class Diagnosis:
 
     @property
     def z_response(self) -> float:
-        """Relative rise of the token cost when z is another sequence's, at the largest mask rate; nan
-        without latents. Copies of tokens raise it, too: see `left`."""
+        """Relative rise of the token cost when z is another sequence's, at the largest mask rate;
+        nan without latents. Copies of tokens raise it, too: see `left`."""
         at = self.costs[max(self.costs)]
         if "wrong" not in at:
             return math.nan
@@ -96,11 +96,12 @@ class Diagnosis:
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
+    "model", "data", "seed", n=schemas.whole(2, limit="samples"),
     mask_rates=schemas.items(schemas.number(maximum=1.0, above=0.0), least=1),
 )  # fmt: skip
 def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: int = 0) -> Diagnosis:
-    """What the latents of `model` do for n sequences of `data`, a task or a text. METHOD 5.
+    """Latent diagnosis: what the latents of `model` do for n sequences of `data`, a task or a text.
+    METHOD 5.
 
     At each mask rate that share of a sequence's tokens (of those that are no padding, and at least
     one) is masked, at random, alike for all kinds of latents, which are
@@ -131,7 +132,6 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: in
     >>> bool(found.excess[1.0]["true"].value < found.excess[1.0]["none"].value)
     True
     """
-    arguments.integer("n", n, minimum=2)
     rates = _rates(mask_rates)
     g = generator(seed, model.device)
     x = data.sample(n, generator(seed)).to(model.device)
@@ -158,12 +158,10 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: in
 
 
 @torch.no_grad()
-@schemas.checked(
-    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
-)  # fmt: skip
+@schemas.checked("model", "data", "seed", n=schemas.whole(2, limit="samples"))
 def examples(model: Model, data: Data, n: int = 6, mask_rates=RATES, seed: int = 0) -> dict[str, Any]:
-    """What `diagnose` judges, to be read: sequences whose masked tokens are drawn at once, given each
-    kind of latents.
+    """Example sequences of a diagnosis: what `diagnose` judges, masked tokens drawn at once given
+    each kind of latents.
 
     Returns {"real": x [n, L], "visible": {rate: x with masks [n, L]}, "drawn": {rate: {kind: [n,
     L]}}}; `wrong` latents are those of the row before.
@@ -200,7 +198,7 @@ def _rates(mask_rates) -> list[float]:
 
 
 def batch_size(model: Model) -> int:
-    """Sequences in one network call, so that its logits fit into memory.
+    """Batch size: sequences in one network call, so that its logits fit into memory.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> batch_size(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16))
@@ -270,8 +268,8 @@ def _drawn(model: Model, x_t, given: tuple, seed: int, steps: int = 1) -> torch.
 
 
 def _left(model: Model, x, given: tuple, seed: int) -> Estimate:
-    """The total correlation that is left given latents: all tokens in one step less one at a time, the
-    latter by counts of masked ones that are uniform on 1..n, any of them alike (M3)."""
+    """The total correlation that is left given latents: all tokens in one step less one at a time,
+    the latter by counts of masked ones that are uniform on 1..n, any of them alike (M3)."""
     g, lengths = generator(seed, model.device), model.valid(x).sum(1)
     out = _nats(model, x, _masked(model, x, lengths, g), given)
     for _ in range(DRAWS):
@@ -313,9 +311,9 @@ def _about_latents(model: Model, data: Data, x, z0, z, seed: int) -> dict:
 
 
 def _told(model: Model, data: Data, x, z0, z, seed: int) -> tuple[torch.Tensor, float]:
-    """(log q(z | z_0) - log q(z) of each sequence [n], the most that its mean could be), q(z) being the
-    mean over `OTHERS` times n further sequences of the same length and its own. On average it is
-    below I(z_0; z), a little where it is far from that most."""
+    """(log q(z | z_0) - log q(z) of each sequence [n], the most that its mean could be), q(z) being
+    the mean over `OTHERS` times n further sequences of the same length and its own. On average it
+    is below I(z_0; z), a little where it is far from that most."""
     g = generator(seed + 3, model.device)
     more = data.sample(OTHERS * len(x), generator(seed + 3)).to(model.device)
     theirs, lengths, own_lengths = _encoded(model, more, g), model.valid(more).sum(1), model.valid(x).sum(1)
@@ -338,14 +336,12 @@ def _log_likelihood(model: Model, z, z0) -> torch.Tensor:
 
 
 @torch.no_grad()
-@schemas.checked(
-    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
-)  # fmt: skip
+@schemas.checked("model", "data", "seed", n=schemas.whole(2, limit="samples"))
 def health(model: Model, data: Data, n: int = 1024, seed: int = 0) -> dict:
-    """Of `diagnose` what there was before it: `z_response`, `spread`, `cosine`, `perplexity`, `codes`,
-    and for tasks `one_step`, the excess of one token step given latents `own` (sampled), `encoder`
-    (true), `zeroed` (none), `half` and `half_swapped` (true and wrong, half of the tokens given). {}
-    for a model without latents.
+    """Latent health in short, of `diagnose` what there was before it: `z_response`, `spread`,
+    `cosine`, `perplexity`, `codes`, and for tasks `one_step`, the excess of one token step given
+    latents `own` (sampled), `encoder` (true), `zeroed` (none), `half` and `half_swapped` (true and
+    wrong, half of the tokens given). {} for a model without latents.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -364,10 +360,10 @@ def health(model: Model, data: Data, n: int = 1024, seed: int = 0) -> dict:
 
 
 @torch.no_grad()
-@schemas.checked(model=schemas.model, x0=schemas.ids, seed=schemas.seed)
+@schemas.checked("model", "seed", x0=schemas.ids)
 def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
-    """How much the tokens use the latents: the relative rise of the all-masked token loss when z is
-    shuffled between sequences. 0 = ignored. x0 [B, L]; METHOD 5.
+    """Response of the tokens to the latents: the relative rise of the all-masked token loss when z
+    is shuffled between sequences. 0 = ignored. x0 [B, L]; METHOD 5.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -388,8 +384,8 @@ def z_response(model: Model, x0: torch.Tensor, seed: int = 0) -> float:
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), seed=schemas.seed,
-    token_steps=schemas.counts, progress=schemas.boolean, decode=schemas.maybe(schemas.function),
+    "model", "data", "seed", "progress", n=schemas.whole(2, limit="samples"), token_steps=schemas.counts,
+    decode=schemas.maybe(schemas.function),
 )  # fmt: skip
 def latent_health(
     model: Model,
@@ -401,8 +397,8 @@ def latent_health(
     decode=None,
     progress: bool = False,
 ) -> dict:
-    """Beside what `diagnose` finds, for a model of text, at each number of token steps taken after all
-    latent steps (the sequential path):
+    """Latent health of a text model: beside what `diagnose` finds, at each number of token steps
+    taken after all latent steps (the sequential path):
 
     - `nll`: what the token steps cost on real sequences (M4), nats per token ± s.e., given
       `encoder`, the true z of `diagnose`; `shuffled`, the wrong one; `zeroed`, none.

@@ -1,5 +1,5 @@
-"""How far the law q of a sampler is from the law p* of a task, in both directions: what certifies a
-law, where excess and mode coverage do not. METHOD 8."""
+"""Kullback–Leibler divergences between the law q of a sampler and the law p* of a task, in both
+directions: what certifies a law, where excess and mode coverage do not. METHOD 8."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common import arguments, schemas
+from .._common import schemas
 from .._common.estimate import Estimate
 from .._common.protocols import Model, Task
 from ..diffusion.bound import each_term
@@ -66,10 +66,8 @@ class Divergences:
 
 @torch.no_grad()
 @schemas.checked(
-    model=schemas.model, task=schemas.task, token_steps=schemas.maybe(schemas.whole(1, limit="steps")),
-    latent_steps=schemas.maybe(schemas.whole(0, limit="steps")), path=schemas.maybe(schemas.path),
-    n=schemas.whole(2, limit="samples"), seed=schemas.seed, drawn=schemas.whole(1, limit="samples"),
-    bound=schemas.whole(0, limit="samples"), batch=schemas.whole(1),
+    "model", "task", "token_steps", "latent_steps", "path", "seed", "batch", n=schemas.whole(2, limit="samples"),
+    drawn=schemas.whole(sampler_law.GROUPS, limit="samples"), bound=schemas.whole(0, limit="samples"),
 )  # fmt: skip
 def divergences(
     model: Model,
@@ -120,9 +118,8 @@ def divergences(
             f"task must have the model's length {model.config.length} and {model.config.vocab} tokens; "
             f"got length {task.length} and {task.vocab} tokens"
         )
-    n, path, draws = arguments.integer("n", n, minimum=2), path or model.path, Draws.of(**options)
-    arguments.integer("drawn", drawn, minimum=sampler_law.GROUPS)
-    arguments.integer("bound", bound, minimum=0)
+    path, draws = path or model.path, Draws.of(**options)
+    samples = None if samples is None else model.check_tokens("samples", samples).cpu()
     knots = model.knots(path, token_steps, latent_steps)
     law = sampler_law.sequence_law(model, knots, draws)
     if law is not None:
@@ -164,7 +161,8 @@ def _wider(found: Estimate, *others: float) -> Estimate:
 
 
 def _bounded(model: Model, draws: Draws) -> bool:
-    """Is there a bound in finite steps for these draws? It is that of the predictions as they are."""
+    """Is there a bound in finite steps for these draws? It is that of the predictions as they are.
+    """
     plain = draws.temperature == draws.latent_temperature == 1 and draws.top_p in (None, 1)
     return plain and draws.order != "confidence" and (draws.eta == 1 or model.config.latent != "continuous")
 

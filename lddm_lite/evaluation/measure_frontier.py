@@ -1,4 +1,4 @@
-"""Quality against diversity over steps, temperature, order and system: the figures of
+"""Quality-diversity frontier over steps, temperature, order and system: the figures of
 `data/results/frontier.json`, which the frontier explorer shows.
 
     python -m lddm_lite.evaluation.measure_frontier --out data/results/frontier.json
@@ -31,7 +31,8 @@ NFE, TEMPERATURES = (2, 4, 8, 16), (0.7, 0.85, 1.0)
 
 @schemas.checked(x=schemas.ids)
 def spread_of(x) -> float:
-    """How often two different rows of x [n, L] differ at a position, on average over positions.
+    """Diversity of samples: the mean share of positions at which two different rows of x [n, L]
+    differ.
 
     >>> spread_of([[0, 0], [0, 1]])
     0.5
@@ -54,8 +55,8 @@ def measure(
     n: int = 512, seed: int = 0, progress: bool = False,
 ) -> list[dict]:  # fmt: skip
     """Samples of each model at each combination, judged: rows {model, nfe, token_steps,
-    latent_steps, lead, temperature, order, excess, excess_se, mode_tv, spread}. Steps are divided as
-    `nfe_budget.split` does.
+    latent_steps, lead, temperature, order, excess, excess_se, mode_tv, spread}. Steps are divided
+    as `nfe_budget.split` does.
 
     - `models`: by their names, of the tokens and length of the task;
     - `task`: it judges;
@@ -105,7 +106,8 @@ def limits(task: MixtureTask, nfe=NFE, n: int = 512, seed: int = 0) -> dict[str,
 
 
 def main(arguments=None) -> None:
-    """Measure the models that ship for tasks, by their checkpoints' names, and write a JSON file."""
+    """Measure the models that ship for tasks, by their checkpoints' names, and write a JSON file.
+    """
     from .. import tasks
     from ..model import load
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from .._common import arguments, files, randomness, schemas
+from .._common import files, randomness, schemas
 from .._common.arguments import shown
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
@@ -34,10 +34,7 @@ BATCH = 2048
 
 
 @torch.no_grad()
-@schemas.checked(
-    model=schemas.model, points=schemas.whole(4, 1025), draws=schemas.whole(1, limit="draws"), seed=schemas.seed,
-    progress=schemas.boolean,
-)  # fmt: skip
+@schemas.checked("model", "draws", "seed", "progress", points=schemas.whole(4, 1025))
 def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, progress: bool = False) -> RateGrid:
     """Estimate both rates of `model` at points x points noise times (see `RateGrid`).
 
@@ -66,8 +63,6 @@ def rate_grid(model: Model, x, points: int = 33, draws: int = 1, seed: int = 0, 
         why = "has no latents" if model.latent_channel is None else "has padding"
         raise ValueError(f"model must have latents and no padding; {model.name!r} {why}")
     x = model.check_tokens("x", x)
-    arguments.integer("points", points, minimum=4)
-    arguments.integer("draws", draws, minimum=1)
     if len(x) < GROUPS:
         raise ValueError(f"x must hold at least {GROUPS} sequences, got {len(x)}")
     gaussian = model.config.latent == "continuous"

@@ -1,5 +1,6 @@
 """Conditional entropies of a token given visible ones, and of latents on their way: the tables from
-which the steps of a sampler are placed (`diffusion.best_schedule`), of exact and of trained models."""
+which the steps of a sampler are placed (`diffusion.best_schedule`), of exact and of trained models.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .._common import arguments, randomness, schemas
+from .._common import randomness, schemas
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
 from .._common.protocols import Model, is_exact
@@ -53,7 +54,7 @@ class VisibleCosts:
 
 
 @torch.no_grad()
-@schemas.checked(model=schemas.model, seed=schemas.seed, batch=schemas.whole(1))
+@schemas.checked("model", "seed", "batch")
 def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCosts:
     """Estimate the cross-entropies f(k) = E[-log p(x_i | k visible)] of `model` on sequences x
     [B, L], for all k.
@@ -71,7 +72,6 @@ def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCo
     tensor([0.6931, 0.6931, 0.6931, 0.6931], dtype=torch.float64)
     """
     x, length = model.check_tokens("x", x), model.config.length
-    arguments.integer("batch", batch, minimum=1)
     g, parts = randomness.generator(seed, x.device), []
     with evaluating(model):
         for rows in x.split(batch):
@@ -85,10 +85,7 @@ def visible_costs(model: Model, x, seed: int = 0, batch: int = 512) -> VisibleCo
 
 
 @torch.no_grad()
-@schemas.checked(
-    model=schemas.model, points=schemas.whole(2, 1025), levels=schemas.whole(2, 1025), seed=schemas.seed,
-    batch=schemas.whole(1),
-)  # fmt: skip
+@schemas.checked("model", "seed", "batch", points=schemas.whole(2, 1025), levels=schemas.whole(2, 1025))
 def step_costs(model: Model, x, points: int = 17, levels: int = 17, seed: int = 0, batch: int = 512) -> StepCosts:
     """Measure what steps of `model` cost that begin on a grid of points (t_x, t_z), on sequences x
     [B, L]: the table in which `StepCosts.best` finds the best schedule.
@@ -112,8 +109,6 @@ def step_costs(model: Model, x, points: int = 17, levels: int = 17, seed: int = 
     (torch.Size([9, 2]), True)
     """
     x, length = model.check_tokens("x", x), model.config.length
-    for name, value, least in (("points", points, 2), ("levels", levels, 2), ("batch", batch, 1)):
-        arguments.integer(name, value, minimum=least)
     t_z, gains = _latent_axis(model, levels)
     fine = min(length, max(points - 1, TABLE // len(t_z)))
     at = torch.as_tensor(nodes(points, BEND_X)).flip(0)  # falling from 1 to 0

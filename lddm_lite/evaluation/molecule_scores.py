@@ -1,5 +1,5 @@
-"""What is said of generated molecules, with `rdkit`, which `make molecules` installs: valid, unique,
-novel, their properties and scaffolds.
+"""Metrics of generated molecules, by `rdkit`, which `make molecules` installs: validity,
+uniqueness, novelty, properties and scaffolds.
 
 The Fréchet distance of the field (FCD) is left out: its network comes as a pickle, which could run
 any code.
@@ -13,7 +13,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._common import arguments, schemas
-from ..text.molecules import COLLECTIONS, INSTALL
+from ..text.molecules import COLLECTIONS
+from ..text.molecules import chemistry as _chem
 from ..text.molecules import strings as strings_of
 
 __all__ = [
@@ -24,8 +25,8 @@ PROPERTIES = ("weight", "log_p", "qed", "rings")
 
 
 def canonical(strings: Sequence[str]) -> list[str | None]:
-    """The one spelling of each molecule, or None for a string that is none, or empty. ImportError
-    without rdkit.
+    """Canonical SMILES: the one spelling of each molecule, or None for a string that is none, or
+    empty. ImportError without rdkit.
 
     >>> canonical(["OCC", "C1CC"])  # doctest: +SKIP
     ['CCO', None]
@@ -86,8 +87,8 @@ def properties(strings: Sequence[str]) -> dict[str, list[float]]:
 
 
 def scaffolds(strings: Sequence[str]) -> Counter[str]:
-    """How often each scaffold occurs among the valid molecules: rings and what links them (Bemis &
-    Murcko 1996); "" where there is no ring.
+    """Scaffold counts: how often each occurs among the valid molecules: rings and what links them
+    (Bemis & Murcko 1996); "" where there is no ring.
 
     >>> scaffolds(["Cc1ccccc1", "CCO"])  # doctest: +SKIP
     Counter({'c1ccccc1': 1, '': 1})
@@ -141,13 +142,3 @@ def problem(string: str) -> str:
     if "Kekulize" in found[0].GetType():
         return "its aromatic rings cannot be written with single and double bonds"
     return "its atoms do not fit together"
-
-
-@functools.cache
-def _chem() -> Any:
-    try:
-        from rdkit import Chem, RDLogger
-    except ImportError:
-        raise ImportError(f"molecules are judged by rdkit, not installed here:  {INSTALL}", name="rdkit") from None
-    RDLogger.DisableLog("rdApp.*")  # a line for each string that is no molecule
-    return Chem

@@ -1,4 +1,4 @@
-"""The law that a sampler draws from, where it can be written down. METHOD 7, 8.
+"""Exact law of a sampler, where it can be written down. METHOD 7, 8.
 
 | law | where | how |
 |---|---|---|
@@ -36,10 +36,10 @@ _NEVER = -1e6  # log of a probability of 0, finite so that 0 times it is 0
 
 # -- enumeration ---------------------------------------------------------------------------------------------------
 def sequence_law(model: Model, knots: list[Knot], draws: Draws = PLAIN) -> torch.Tensor | None:
-    """Probability of every sequence [V**L] under the sampler of these knots and draws, in the order
-    of `Task.all_sequences`. None where it cannot be enumerated: above 4,096 sequences or 65,536
-    states with masks, with continuous latents or padding, in several token steps of the order
-    `confidence`, with remasking.
+    """Law of a sampler by enumeration: the probability of every sequence [V**L] under the sampler
+    of these knots and draws, in the order of `Task.all_sequences`. None where it cannot be
+    enumerated: above 4,096 sequences or 65,536 states with masks, with continuous latents or
+    padding, in several token steps of the order `confidence`, with remasking.
 
     The probability of a state, with some tokens and codes revealed, goes on to all states that a
     step can lead to: (M2) for each position, or equal chances for all sets of as many positions as
@@ -223,8 +223,9 @@ class TokenMixture:
 def token_mixture(
     model: Model, knots: list[Knot], draws: Draws = PLAIN, drawn: int = DRAWN, seed: int = 0
 ) -> TokenMixture | None:
-    """The law of the sampler, if it draws all tokens in one step; else, or with padding, None.
-    Without latents it is one product; codes are all listed where their states are at most 4,096.
+    """One-step law as a mixture of products: that of the sampler, if it draws all tokens in one
+    step; else, or with padding, None. Without latents it is one product; codes are all listed where
+    their states are at most 4,096.
 
     - `model`, `knots`: whose sampler, and the noise times between its steps;
     - `draws`: how it draws tokens, codes and latents;

@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from .._common import arguments, files, schemas
+from .._common import files, schemas
 from .._common.arguments import shown
 from .._common.protocols import Data, Model, has_scores, is_exact
 from .._common.provenance import provenance
@@ -44,9 +44,9 @@ FAMILIES = {"even": 1.0, "early": 0.5}  # latent times 1 - (c / steps)^power
 
 
 @schemas.checked(
-    model=schemas.model, data=schemas.data, nfe=schemas.whole(1, limit="steps"),
-    costs=schemas.maybe(schemas.is_a(StepCosts)), moves=schemas.maybe(schemas.choice(*MOVES)),
-    n=schemas.whole(1, limit="samples"), seed=schemas.seed, score=schemas.maybe(schemas.function),
+    "model", "data", "seed", nfe=schemas.whole(1, limit="steps"), costs=schemas.maybe(schemas.is_a(StepCosts)),
+    moves=schemas.maybe(schemas.choice(*MOVES)), n=schemas.whole(1, limit="samples"),
+    score=schemas.maybe(schemas.function),
 )  # fmt: skip
 def best_schedule(
     model: Model,
@@ -80,7 +80,6 @@ def best_schedule(
     >>> best_schedule(LatentDiffusion.exact(task), task, 2).knots()[1].t_x > 0.6
     True
     """
-    arguments.integer("nfe", nfe, minimum=1)
     costs = costs_for(model, data, seed) if costs is None else costs
     if model.latent_channel is None:
         return costs.schedule(costs.best(nfe))
@@ -241,7 +240,8 @@ def measure(
 
 
 def main(arguments=None) -> None:
-    """Write what the five systems do on Binsaw, trained and exact, as they come and at their best."""
+    """Write what the five systems do on Binsaw, trained and exact, as they come and at their best.
+    """
     from ..model import LatentDiffusion, load
     from ..tasks import Binsaw
 

@@ -98,8 +98,7 @@ def _tokens(tokenise, texts: list[str]) -> list[list]:
 
 
 @schemas.checked(
-    judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")), tokenise=schemas.function,
-    progress=schemas.boolean,
+    "progress", judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")), tokenise=schemas.function,
 )  # fmt: skip
 def generation_report(
     texts, judge: Judge | None = None, reference=None, tokenise=str.split, progress: bool = True

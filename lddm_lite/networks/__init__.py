@@ -4,12 +4,12 @@
 | file | what |
 |---|---|
 | `transformer` | two streams, tokens and latents, with joint attention |
-| `denoiser` | the network of all five systems |
+| `bert` | BERT's blocks in their place, and the start from pretrained weights |
+| `denoiser` | the network of all five systems, and operations of a call |
 | `encoders`, `codebook` | learned encoders: continuous latents, codes of a codebook |
 | `mixture_codes` | codes that are the classes of a mixture of products |
 | `exact` | Bayes-optimal denoisers of tasks |
 | `build`, `custom_parts` | which parts a configuration asks for, and parts of your own |
-| `cost` | operations of a network call |
 | `sentence_latents`, `frozen_text_encoder`, `pretrained`, `latent_cache` | latents by a frozen text encoder |
 """
 

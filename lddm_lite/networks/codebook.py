@@ -60,7 +60,7 @@ class DiscreteEncoder(ContinuousEncoder):
         """Sequences [B, L] -> codes [B, m], int64."""
         return self.nearest(self.features(x))
 
-    @schemas.checked(g=schemas.source)
+    @schemas.checked("g")
     def quantise(self, x: torch.Tensor, g: torch.Generator):
         """Training pass: (codes [B, m], straight-through vectors [B, m, d], commitment loss [B]).
         """

@@ -41,7 +41,7 @@ class ContinuousEncoder(nn.Module):
         self.register_buffer("positions", sinusoid(torch.arange(c.length), c.width), persistent=False)
         start_small(self)
         self.queries = nn.Parameter(torch.randn(c.slots, c.width))
-        text = c.network == "text"
+        text = c.network != "plain"
         self.trunk = TwoStreamTransformer(c.width, c.encoder_blocks, c.heads, latent=True, timed=False, text=text)
         self.head = nn.Linear(c.width, c.dim)  # not zero-initialised: nothing could then move the latents apart
         self.centre = nn.BatchNorm1d(c.slots * c.dim, affine=False, momentum=0.05)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._common import arguments, schemas
+from .._common import schemas
 from .._common.arguments import shown
 from .._common.protocols import Channel, Encoder, Task
 from .._common.randomness import draw_categorical
@@ -55,23 +55,17 @@ class ShiftEncoder(nn.Module):
 
     stochastic = True
 
-    @schemas.checked(
-        task=schemas.has("a Binsaw", "shift", "period", "angle"),
-        codes=schemas.maybe(schemas.whole(1, limit="codes")),
-    )  # fmt: skip
+    @schemas.checked(task=schemas.is_a(Binsaw), codes=schemas.maybe(schemas.whole(2, limit="codes")))
     def __init__(self, task: Task, codes: int | None = None):
         super().__init__()
-        if not isinstance(task, Binsaw):
-            raise ValueError(f"task must be a Binsaw, got {type(task).__name__}")
         self.task = task
         if codes is None:
             a = task.angle()
             self.points = math.sqrt(2) * torch.stack([a.cos(), a.sin()], -1).unsqueeze(1)  # [G, m=1, d=2]
         else:
-            arguments.integer("codes", codes, 2)
             self.points = (task.shift / task.period * codes).long().clamp_max(codes - 1).unsqueeze(1)  # [G, m=1]
 
-    @schemas.checked(x=schemas.ids, g=schemas.source)
+    @schemas.checked("g", x=schemas.ids)
     def forward(self, x: torch.Tensor, g: torch.Generator) -> torch.Tensor:
         """Sequences [B, L] -> z_0 [B, 1, 2] or codes [B, 1], random."""
         z = self.points[draw_categorical(self.task.log_joint(x), g)]
@@ -105,11 +99,7 @@ class ExactDenoiser(nn.Module):
             raise ValueError(f"latents must hold {task.components} entries, one per component, got {len(latents)}")
         self.task, self.points, self.channel = task, latents, channel
 
-    @schemas.checked(
-        x_t=schemas.maybe(schemas.integers), z_t=schemas.maybe(schemas.amounts),
-        t_z=schemas.maybe(schemas.reals),
-        where=schemas.maybe(schemas.flags), need_latents=schemas.boolean, lengths=schemas.maybe(schemas.integers),
-    )  # fmt: skip
+    @schemas.checked(**schemas.CALL)
     @schemas.fitting
     def forward(self, x_t, z_t, t_z, where=None, need_latents: bool = True, lengths=None) -> Prediction:
         """Exact predictions of clean tokens and latents, as `protocols.Denoiser.forward`. Without

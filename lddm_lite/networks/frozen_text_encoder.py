@@ -59,7 +59,7 @@ class FrozenTextEncoder(nn.Module):
         return [joined(filter(None, row)) for row in rows]
 
     @torch.no_grad()
-    @schemas.checked(rows=schemas.ids, progress=schemas.boolean)
+    @schemas.checked("progress", rows=schemas.ids)
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> FrozenTextEncoder:
         """Encode the corpus, ids [N, L] of any integer type, and keep its latents: N m d float32 in
         memory, and in the encoder's cache on disk. Fits the statistics on it if there are none.

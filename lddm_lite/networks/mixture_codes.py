@@ -1,4 +1,5 @@
-"""Codes by a mixture of products: what a single call of the token stream can say of a code.
+"""Mixture encoder, codes that are the classes of a mixture of products: what a single call of the
+token stream can say of a code.
 
 Given its latents, one call draws all tokens independently of each other. With one code k of K, what
 it can reach is sum_k p(k) prod_i p(x_i | k), a mixture of products (METHOD 8 has the same family as
@@ -76,7 +77,7 @@ class MixtureCodes(nn.Module):
         return (self.log_probs.float() / -FINE).softmax(-1)
 
     @torch.no_grad()
-    @schemas.checked(rows=schemas.ids, progress=schemas.boolean)
+    @schemas.checked("progress", rows=schemas.ids)
     def prepare(self, rows: torch.Tensor, progress: bool = True) -> MixtureCodes:
         """Fit the mixture to a corpus, ids [N, L] of any integer type; one that is fitted stays as
         it is. Returns itself. ValueError for fewer stretches than codes."""

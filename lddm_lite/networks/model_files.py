@@ -1,5 +1,5 @@
-"""What the files of a model must hold: the schema of its config.json, and the tensors that follow
-from it, compared before anything is built."""
+"""Schema of a model's checkpoint: what its config.json must hold, and the tensors that follow from
+it, compared before anything is built."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from .._common import checkpoint, schemas
 from .._common.arguments import shown
+from .._common.data_contract import is_text
 from ..config import Config
 from ..text.dataset import from_spec
 from .build import make_encoder, usual_channel
@@ -45,9 +46,9 @@ def agree(config: Config, labels: list[str], data: dict) -> None:
     """
     if len(labels) != config.vocab:
         raise ValueError(f"labels must be {config.vocab}, one for each token, got {len(labels)}")
-    lengths = data.get("lengths")
+    lengths, text = data.get("lengths"), is_text(data)
     if lengths is None:
-        if "text" in data:
+        if text:
             raise ValueError("data.lengths, the share of sentences of each length, is missing")
     elif len(lengths) != config.length + 1 or not sum(lengths) > 0 or (lengths[0] > 0 and sum(lengths[1:]) <= 0):
         raise ValueError(f"data.lengths must hold the shares of lengths 0..{config.length}, one above 0")
@@ -55,19 +56,19 @@ def agree(config: Config, labels: list[str], data: dict) -> None:
         raise ValueError(f"data.shape must be rows and columns of at most {config.length} tokens, got {data['shape']}")
     if "classes" in data and data["classes"]["first"] + len(data["classes"]["names"]) != config.vocab:
         raise ValueError(f"data.classes must be the last of the {config.vocab} labels, got {shown(data['classes'])}")
-    if "text" in data and data["text"]["length"] != config.length:
+    if text and data["text"]["length"] != config.length:
         raise ValueError(f"data.text.length must be {config.length}, as in config, got {data['text']['length']}")
-    if "text" in data and config.pad_id is None:
+    if text and config.pad_id is None:
         raise ValueError("config.pad_id must be a number for a model of text, got None")
-    if "text" in data:
+    if text:
         vocab = from_spec(data).vocab
         if vocab != config.vocab:
             raise ValueError(f"data.text.tokenizer must have {config.vocab} pieces, as config.vocab, got {vocab}")
 
 
 def expected(config: Config, given: Collection[str] = ()) -> checkpoint.Form:
-    """The tensors that a model of this configuration has, but for parts that are `given`; nothing is
-    allocated.
+    """The tensors that a model of this configuration has, but for parts that are `given`; nothing
+    is allocated.
 
     >>> expected(Config.preset("mdlm", length=4, vocab=2))["denoiser.embed.weight"]
     ((3, 64), torch.float32)

@@ -151,7 +151,7 @@ class SentenceLatents:
             )
         return self._embed
 
-    @schemas.checked(progress=schemas.boolean)
+    @schemas.checked("progress")
     def fit_statistics(self, sentences, limit: int = FIT, seed: int = 0, progress: bool = True) -> SentenceLatents:
         """Take mean, axes and scale from the corpus, or from `limit` of its sentences drawn with
         `seed`; once, for they are cached and saved. Returns itself. ValueError when there are too
@@ -187,7 +187,7 @@ class SentenceLatents:
         vectors = vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()  # eigh leaves signs open
         return Statistics(mean.float().cpu(), vectors.float().cpu(), values.sqrt().float().cpu(), mark)
 
-    @schemas.checked(progress=schemas.boolean, cache=schemas.boolean)
+    @schemas.checked("progress", cache=schemas.boolean)
     def encode(self, sentences, progress: bool = True, cache: bool = True) -> torch.Tensor:
         """z_0 of the sentences, float32 [N, m, d] on the CPU. `cache`: look them up in, or add them
         to, the folder `frozen` of the cache (`files.cache_folder`). ValueError before
@@ -274,8 +274,8 @@ def _fits(folder, meta: dict, found: checkpoint.Form) -> None:
 
 
 def statistics_form(slots: int, dim: int, width: int | None) -> checkpoint.Form | None:
-    """The tensors of `Statistics` for m slots of d numbers of an encoder so wide; None for an unknown
-    one.
+    """The tensors of `Statistics` for m slots of d numbers of an encoder so wide; None for an
+    unknown one.
 
     >>> statistics_form(1, 2, 3)["axes"]
     ((3, 2), torch.float32)

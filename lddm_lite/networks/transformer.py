@@ -205,6 +205,6 @@ def start_small(net) -> None:
 
     At 0.001 a step, embeddings of unit scale stay for thousands of steps what chance made them.
     Positions shrink alike, since METHOD 5 wants the two at one scale."""
-    if net.config.network == "text":
+    if net.config.network != "plain":
         net.embed.weight.mul_(SMALL)
         net.positions.mul_(SMALL)

@@ -43,9 +43,7 @@ class WebModel:
         return sum(a.nbytes for a in self.arrays.values())
 
 
-@schemas.checked(
-    model=schemas.model, weights=schemas.choice(*KINDS), encoder=schemas.maybe(schemas.boolean),
-)  # fmt: skip
+@schemas.checked("model", weights=schemas.choice(*KINDS), encoder=schemas.maybe(schemas.boolean))
 def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> WebModel:
     """`model` for a page, with the library's own networks: any of the five systems.
 
@@ -53,8 +51,8 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
     - `encoder`: take the encoder's weights along, with which a page finds the latents of data; None
       where it can, that is unless a frozen text encoder or a mixture makes them. Codebooks always come.
 
-    ValueError for exact predictors and parts of one's own, whose code no page has, and where an
-    encoder is asked for that cannot come.
+    ValueError for exact predictors, parts of one's own and BERT's network, whose code no page has, and
+    where an encoder is asked for that cannot come.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> export(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8), width=16)).head["config"]["system"]
@@ -64,6 +62,8 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
     if parts:
         named = ", ".join(f"{name} {kind}" for name, kind in parts.items())
         raise ValueError(f"{model.name!r} cannot run in a page, which has the library's own networks only: {named}")
+    if c.network == "bert":
+        raise ValueError(f"{model.name!r} cannot run in a page: its engine has no network='bert', but plain and text")
     able = c.latent != "none" and c.encoder == "learned"
     if encoder and not able:
         kind = "codes of a mixture" if c.encoder == "mixture" else "a frozen text encoder"

@@ -82,7 +82,7 @@ class LatentMap:
         return f"LatentMap({len(self)} points, {self.method}, seed {self.seed})"
 
     @classmethod
-    @schemas.checked(progress=schemas.boolean, seed=arguments.seed)
+    @schemas.checked("progress", seed=arguments.seed)
     def fit(cls, latents, method: str = "auto", seed: int = 0, codebook=None, progress: bool = False) -> LatentMap:
         """Embed latents.
 
@@ -102,7 +102,6 @@ class LatentMap:
         """
         if method not in METHODS:
             raise ValueError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
-        arguments.integer("seed", seed, minimum=0)
         book = None if codebook is None else _numbers("codebook", codebook, "[K, d]", 2)
         flat = _flat("latents", latents, book)
         different, at = np.unique(flat, axis=0, return_inverse=True)

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from .._common import schemas
-from .._common.arguments import integer
 from .._common.words import counted
 from .latent_map import plane
 from .style import COLOURS, FRESH, GROUPS, axes, hues, look, plain
@@ -35,7 +34,6 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
     """
     if trace.latent_kind != "continuous":
         raise ValueError(f"latent_trajectories needs continuous latents, this trace has {trace.latent_kind}")
-    rows = integer("rows", rows, minimum=1)
     behind = trace.latents[-1] if cloud is None else plain(cloud, "cloud")
     if behind.ndim != 3 or behind.shape[1:] != trace.latents.shape[2:]:
         m, d = trace.latents.shape[2:]
@@ -112,7 +110,7 @@ def codebook_use(codes, size: int, ax=None):
     >>> codebook_use(np.array([[0], [1], [0], [1]]), size=4).get_title()
     'perplexity 2.0 of 4 (entropy 0.69 nats)'
     """
-    size, codes = integer("size", size, minimum=1), plain(codes, "codes")
+    codes = plain(codes, "codes")
     if codes.ndim != 2 or not codes.size or codes.dtype.kind not in "iu":
         raise ValueError(f"codes must be integers [N, m], got {codes.dtype} of shape {codes.shape}")
     if codes.min() < 0 or codes.max() >= size:

@@ -1,4 +1,4 @@
-"""Sequences that are pictures, such as digits of 8 x 8 tokens: a grid of samples."""
+"""Image grids: samples that are pictures, such as digits of 8 x 8 tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 
 from .._common import data_contract, schemas
 from .._common.arguments import integer, numbers_of
-from .style import axes, look
+from .style import FAINT, axes, look
 
 __all__ = ["pictures"]
 
@@ -77,7 +77,7 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
         return ax
 
 
-MASKED, EDGE, FAINT = "#9ecae8", "#d9730d", "#b5b5b5"
+MASKED, EDGE = "#9ecae8", "#d9730d"
 
 
 def _given(given, shape) -> np.ndarray:

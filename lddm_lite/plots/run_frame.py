@@ -1,5 +1,5 @@
-"""A whole run at one step as one picture: what the Scrubber shows, for pages without scripts and
-for films."""
+"""Still frames of a denoising run, a whole run at one step: what the Scrubber shows, for pages
+without scripts and for films."""
 
 from __future__ import annotations
 

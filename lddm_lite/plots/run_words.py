@@ -1,4 +1,4 @@
-"""Running text for figures: which characters can be shown, how wide words are, and where each goes.
+"""Text layout in figures: which characters can be shown, how wide words are, and where each goes.
 """
 
 from __future__ import annotations

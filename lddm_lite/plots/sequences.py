@@ -8,7 +8,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from .._common import schemas
-from .._common.arguments import integer
 from .style import BIT_COLOURS, GIVEN, axes, look, plain, reveal_colour, reveal_range
 
 __all__ = ["bits", "unmasking"]
@@ -58,7 +57,6 @@ def unmasking(trace, ax=None, rows: int = 40):
     >>> unmasking(LatentDiffusion.exact(tasks.Binsaw(length=16)).sample(4, token_steps=3)).get_title()
     'exact, NFE 3'
     """
-    rows = integer("rows", rows, minimum=1)
     when, tokens = trace.reveal_step[:rows], trace.tokens[:rows]
     padding = np.zeros(when.shape, bool) if trace.pad_id is None else tokens == trace.pad_id
     given = (when == 0) & ~padding

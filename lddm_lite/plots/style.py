@@ -19,7 +19,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 from .._common import arguments, schemas
 
 __all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
-__all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS"]
+__all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS", "THEMES"]
 __all__ += ["axes", "hues", "in_legend", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
 
 # systems, from dark to light: L* = 13, 33, 47, 56, 68, 75
@@ -52,6 +52,12 @@ NOW = "#12355b"
 ACCENT = "#b34700"  # what a figure is about; as in the browser
 ON_MAP = {"tokens": "#7cc4ff", "latents": "#ff8a3c"}  # marks on a coloured map; as in the browser
 INK, SOFT, FAINT = "#222222", "#777777", "#b5b5b5"  # curves, lines beside them, frames
+THEMES = {  # of drawings, as in the browser: every colour of text has a contrast of 4.5:1 on the paper
+    "light": {"paper": "#ffffff", "raised": "#f4f6f8", "ink": "#1c2127", "soft": "#565f69", "line": "#c3c9cf",
+              "mask": "#d9dee3", "tokens": "#0b5cad", "latents": "#b34700"},
+    "dark": {"paper": "#15191e", "raised": "#20262d", "ink": "#eef1f4", "soft": "#aab4be", "line": "#4a545e",
+             "mask": "#38424c", "tokens": "#6cb6ff", "latents": "#ff9d4d"},
+}  # fmt: skip
 
 _LOOK = {
     **sns.axes_style("ticks"),

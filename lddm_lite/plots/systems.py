@@ -1,5 +1,5 @@
-"""Several systems at the same total number of network calls: quality, and beside it what keeps
-quality honest."""
+"""Comparison figure of several systems at equal NFE: quality, and beside it what keeps quality
+honest."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def comparison(report: dict, ax=None):
         else:
             panels = list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
             if len(panels) != 2 or not all(isinstance(panel, Axes) for panel in panels):
-                raise ValueError(f"ax must be two Axes, got {len(panels) if len(panels) > 2 else shown(ax)}")
+                got = len(panels) if len(panels) > 2 else shown(ax)
+                raise ValueError(f"ax must be two Axes, got {got}")
             figure = panels[0].figure
         for panel, name in zip(panels, names, strict=True):
             _panel(axes(panel, (4.8, 4.0)), rows, name, report.get("real") or {}, report["kind"] == "text")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .._common import arguments, data_contract, randomness
+from .._common import arguments, data_contract
+from .._common.data_contract import length_shares
+from .._common.randomness import random_rows, split_rows
 
 __all__ = ["ArrayData", "from_arrays"]
 
@@ -30,22 +32,15 @@ class ArrayData:
     def spec(self) -> dict:
         """What a model keeps of the data: `lengths` of padded rows, `shape`, `classes` and where
         their ids begin; no rows."""
-        out: dict = {}
-        if self.pad_id is not None:
-            counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
-            out["lengths"] = (counts.double() / len(self)).tolist()
+        out: dict = {} if self.pad_id is None else {"lengths": length_shares(self.rows, self.pad_id)}
         out |= {} if self.shape is None else {"shape": list(self.shape)}
-        return (
-            out
-            if self.classes is None
-            else {**out, "classes": {"first": self.vocab - len(self.classes), "names": self.classes}}
-        )
+        if self.classes is not None:
+            out["classes"] = {"first": self.vocab - len(self.classes), "names": self.classes}
+        return out
 
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
-        n = arguments.within("samples", arguments.integer("n", n, minimum=1), "n")
-        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()
-        return self.rows[(u * len(self)).long()].long()
+        return self.rows[random_rows(len(self), n, seed)].long()
 
     def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[ArrayData, ArrayData]:
         """(training, validation): a random `fraction` of the rows, at least one, is held out.
@@ -53,13 +48,7 @@ class ArrayData:
         >>> [len(part) for part in from_arrays([[0, 1]] * 10).split(0.2)]
         [8, 2]
         """
-        if not 0 < arguments.number("fraction", fraction) < 1:
-            raise ValueError(f"fraction must be in (0, 1), got {fraction!r}")
-        if len(self) < 2:
-            raise ValueError(f"a split needs at least 2 sequences; there is {len(self)}")
-        order = torch.randperm(len(self), generator=randomness.generator(seed))
-        count = min(len(self) - 1, max(1, round(fraction * len(self))))
-        parts = order[count:].sort().values, order[:count].sort().values
+        parts = split_rows(len(self), fraction, seed)
         rest, held = (ArrayData(self.rows[at], self.labels, self.pad_id, self.shape, self.classes) for at in parts)
         return rest, held
 
@@ -124,20 +113,8 @@ def from_arrays(ids, labels=None, pad_id: int | None = None, shape=None, classes
     data = ArrayData(rows.to(kind), labels, pad_id, shape, names)
     data_contract.check(data)
     if pad_id is not None:
-        data_contract.draw(_AllRows(data), len(data), 0)
+        data_contract.check_padding("ids", data.rows, pad_id)
     return data
-
-
-class _AllRows:
-    """All rows at once, to be checked."""
-
-    def __init__(self, data: ArrayData):
-        self.length, self.vocab, self.labels, self.pad_id, self.spec = (
-            data.length, data.vocab, data.labels, data.pad_id, data.spec)  # fmt: skip
-        self.rows = data.rows
-
-    def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
-        return self.rows.long()
 
 
 def _labelled(rows, labels, classes, names) -> tuple[torch.Tensor, list[str], list[str]]:

@@ -22,11 +22,11 @@ class Corpus:
     (100, torch.Size([3, 16]), True)
     """
 
-    @schemas.checked(seed=schemas.seed)
+    @schemas.checked(
+        "seed", task=schemas.has("a task", "sample", "length", "vocab", "labels", "spec"), n=schemas.whole(1),
+    )  # fmt: skip
     def __init__(self, task: MixtureTask, n: int, seed: int | torch.Generator = 0):
-        if not all(hasattr(task, name) for name in ("sample", "length", "vocab", "labels", "spec")):
-            raise ValueError(f"task must be a task, got {arguments.shown(task)}")
-        self.task, self.rows = task, task.sample(arguments.integer("n", n, minimum=1), seed)
+        self.task, self.rows = task, task.sample(n, seed)
         self.length, self.vocab, self.labels, self.spec = task.length, task.vocab, task.labels, task.spec
 
     def __len__(self) -> int:
@@ -35,7 +35,7 @@ class Corpus:
     def __repr__(self) -> str:
         return f"{len(self):,} sequences of {self.task!r}"
 
-    @schemas.checked(seed=schemas.seed)
+    @schemas.checked("seed")
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """n rows drawn with replacement: [n, L], int64."""
         arguments.within("tokens", arguments.integer("n", n, minimum=1) * self.length, "n * length")

@@ -68,7 +68,7 @@ class MixtureTask:
         self._entropy: Estimate | None = None
 
     # -- the law -----------------------------------------------------------------------------------------
-    @schemas.checked(seed=schemas.seed)
+    @schemas.checked("seed")
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` fresh sequences [n, L], int64, exactly from p*. `seed`: an integer or a
         torch.Generator.

@@ -1,5 +1,5 @@
-"""From a text to a `TokenStore`: read, cut into pieces and written in one go, a few thousand lines
-at a time."""
+"""Streaming tokenisation of a text into a `TokenStore`: read, cut into pieces and written in one
+go, a few thousand lines at a time."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ _SAFE = [  # repeats within repeats that cannot be taken in two ways: `wordpiece
 
 
 def read_tokenizer(text: str):
-    """The tokenizer that a JSON text describes. ValueError for a damaged one, and for what would take
-    time or memory without end: padding, truncation, patterns that repeat within repeats, refer back
-    or are long, and more pieces than the limit `vocab`.
+    """The tokenizer that a JSON text describes. ValueError for a damaged one, and for what would
+    take time or memory without end: padding, truncation, patterns that repeat within repeats, refer
+    back or are long, and more pieces than the limit `vocab`.
 
     >>> from lddm_lite.text.wordpiece import train
     >>> read_tokenizer(train(["a b"])).get_vocab_size() > 2
@@ -145,7 +145,7 @@ class TextCodec:
             spaces = kinds.get("Metaspace", [])
             self.trimmed = "Prepend" in kinds or any(k.get("prepend_scheme") != "never" for k in spaces)
         elif end := (about.get("model") or {}).get("end_of_word_suffix"):
-            shown, self.trimmed = [w.removesuffix(end) + " " * w.endswith(end) for w in rest], True
+            shown, self.trimmed = [f"{w.removesuffix(end)} " if w.endswith(end) else w for w in rest], True
         else:
             start = (about.get("model") or {}).get("continuing_subword_prefix") or "##"
             shown = [f"##{w.removeprefix(start)}" if w.startswith(start) and len(w) > len(start) else w for w in rest]
@@ -215,7 +215,8 @@ class TextCodec:
         out: list[int] = []
         for word, _ in [(changed, None)] if cut is None else cut.pre_tokenize_str(changed):
             for k, part in enumerate(word.split(shown)):
-                out += [self.mask_id] * (k > 0)
+                if k > 0:
+                    out.append(self.mask_id)
                 if part and not (k == 0 and shown in word and not part.strip(_LEADS)):
                     out += self._pieces(part, k > 0)
         return out

@@ -11,7 +11,8 @@ from typing import Self
 import torch
 
 from .._common import arguments, randomness, schemas
-from .._common.arguments import shown
+from .._common.data_contract import length_shares
+from .._common.randomness import random_rows, split_rows
 from .codec import UNK, TextCodec
 from .lines import read_lines
 from .losses import LOOK, Losses, returned
@@ -72,19 +73,15 @@ class TextData:
         >>> from_lines(["a b", "a"], length=3).spec()["lengths"]
         [0.0, 0.5, 0.5, 0.0]
         """
-        counts = torch.bincount((self.rows != self.pad_id).sum(1), minlength=self.length + 1)
-        return {**self.codec.spec(), "lengths": (counts.double() / len(self)).tolist()}
+        return {**self.codec.spec(), "lengths": length_shares(self.rows, self.pad_id)}
 
-    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` sentences drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
         >>> from_lines(["a b"], length=4).sample(2).shape
         torch.Size([2, 4])
         """
-        arguments.integer("n", n, minimum=1)
-        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()
-        return self.rows[(u * len(self)).long()].long()
+        return self.rows[random_rows(len(self), n, seed)].long()
 
     def split(self, fraction: float = 0.05, seed: int = 0) -> tuple[TextData, TextData]:
         """(training, validation): a random `fraction` of the sentences, at least one, is held out.
@@ -121,27 +118,8 @@ class TextData:
         )
 
 
-@schemas.checked(seed=schemas.seed)
-def split_rows(n: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Train-validation split: numbers of n sentences, rising: those to train on, and a random
-    `fraction`, at least one, that is held out. ValueError for fewer than two sentences, and a
-    fraction outside (0, 1).
-
-    >>> rest, held = split_rows(4, 0.3, seed=0)
-    >>> sorted([*rest.tolist(), *held.tolist()]), len(held)
-    ([0, 1, 2, 3], 1)
-    """
-    if not 0 < arguments.number("fraction", fraction) < 1:
-        raise ValueError(f"fraction must be in (0, 1), got {shown(fraction)}")
-    if n < 2:
-        raise ValueError(f"a split needs at least 2 sentences; there is {n}")
-    order = torch.randperm(n, generator=randomness.generator(seed))
-    count = min(n - 1, max(1, round(fraction * n)))
-    return order[count:].sort().values, order[:count].sort().values
-
-
 def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int, blank: int) -> Losses:
-    """What becomes of lines as token ids; some lines are decoded again, and compared.
+    """Tokenisation losses of lines as token ids; some lines are decoded again, and compared.
 
     - `codec`: the tokenizer;
     - `lines`, `ids`: the text, and the ids of each line, of any number;
@@ -162,9 +140,8 @@ def count(codec: TextCodec, lines: list[str], ids: list[list[int]], dropped: int
 
 
 @schemas.checked(
-    vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
-    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean,
-    limit=schemas.maybe(schemas.whole(1)), seed=schemas.seed,
+    "seed", vocab=schemas.whole(16, limit="vocab"), length=schemas.maybe(schemas.whole(1, limit="length")),
+    lowercase=schemas.maybe(schemas.boolean), allow_losses=schemas.boolean, limit=schemas.maybe(schemas.whole(1)),
 )  # fmt: skip
 def from_file(
     path,
@@ -200,7 +177,7 @@ def from_file(
     TextData(11,467 sentences of at most 64 tokens; 749 longer ones dropped; vocabulary 4,000, 0.00% unknown)
     """
     lines, blank = read_lines(path, errors, strip=False)
-    if limit is not None and arguments.integer("limit", limit, minimum=1) < len(lines):
+    if limit is not None and limit < len(lines):
         keep = torch.randperm(len(lines), generator=randomness.generator(seed))[:limit]
         lines = [lines[i] for i in keep.sort().values.tolist()]
     return _build(lines, blank, vocab, length, lowercase, codec, str(path), tokenizer, allow_losses)

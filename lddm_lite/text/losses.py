@@ -1,5 +1,5 @@
-"""What becomes of a text on its way to token ids: what was unknown, dropped, cut or changed; and when
-that is too much to train on."""
+"""Tokenisation losses: what of a text was unknown, dropped, cut or changed on its way to token ids,
+and when that is too much to train on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Losses", "differences", "returned"]
+from .._common.protocols import Data
+
+__all__ = ["Losses", "differences", "losses_of", "returned"]
 
 UNKNOWN, DROPPED, CHANGED = 0.01, 0.20, 0.001  # above these shares training does not begin
 LOOK = 400  # lines that are decoded and compared
@@ -15,7 +17,7 @@ LOOK = 400  # lines that are decoded and compared
 
 @dataclass
 class Losses:
-    """Counts of a text that became token ids.
+    """Tokenisation losses of a text: counts of what became of it.
 
     - `lines`: that are not blank; `blank`: those that are;
     - `dropped`: lines of more than L tokens; `cut`: lines that were shortened to L instead;
@@ -39,7 +41,7 @@ class Losses:
     allowed: bool = False
 
     def told(self) -> list[str]:
-        """What is lost, a line each."""
+        """The losses in words, a line each."""
         of = f"of {self.lines:,} lines"
         out = []
         if self.dropped:
@@ -83,6 +85,15 @@ class Losses:
 
     def __str__(self) -> str:
         return "\n".join([*self.notes, *self.told()])
+
+
+def losses_of(data: Data) -> Losses:
+    """Those that the data tell of; none where they are no text.
+
+    >>> losses_of(object()).told()
+    []
+    """
+    return getattr(data, "losses", None) or Losses()
 
 
 def returned(lines: Sequence[str], decoded: Sequence[str]) -> float:

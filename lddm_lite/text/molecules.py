@@ -16,12 +16,14 @@ import io
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .._common import arguments, schemas
 from .codec import PAD, UNK, TextCodec
 from .dataset import TextData, from_spec
 
-__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "from_smiles", "held_out", "load", "strings", "tokenizer"]
+__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "chemistry", "from_smiles", "held_out", "load"]
+__all__ += ["strings", "tokenizer"]
 
 INSTALL = "make molecules"  # or, by hand:  pip install rdkit && pip install --no-deps qm9pack molsets
 SYMBOL = r"\[[^\]]+\]|Br|Cl|%\d\d|[^\s]"  # what is one symbol: [nH], Br, Cl, the ring number %12, a character
@@ -149,6 +151,22 @@ def strings(name: str) -> tuple[list[str], list[str]]:
     6635
     """
     return _strings(name)
+
+
+@functools.cache
+def chemistry() -> Any:
+    """`rdkit.Chem`, which no longer writes a line for each string that is no molecule. ImportError
+    naming the command where it is not installed.
+
+    >>> chemistry().MolFromSmiles("CCO").GetNumAtoms()  # doctest: +SKIP
+    3
+    """
+    try:
+        from rdkit import Chem, RDLogger
+    except ImportError:
+        raise ImportError(f"molecules are judged by rdkit, not installed here:  {INSTALL}", name="rdkit") from None
+    RDLogger.DisableLog("rdApp.*")
+    return Chem
 
 
 @functools.lru_cache(maxsize=2)

@@ -27,6 +27,7 @@ import urllib.error
 import urllib.request
 import zlib
 from pathlib import Path
+from typing import Any
 
 from .._common import arguments, schemas
 from .._common.arguments import shown
@@ -185,7 +186,8 @@ class _StrictHeader(tarfile.TarInfo):
             raise DamagedArchive(str(e)) from None
 
     def _proc_member(self, tarfile_):
-        """Names and comments that a header brings along are read whole: no more than 1 MB of them."""
+        """Names and comments that a header brings along are read whole: no more than 1 MB of them.
+        """
         if self.type in _TOLD and not 0 <= self.size <= 1 << 20:
             raise DamagedArchive(f"a header of {self.size:,} bytes")
         return super()._proc_member(tarfile_)  # type: ignore[misc]
@@ -251,8 +253,9 @@ class Remote:
             raise ValueError(f"url must begin with http:// or https://, got {shown(url)}")
         self.url = self.name = str(url)
         self.copy, self.received, self._ranges = GrowingCopy(path), 0, True
-        self._at, self._rest = 0, memoryview(b"")  # where the next piece begins; what is left of this one
-        self._pieces = self._following()
+        self._response: Any = None  # an open one stands where the copy ends
+        self._at, self._over = 0, False  # how much was read; is nothing behind the copy?
+        self._failures, self._before = 0, 0  # in a row, and bytes of the copy at the last one
 
     def read(self, n: int = -1) -> bytes:
         """The next `n` bytes, fewer only at the end; all the rest for n < 0.
@@ -260,24 +263,18 @@ class Remote:
         >>> Remote("http://127.0.0.1/words.txt", "words.txt").read(0)
         b''
         """
-        parts, left = [], n
-        while left:
-            if not self._rest:
-                self._rest = memoryview(self._next())
-                if not self._rest:
-                    break
-            part = self._rest if left < 0 else self._rest[:left]
-            self._rest = self._rest[len(part) :]
-            left -= len(part) if n >= 0 else 0
-            parts.append(part)
-        return b"".join(parts)
-
-    def _next(self) -> bytes:
+        out = bytearray()
         try:
-            return next(self._pieces, b"")
+            while n < 0 or len(out) < n:
+                if self._at == self.copy.have and not self._fetch():
+                    break
+                piece = self.copy.read(self._at, CHUNK if n < 0 else n - len(out))
+                self._at += len(piece)
+                out += piece
         except BaseException:
-            self.close()  # a generator that failed would be at its end, which is not that of the file
+            self.close()  # what had come and was not kept yet would be missing in the copy
             raise
+        return bytes(out)
 
     def tell(self) -> int:
         """How many bytes were read.
@@ -285,15 +282,16 @@ class Remote:
         >>> Remote("http://127.0.0.1/words.txt", "words.txt").tell()
         0
         """
-        return self._at - len(self._rest)
+        return self._at
 
     def close(self) -> None:
         """End the connection; the copy stays.
 
         >>> Remote("http://127.0.0.1/words.txt", "words.txt").close()
         """
-        self._pieces.close()
-        self._pieces = self._following()
+        if self._response is not None:
+            self._response.close()
+        self._response = None
 
     def clear(self) -> None:
         """Forget the copy, and begin at the beginning.
@@ -302,41 +300,51 @@ class Remote:
         """
         self.close()
         self.copy.clear()
-        self._at, self._rest = 0, memoryview(b"")
+        self._at, self._over, self._before = 0, False, 0
 
-    def _following(self):
-        """Pieces from `_at` on: those of the copy, then those that come over the network."""
-        copy, failures = self.copy, 0
-        while self._at < copy.have:
-            piece = copy.read(self._at, CHUNK)
-            self._at += len(piece)
-            yield piece
-        while copy.size is None or copy.have < copy.size:
-            before = copy.have
+    def _fetch(self) -> bool:
+        """Add a piece to the copy, over as many connections as it takes. False at the end of the
+        file."""
+        copy = self.copy
+        while not self._over and (copy.size is None or copy.have < copy.size):
             try:
-                response = self._connect()
-                if response is None:
-                    return
-                with response:
-                    for piece in self._new(response):
-                        copy.append(piece)
-                        self._at += len(piece)
-                        yield piece
-                if copy.size is None:
-                    return
-                if copy.have < copy.size:
+                if self._response is None:
+                    self._connect()
+                elif piece := self._piece(CHUNK):
+                    copy.append(piece)
+                    return True
+                elif copy.size is None:
+                    self._over = True
+                else:
                     raise _Broken(f"the connection was closed after {copy.have:,} of {copy.size:,} bytes")
             except _Broken as e:
+                self.close()
                 # Only new bytes count as progress: a server without ranges that always breaks at
                 # the same place would otherwise be asked for ever.
-                failures = 0 if copy.have - before >= ENOUGH else failures + 1
-                if failures > RETRIES:
-                    raise self._failed(f"{e} (tried {failures} times)") from None
-                time.sleep(min(LONGEST, WAIT * 2 ** (failures - 1)))
+                self._failures = 0 if copy.have - self._before >= ENOUGH else self._failures + 1
+                self._before = copy.have
+                if self._failures > RETRIES:
+                    tried, self._failures = self._failures, 0
+                    raise self._failed(f"{e} (tried {tried} times)") from None
+                time.sleep(min(LONGEST, WAIT * 2 ** (self._failures - 1)))
+        return False
 
-    def _connect(self):
-        """A response that begins at byte `have` of the file or, from a server without ranges, at
-        its start; None where there is nothing behind `have`."""
+    def _piece(self, most: int) -> bytes:
+        """The next bytes of the response, fewer than `most` at its end or before it breaks, none at
+        its end; _Broken where it is broken."""
+        out = bytearray()
+        try:
+            while len(out) < most and (part := self._response.read1(most - len(out))):
+                out += part
+        except (OSError, http.client.HTTPException) as e:
+            if not out:  # else the next call says so
+                raise _Broken(f"no byte for {TIMEOUT:g} seconds" if isinstance(e, TimeoutError) else repr(e)) from None
+        finally:
+            self.received += len(out)
+        return bytes(out)
+
+    def _connect(self) -> None:
+        """Open a response that stands at the end of the copy, or find that nothing is behind it."""
         have = self.copy.have
         headers = {"User-Agent": "lddm-lite", "Accept-Encoding": "identity"}
         if have and self._ranges:
@@ -353,21 +361,27 @@ class Remote:
             if isinstance(reason, socket.gaierror) and not self.received:
                 raise self._failed(f"no network, or no such host ({reason.strerror})") from None
             raise _Broken(reason) from None
-        told = response.headers.get("Content-Length", "")
+        self._response, told, begins = response, response.headers.get("Content-Length", ""), 0
         if response.status == 206:
             span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
             if span is None or int(span[1]) != have:
-                response.close()
                 self._ranges = False  # not what was asked for: next time take the whole file
                 raise _Broken("the server sent another range than was asked for")
-            told = span[2]
+            told, begins = span[2], have
         self._check_version(int(told) if told.isdigit() else None, response)
-        return response
+        while begins < have:  # all of it came again
+            piece = self._piece(min(CHUNK, have - begins))
+            if not piece:
+                raise _Broken(f"the connection was closed after {begins:,} bytes")
+            if piece != self.copy.read(begins, len(piece)):
+                raise StaleCopy(f"{self.url} is not the file whose beginning lies in {self.copy.path}")
+            begins += len(piece)
 
     def _refused(self, e: urllib.error.HTTPError) -> None:
         reason, copy = f"HTTP {e.code} {e.reason}", self.copy
         if e.code == 416:  # nothing behind `have`: either all is here, or the file is another one
-            if copy.size is None and e.headers.get("Content-Range", "") == f"bytes */{copy.have}":
+            self._over = copy.size is None and e.headers.get("Content-Range", "") == f"bytes */{copy.have}"
+            if self._over:
                 return
             raise StaleCopy(f"{self.url} is shorter than the part of it in {copy.path}")
         if e.code in AGAIN or e.code >= 500:
@@ -382,40 +396,7 @@ class Remote:
         if not copy.have:
             copy.begin(size, version)
         elif (size or copy.size) != (copy.size or size) or (copy.version and version != copy.version):
-            response.close()
             raise StaleCopy(f"{self.url} has changed since a part of it was fetched")
-
-    def _new(self, response):
-        """What a response adds to the copy. Where it begins at the start of the file, what we have
-        is compared with it. Raises StaleCopy where they differ."""
-        have = self.copy.have
-        at = have if response.status == 206 else 0
-        for piece in self._received(response):
-            known = self.copy.read(at, min(len(piece), have - at)) if at < have else b""
-            if piece[: len(known)] != known:
-                raise StaleCopy(f"{self.url} is not the file whose beginning lies in {self.copy.path}")
-            at += len(piece)
-            if piece := piece[len(known) :]:
-                yield piece
-
-    def _received(self, response):
-        """Pieces of CHUNK bytes of a response, the last one smaller; _Broken behind it where more
-        was to come."""
-        part, trouble = b"begun", None
-        while part and trouble is None:
-            out = bytearray()
-            try:
-                while len(out) < CHUNK and (part := response.read1(CHUNK - len(out))):
-                    out += part
-            except TimeoutError:
-                trouble = f"no byte for {TIMEOUT:g} seconds"
-            except (OSError, http.client.HTTPException) as e:
-                trouble = repr(e)
-            self.received += len(out)
-            if out:
-                yield bytes(out)
-        if trouble is not None:
-            raise _Broken(trouble)
 
     def _failed(self, reason: str) -> DownloadError:
         return DownloadError(f"could not download {self.url}: {reason}; {self.copy.have / 1e6:,.1f} MB are here")

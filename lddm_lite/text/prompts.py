@@ -13,6 +13,7 @@ import re
 import torch
 
 from .._common import arguments, schemas
+from .._common.data_contract import is_text
 from .._common.protocols import Model
 from .._common.randomness import Source, Streams, draw_categorical
 from .._common.words import plural
@@ -35,7 +36,7 @@ def kind(model: Model) -> str:
     >>> kind(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8)))
     'symbols'
     """
-    if "text" in model.data:
+    if is_text(model.data):
         return "text"
     return "words" if any(len(label) > 1 for label in model.labels) else "symbols"
 
@@ -65,8 +66,8 @@ def task_of(model: Model):
 
 
 def shown(model: Model) -> dict:
-    """What a Trace of the model must know to show its sequences, as `meta`: {} for symbols and spaced
-    words.
+    """What a Trace of the model must know to show its sequences, as `meta`: {} for symbols and
+    spaced words.
 
     >>> from lddm_lite import LatentDiffusion, text
     >>> shown(LatentDiffusion.preset("mdlm", text.from_lines(["今天天气很好。"], length=8)))
@@ -82,8 +83,8 @@ def shown(model: Model) -> dict:
 
 def marks(model: Model, gap: str | None = None, typed: bool = False) -> list[str]:
     """What stands for a gap in a pattern: `gap` where given; else [MASK] and, in patterns of
-    symbols or words that have no label like it, `_`; of what is `typed`, `?` too among symbols; where
-    all of these are labels, a box. ValueError for a mark that is a label.
+    symbols or words that have no label like it, `_`; of what is `typed`, `?` too among symbols;
+    where all of these are labels, a box. ValueError for a mark that is a label.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> marks(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=8)), typed=True)
@@ -96,7 +97,7 @@ def marks(model: Model, gap: str | None = None, typed: bool = False) -> list[str
         if what != "text" and gap in labels:
             raise ValueError(f"gap must be no symbol of the model, and {gap!r} is one")
         return [gap]
-    usual = [MASK] + ["_"] * (what != "text") + ["?"] * (typed and what == "symbols")
+    usual = [MASK] if what == "text" else [MASK, "_", "?"] if typed and what == "symbols" else [MASK, "_"]
     found = [m for m in usual if what == "text" or m not in labels]
     found = found or [m for m in BOXES if m not in labels][:1]
     if not found:
@@ -124,8 +125,8 @@ def encode(model: Model, pattern: str, gap: str | None = None) -> torch.Tensor:
 
 
 def whole(model: Model, sequence: str) -> torch.Tensor:
-    """Token ids [L] of a sequence without gaps, in which [MASK] is what it says. ValueError where it is
-    too short, too long, or not known.
+    """Token ids [L] of a sequence without gaps, in which [MASK] is what it says. ValueError where
+    it is too short, too long, or not known.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> whole(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=4)), "01 10")
@@ -212,18 +213,17 @@ def read(model: Model, typed: str, gap: str | None = None) -> torch.Tensor:
         raise ValueError(_complaint(odd, model, gaps))
     x = _encode(model, text, gaps)
     if not (x == model.token_channel.mask_id).any():
-        here = (
-            [m for m in gaps if m != MASK]
-            if kind(model) == "symbols" and len(gaps) > 1
-            else [*gaps, *["_"] * (kind(model) == "text" and gap is None)]
-        )
+        here = [*gaps, "_"] if kind(model) == "text" and gap is None else gaps
+        if kind(model) == "symbols" and len(gaps) > 1:
+            here = [m for m in gaps if m != MASK]
         raise ValueError(f"There is no gap to fill in: write {' or '.join(here)} where something is missing.")
     return x
 
 
 def _complaint(odd: list[str], model: Model, gaps: list[str]) -> str:
     """What to say about words that the model does not know."""
-    shown = ", ".join(f"“{w[:SHOWN]}{'…' * (len(w) > SHOWN)}”" for w in odd[:5])
+    cut = (w if len(w) <= SHOWN else f"{w[:SHOWN]}…" for w in odd[:5])
+    shown = ", ".join(f"“{w}”" for w in cut)
     if len(odd) > 5:
         shown += f" and {len(odd) - 5} more"
     what = "symbol" if kind(model) == "symbols" or not spaced(model) else "word"
@@ -375,8 +375,8 @@ def blank(model: Model, n: int, seed: int, at_least: int = 0, length: int | None
 
 
 def given_class(model: Model, start: torch.Tensor, label: str | int) -> torch.Tensor:
-    """Sequences of masks [n, L] whose first token is given: the class `label`, by name or number, of
-    data that have classes (`from_arrays`). ValueError for data that have none, and another name.
+    """Sequences of masks [n, L] whose first token is given: the class `label`, by name or number,
+    of data that have classes (`from_arrays`). ValueError for data that have none, and another name.
 
     >>> import lddm_lite as ld
     >>> data = ld.from_arrays([[0, 1], [1, 1]], classes=[0, 1], names=["low", "high"])
@@ -428,8 +428,8 @@ def prompted(
 
 
 def gaps(model: Model, texts, gap: str | None = None) -> torch.Tensor:
-    """Ids [B, L] of a text with gaps, or a list of such (see `prompts.encode`; `gap` as there). ValueError naming
-    one that cannot be read, or that has no gap.
+    """Ids [B, L] of a text with gaps, or a list of such (see `prompts.encode`; `gap` as there).
+    ValueError naming one that cannot be read, or that has no gap.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> gaps(LatentDiffusion.preset("mdlm", tasks.Binsaw(length=4)), ["01_1", "1"])

@@ -1,5 +1,5 @@
-"""The grammar of molecules as strings (SMILES), as far as an eye can follow it: which rings and
-brackets do not match, and what cannot follow what.
+"""SMILES syntax check: the grammar of molecules as strings, as far as an eye can follow it, which
+rings and brackets do not match, and what cannot follow what.
 
 Whether atoms have as many bonds as they can bear is chemistry, and asked of `rdkit` (`evaluation`).
 `widgets/static/smiles.js` is the same in the page.
@@ -22,9 +22,10 @@ MAY_FOLLOW = {
 
 
 def faults(symbols: Sequence[str]) -> dict[int, str]:
-    """What is wrong with a string of symbols: {place: in words}; empty where nothing can be seen.
-    Places count from 0, and one past the last stands for the end. A symbol "[MASK]" may yet become
-    anything, so that nothing is said of what stands next to it, nor of what may match it.
+    """Syntax errors of a SMILES string, given as symbols: {place: in words}; empty where nothing
+    can be seen. Places count from 0, and one past the last stands for the end. A symbol "[MASK]"
+    may yet become anything, so that nothing is said of what stands next to it, nor of what may
+    match it.
 
     >>> faults(["C", "1", "C", "(", "=", "O", "C"])
     {1: 'ring 1 is opened and not closed', 3: '( is not closed'}
@@ -39,7 +40,8 @@ def faults(symbols: Sequence[str]) -> dict[int, str]:
     for at, symbol in enumerate([*symbols, ""]):
         kind = "mask" if symbol == "[MASK]" else _kind(symbol)
         if "mask" not in (before, kind) and kind not in MAY_FOLLOW[before]:
-            found[at] = f"{symbol or 'the end'} cannot follow {symbols[at - 1] if at else 'the beginning'}"
+            left = symbols[at - 1] if at else "the beginning"
+            found[at] = f"{symbol or 'the end'} cannot follow {left}"
         if kind == "open":
             open_at.append((at, atom))
         elif kind == "close" and open_at:

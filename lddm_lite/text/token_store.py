@@ -21,8 +21,9 @@ import torch
 from .._common import arguments, randomness, schemas
 from .._common.arguments import shown
 from .._common.files import read_json, sha256, user_path
+from .._common.randomness import random_rows, split_rows
 from .codec import TextCodec
-from .dataset import from_spec, split_rows
+from .dataset import from_spec
 from .losses import Losses
 
 __all__ = ["DamagedStore", "TokenStore", "load"]
@@ -84,7 +85,7 @@ class TokenStore:
         return np.memmap(self.folder / "tokens.bin", self.header["dtype"], "r", shape=shape)
 
     def batch(self, indices) -> torch.Tensor:
-        """The rows with these numbers: [n, L], int64. IndexError for a number outside 0..len-1.
+        """The rows with these numbers: [n, L], int64. ValueError for a number outside 0..len-1.
 
         >>> from lddm_lite.text.build_token_store import build
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).batch([0, 0]).shape
@@ -109,7 +110,6 @@ class TokenStore:
                 raise DamagedStore(f"{self.folder / 'tokens.bin'} was cut off while it was in use")
         return out
 
-    @schemas.checked(n=schemas.whole(1, limit="samples"), seed=schemas.seed)
     def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
         """`n` rows drawn with replacement: [n, L], int64. `seed`: integer or generator.
 
@@ -117,9 +117,7 @@ class TokenStore:
         >>> build(["Rain fell ."], vocab=64, length=6, cache=".", progress=False).sample(2).shape
         torch.Size([2, 6])
         """
-        arguments.integer("n", n, minimum=1)
-        u = randomness.rand((n,), randomness.generator(seed), dtype=torch.float64).cpu()  # as TextData draws
-        return self.batch((u * len(self)).long().numpy())
+        return self.batch(random_rows(len(self), n, seed).numpy())
 
     def epoch(self, batch: int, seed: int = 0, number: int = 0):
         """All rows once, in random order, as batches [batch, L]; the last may be smaller. `number`

@@ -1,4 +1,4 @@
-"""How to train: one dataclass, whose fields are all the options."""
+"""Training options: one dataclass, whose fields they are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. Every field is an option of `fit` and of `python -m lddm_lite train`."""
+    """Training options. Every field is an option of `fit` and of `python -m lddm_lite train`."""
 
     steps: int = option(2_000, "training steps", minimum=1)
     batch: int = option(64, "sequences per step", minimum=1)
@@ -67,8 +67,9 @@ class TrainConfig:
 
     @schemas.checked(step=schemas.whole(0), again=schemas.maybe(schemas.whole(0)))
     def lr_at(self, step: int, again: int | None = None) -> float:
-        """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero. `again`: the step from
-        which a run went on to more steps than planned; from there it warms up to half the peak.
+        """Learning rate of step 0, 1, ...: linear warm-up, then cosine to zero. `again`: the step
+        from which a run went on to more steps than planned; from there it warms up to half the
+        peak.
 
         >>> TrainConfig(steps=200, lr=1.0, warmup=100).lr_at(49), TrainConfig(steps=400, lr=1.0).lr_at(299, again=200)
         (0.5, 0.5)

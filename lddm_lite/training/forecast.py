@@ -32,8 +32,8 @@ TIMED, PATIENCE = 5, 10.0  # steps that are timed in each stage, and seconds aft
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `estimate` found: parameters; bytes; tokens; seconds. `seconds` is without saving and
-    validation.
+    """Forecast of a training run, what `estimate` found: parameters; bytes; tokens; seconds.
+    `seconds` is without saving and validation.
 
     >>> Forecast(1, 0, 4, 4, 8, 4, 100, 64, (0.1, 0.2), 30.0, 1).memory
     120
@@ -70,9 +70,7 @@ class Forecast:
         )
 
 
-@schemas.checked(
-    model=schemas.model, processes=schemas.whole(1), config=schemas.maybe(schemas.is_a(TrainConfig)),
-)  # fmt: skip
+@schemas.checked("model", processes=schemas.whole(1), config=schemas.maybe(schemas.is_a(TrainConfig)))
 def estimate(model: Model, data: Data, config: TrainConfig | None = None, processes: int = 1) -> Forecast:
     """Forecast of `fit(model, data, config)` on this machine, with `processes` like this one. Takes
     some steps in each stage (at most about half a minute, unless a single sequence takes longer);

@@ -20,7 +20,7 @@ import torch
 
 from .._common import arguments, checkpoint, data_contract, files, randomness, schemas
 from .._common.arguments import shown
-from .._common.protocols import Data, Model, is_frozen
+from .._common.protocols import Data, Model, is_frozen, settle
 from ..evaluation.latents import z_response
 from ..networks import custom_parts
 from . import averages, microbatches, preflight, processes, validation
@@ -40,9 +40,7 @@ TRIED = 4  # steps that decide about the precision
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
-@schemas.checked(
-    model=schemas.has("a model", "config", "loss", "parameters", "save"), progress=schemas.boolean,
-)  # fmt: skip
+@schemas.checked("progress", model=schemas.has("a model", "config", "loss", "parameters", "save"))
 def fit(
     model: Model,
     data: Data,
@@ -252,8 +250,8 @@ class Trainer:
         return self.history
 
     def _one_step(self) -> dict:
-        """One step; an error before the weights move leaves all as it was before: generators too, so
-        that resuming is exact."""
+        """One step; an error before the weights move leaves all as it was before: generators too,
+        so that resuming is exact."""
         # the forward pass of stage 1 already moves the encoder's statistics and codebook
         before = [b.clone() for b in self.model.encoder.buffers()] if self.stage == 1 else []
         drawn = [(g, g.get_state()) for g in (self.g_data, self.g_noise)]
@@ -302,7 +300,8 @@ class Trainer:
     # -- the two stages ----------------------------------------------------------------------------------------
     def _encoder_done(self) -> bool:
         """Is stage 1 over? Not before its share of steps, nor while the tokens do not respond to z
-        (METHOD 5: a check, not a step count), but at the latest after LATEST_STAGE1 of all steps."""
+        (METHOD 5: a check, not a step count), but at the latest after LATEST_STAGE1 of all steps.
+        """
         first = math.ceil(self.config.stage1 * self.config.steps)
         last = max(first, math.ceil(LATEST_STAGE1 * self.config.steps))
         if self.step < first or ((self.step - first) % 20 and self.step < last):
@@ -327,8 +326,8 @@ class Trainer:
                 if id(p) in own:
                     p.copy_(e)
         g, batches = randomness.generator(self.config.seed + 11), 32 if self.config.late_codes else 16
-        settle = getattr(self.model.encoder, "settle", lambda batches: None)  # yours may have nothing to settle
-        settle([data_contract.draw(self.data, 256, g).to(self.model.device) for _ in range(batches)])
+        drawn = [data_contract.draw(self.data, 256, g).to(self.model.device) for _ in range(batches)]
+        settle(self.model.encoder, drawn)
         self.team.share([*self.model.encoder.parameters(), *self.model.encoder.buffers()])
         self.stage = 2
 
@@ -387,7 +386,8 @@ class Trainer:
 
 
     def _tell(self, by: str | None) -> None:
-        """Say how to go on after a signal that is about to end the process, which says nothing itself."""
+        """Say how to go on after a signal that is about to end the process, which says nothing
+        itself."""
         if by and self.out is not None and self.team.main:
             print(
                 f"\n{by}: stopped after step {self.step:,}; what was learned is in {self.out}. Go on with "

@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
+from .._common import protocols
 from .._common.protocols import Model
 
 __all__ = ["check_precision", "computing", "fastest"]
@@ -60,8 +61,8 @@ def computing(model: Model, precision: str = "float32", compile: bool = False, s
     """
     check_precision(precision, model.device)
     kind = model.device.type
-    trunk = getattr(model.denoiser, "trunk", None)  # a denoiser of your own may have none
-    blocks = [trunk, getattr(model.encoder, "trunk", None)]
+    trunk = protocols.trunk(model.denoiser)
+    blocks = [trunk, protocols.trunk(model.encoder)]
     changed, tf32 = [], None
     try:
         if precision == "bf16" and kind == "cuda":  # what is not in the blocks: heads, and ways in

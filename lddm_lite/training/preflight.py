@@ -9,6 +9,7 @@ import torch
 
 from .._common import data_contract, randomness
 from .._common.protocols import Data, Model, has_rows, read_rows
+from ..text.losses import losses_of
 from .config import TrainConfig
 from .precision import check_precision
 from .tensorboard import summary_writer
@@ -30,9 +31,7 @@ def check_together(model: Model, data: Data, config: TrainConfig, held_out: Data
     >>> task = tasks.Binsaw(length=8)
     >>> check_together(LatentDiffusion.preset("mdlm", task, width=16), task, TrainConfig())
     """
-    losses = getattr(data, "losses", None)
-    if losses is not None:  # of a text: what was destroyed on its way trains well, and to no end
-        losses.check("data")
+    losses_of(data).check("data")  # of a text: what was destroyed on its way trains well, and to no end
     for name, part in (("data", data), ("held_out", held_out)):
         if part is None and name == "held_out":
             continue

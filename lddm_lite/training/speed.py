@@ -19,7 +19,7 @@ from .._common.files import write_json
 from .._common.protocols import Data, Model
 from ..config import SYSTEMS, Config
 from ..model import LatentDiffusion
-from ..networks.cost import forward_flops
+from ..networks.denoiser import forward_flops
 from .precision import computing
 
 __all__ = ["Rows", "build", "matmul_rate", "one_thread", "sampling_times", "step_flops", "throughput", "training_times"]
@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m lddm_lite.training.speed", description=__doc__.splitlines()[0])
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     p.add_argument("--systems", default=",".join(SYSTEMS), help="comma-separated (default: all five)")
-    p.add_argument("--size", help="tiny, small or base, instead of width, blocks and heads")
+    p.add_argument("--size", help="tiny, small, base or minilm, instead of width, blocks and heads")
     shape = dict(width=128, blocks=4, heads=4, length=64, vocab=1000, batch=32, slots=4, dim=32, repeats=20)
     for name, value in shape.items():
         p.add_argument(f"--{name}", type=int, default=value, help=f"(default: {value})")

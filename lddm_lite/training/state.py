@@ -18,8 +18,8 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass
 class TrainState:
-    """Raw weights, averages, optimiser moments and generator states (tensors), and counters (JSON).
-    """
+    """Training state: raw weights, averages, optimiser moments and generator states (tensors), and
+    counters (JSON)."""
 
     tensors: dict[str, torch.Tensor]
     meta: dict
@@ -61,7 +61,7 @@ _META = schemas.record(
 
 
 def snapshot(run) -> TrainState:
-    """The state of a `_Run` between two steps."""
+    """Snapshot of a `Trainer` between two steps."""
     tensors = {f"model.{k}": v.detach().clone() for k, v in run.model.state_dict().items()}
     tensors |= {f"ema.{i}": v.clone() for i, v in enumerate(run.ema)}
     for i, p in enumerate(run.params):
@@ -75,7 +75,7 @@ def snapshot(run) -> TrainState:
 
 
 def restore(run, state: TrainState) -> None:
-    """Put a snapshot back into a fresh `_Run` of the same model and options."""
+    """Restore a snapshot into a fresh `Trainer` of the same model and options."""
     t, device = state.tensors, run.model.device
     own = run.model.config.to_dict()
     stopped = state.meta.get("model", own)

@@ -45,10 +45,10 @@ FOUND = schemas.record(  # what `evaluation.measure_frontier` writes
 
 
 class FrontierExplorer(Widget):
-    """Quality against diversity: the excess of samples against how far their modes are from the true
-    ones, or how much two of them differ, over steps, temperature, order and system, with the exact
-    limits without latents in even and in best steps. A click on a point draws its first samples
-    again, from their seed, in the page.
+    """Quality against diversity: the excess of samples against how far their modes are from the
+    true ones, or how much two of them differ, over steps, temperature, order and system, with the
+    exact limits without latents in even and in best steps. A click on a point draws its first
+    samples again, from their seed, in the page.
 
     - `models`: those to take along, as for `Playground`; None takes the measured ones that ship;
     - `found`: what `evaluation.measure_frontier` writes, as a dictionary or a file; None for
@@ -74,10 +74,7 @@ class FrontierExplorer(Widget):
 
     _kind = "frontier-explorer"
 
-    @schemas.checked(
-        task=schemas.text(most=100), weights=schemas.choice(*KINDS), samples=schemas.whole(1, 64),
-        title=schemas.maybe(schemas.text(most=1000)),
-    )  # fmt: skip
+    @schemas.checked("title", task=schemas.text(most=100), weights=schemas.choice(*KINDS), samples=schemas.whole(1, 64))
     def __init__(
         self, models=None, found=None, *, task: str = "binsaw", weights: str = "int8", samples: int = 16,
         title: str | None = None,

@@ -1,4 +1,4 @@
-"""What does the latent know? The diagnosis of a model's latents, with sequences beside the numbers."""
+"""Latent diagnosis widget: what a model's latents know, with sequences beside the numbers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ NAMES = {"true": "true z", "wrong": "someone else's z", "none": "no z", "sampled
 
 
 class LatentDiagnosis(Widget):
-    """What does the latent know? Tokens drawn given the true latents, another sequence's, none, and
-    the model's own, side by side; what a masked token costs by mask rate; and the total correlation
-    that is left (`evaluation.diagnose`, METHOD 5). All of it lives in the browser.
+    """Latent diagnosis: what does the latent know? Tokens drawn given the true latents, another
+    sequence's, none, and the model's own, side by side; what a masked token costs by mask rate; and
+    the total correlation that is left (`evaluation.diagnose`, METHOD 5). All of it lives in the
+    browser.
 
     - `model`, `data`: of the same tokens and length, a task or a text; a model without latents has
       one column;
@@ -45,8 +46,7 @@ class LatentDiagnosis(Widget):
     _kind = "latent-diagnosis"
 
     @schemas.checked(
-        model=schemas.model, data=schemas.data, n=schemas.whole(2, limit="samples"), examples=schemas.whole(2, 64),
-        seed=schemas.seed, title=schemas.maybe(schemas.text(most=1000)),
+        "model", "data", "seed", "title", n=schemas.whole(2, limit="samples"), examples=schemas.whole(2, 64),
     )  # fmt: skip
     def __init__(
         self,

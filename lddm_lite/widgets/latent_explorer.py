@@ -66,10 +66,7 @@ class LatentExplorer(Widget):
     picked = Kept((), "_pair").tag(sync=True)
     x = torch.empty(0, 0)
 
-    @schemas.checked(
-        model=schemas.model, title=schemas.maybe(schemas.text(most=1000)),
-        weights=schemas.maybe(schemas.choice(*KINDS)),
-    )  # fmt: skip
+    @schemas.checked("model", "title", weights=schemas.maybe(schemas.choice(*KINDS)))
     def __init__(
         self, model: LatentDiffusion, x, hue=None, map=None, walk_steps: int = 9, title: str | None = None,
         weights: str | None = None,

@@ -1,4 +1,4 @@
-"""The bytes a widget's data travel in, and the HTML around them: one format for live widgets,
+"""Serialisation of widget data, and the HTML around them: one format for live widgets,
 outputs and pages."""
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def small_ints(array: np.ndarray) -> np.ndarray:
 
 
 def unpack(block: bytes) -> dict:
-    """The inverse of `pack`: the arrays by name, and the head under 'head'. ValueError for a damaged
-    block, and one of more than MOST bytes."""
+    """The inverse of `pack`: the arrays by name, and the head under 'head'. ValueError for a
+    damaged block, and one of more than MOST bytes."""
     try:
         raw = zlib.decompressobj().decompress(block, MOST + 1)
         if len(raw) > MOST:

@@ -73,8 +73,8 @@ class Playground(Widget):
     models: dict[str, LatentDiffusion] = {}
 
     @schemas.checked(
-        weights=schemas.choice(*KINDS), encoder=schemas.boolean, samples=schemas.whole(1, 64),
-        seed=schemas.whole(0, 2**31 - 2), start=schemas.boolean, title=schemas.maybe(schemas.text(most=1000)),
+        "title", weights=schemas.choice(*KINDS), encoder=schemas.boolean, samples=schemas.whole(1, 64),
+        seed=schemas.whole(0, 2**31 - 2), start=schemas.boolean,
     )  # fmt: skip
     def __init__(
         self,

@@ -62,10 +62,9 @@ class Scrubber(Widget):
     last = _last_sample = 0
 
     @schemas.checked(
-        model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
+        "title", model=schemas.maybe(schemas.one_of(schemas.items(schemas.maybe(schemas.model)), schemas.model)),
         task=schemas.maybe(schemas.task), names=schemas.maybe(schemas.items(schemas.maybe(schemas.text(most=1000)))),
-        samples=schemas.whole(1), step=schemas.whole(0), title=schemas.maybe(schemas.text(most=1000)),
-        weights=schemas.maybe(schemas.choice(*KINDS)),
+        samples=schemas.whole(1), step=schemas.whole(0), weights=schemas.maybe(schemas.choice(*KINDS)),
     )  # fmt: skip
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the scrubber sends to the browser: arrays of each run, in few bytes."""
+"""Payload of the scrubber: arrays of each run, in few bytes."""
 
 from __future__ import annotations
 
@@ -140,9 +140,9 @@ def _orders(order, traces, task: MixtureTask | None) -> list[np.ndarray]:
 
 
 def view_of(about: dict, length: int, vocab: int, used=None) -> dict | None:
-    """How a page shows sequences, of `Trace.meta` or `model.data`: as pictures or as molecules; None
-    for what their labels say, bits, symbols or words. Of a picture: `shape`, `first`, how many tokens
-    stand in front, and `shades`, from 0 light to 1 dark, of all ids, or of those `used`.
+    """View of sequences in a page, of `Trace.meta` or `model.data`: as pictures or as molecules;
+    None for what their labels say, bits, symbols or words. Of a picture: `shape`, `first`, how many
+    tokens stand in front, and `shades`, from 0 light to 1 dark, of all ids, or of those `used`.
 
     >>> view_of({"shape": [2, 2], "levels": 3, "first": 1}, 5, 4)
     {'kind': 'picture', 'shape': [2, 2], 'first': 1, 'shades': [0.0, 0.5, 1.0, 1.0]}
@@ -167,9 +167,9 @@ def structures(strings, most: int = MOST) -> dict:
 
 
 def goes_on(t: Trace, model: LatentDiffusion) -> bool:
-    """Can runs of `t` go on from their steps with this model? Not with another one's, nor where
-    tokens are masked again on the way, nor with so many words that a page had better not know
-    them."""
+    """Branching: can runs of `t` go on from their steps with this model? Not with another one's,
+    nor where tokens are masked again on the way, nor with so many words that a page had better not
+    know them."""
     c = model.config
     same = t.labels == model.labels and t.latent_kind == c.latent and t.tokens.shape[1] == c.length
     plain = t.events is None and "remask" not in t.meta and bool((t.reveal_step >= 0).all())
@@ -196,8 +196,8 @@ def linear(project, slots: int, dim: int) -> dict:
 
 @torch.no_grad()
 def go_on(t: Trace, model: LatentDiffusion, plan: dict) -> dict:
-    """What the engine gives for the same plan (engine_sampler.js), made by `model` here: lists of
-    one row each."""
+    """Run a branch in the kernel, what the engine gives for the same plan (engine_sampler.js):
+    lists of one row each."""
     plan = _PLAN("message.go_on", plan)
     arguments.integer("message.go_on.first", plan["first"], 0, t.steps - 1)
     start = model.check_tokens("message.go_on.start", plan["start"], mask_ok=True)

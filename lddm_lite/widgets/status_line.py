@@ -1,4 +1,4 @@
-"""A line that says how a computation stands, aloud too, with a bar while it goes on."""
+"""Status line of a computation, which screen readers announce, with a progress bar."""
 
 from __future__ import annotations
 

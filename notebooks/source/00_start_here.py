@@ -134,6 +134,14 @@ for ax, steps in zip(axes, (1, 2, 4, 32)):
 #
 # ## 3. Train two models
 #
+# The way out is a second channel with a clock of its own. Both clocks go from noise to data; the latent's is ahead, so that it is nearly settled when the tokens are drawn.
+
+# %% tags=["figure"]
+from IPython.display import display
+
+display(ld.plots.drawing("two_clocks"))
+
+# %% [markdown]
 # `mdlm` is the baseline: a network that predicts each masked bit from the visible ones. `di-seq` has a latent besides: one **code** out of 64. Which code a sequence
 # gets is found before any network is trained, by looking for the 64 classes whose sequences are best described by *one* probability for each bit
 # (`encoder="mixture"`; notebook 04 is about encoders that learn). The network then learns two things: which code comes how often, and

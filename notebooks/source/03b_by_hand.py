@@ -53,6 +53,11 @@ def agree(what, a, b, error=0.0):
     )
 
 
+# %% tags=["figure"]
+from IPython.display import display
+
+display(ld.plots.drawing("two_clocks"))
+
 # %% [markdown]
 # # A continuous latent
 #

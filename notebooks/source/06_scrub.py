@@ -62,7 +62,13 @@ for name, model in models.items():
 #
 # `split(model, nfe)` divides a total: without latents all calls move the tokens; on the joint path each call moves both; on the
 # sequential path some go to the latents, the others to the tokens.
-#
+
+# %% tags=["figure"]
+from IPython.display import display
+
+display(ld.plots.drawing("sampler_paths"))
+
+# %% [markdown]
 # > **Predict, then run.** Four calls each, on 128 bits. Which system shows its first bits last? In which pictures are the bands clean?
 #
 # (Four runs stand two by two. <kbd>Ctrl</kbd>+<kbd>B</kbd> hides JupyterLab's side bar.)

@@ -761,19 +761,19 @@ for name, path in (("cosine", cosine()), ("even", None)):
     print(name, f"{task.score(plain.sample(n, 4, path=path, seed=0).tokens)['excess']:.2f} nats of excess in 4 steps")
 
 # %% tags=["check"]
-made = cosine()
-got = made if made is ... else [k.t_x for k in made.knots(8)]
 angles = torch.arange(8, -1, -1) * math.pi / 16
-ld.selfcheck(
-    3,
-    got,
-    angles.sin(),
-    mistakes={
-        "these are even steps": torch.arange(8, -1, -1) / 8,
-        "that starts fast and ends slowly: at u the share is sin(πu/2), not 1 - cos(πu/2)": 1 - angles.cos(),
-        "that is the square of the share": angles.sin() ** 2,
-    },
-);
+with ld.course.checking(3, "a path, `ld.Curve(...)`"):
+    made = cosine()
+    ld.selfcheck(
+        3,
+        made if made is ... else [k.t_x for k in made.knots(8)],
+        angles.sin(),
+        mistakes={
+            "these are even steps": torch.arange(8, -1, -1) / 8,
+            "that starts fast and ends slowly: at u the share is sin(πu/2), not 1 - cos(πu/2)": 1 - angles.cos(),
+            "that is the square of the share": angles.sin() ** 2,
+        },
+    )
 
 
 # %% [markdown]

@@ -6,6 +6,7 @@ import torch
 
 import lddm_lite as ld
 from lddm_lite._common import data_contract
+from lddm_lite._common.data_contract import length_shares
 
 
 class Pairs:
@@ -98,3 +99,8 @@ def test_all_that_models_do_takes_them(system):
     assert {"entropy", "distinct_1"} <= set(report["rows"][0]) and report["real"]["entropy"] > 0
     row = ld.evaluation.frontier(model, data, (2,), n=8)[0]
     assert {"entropy", "bound"} <= set(row)
+
+
+def test_lengths_are_counted_up_to_the_longest_that_there_may_be():
+    rows = torch.tensor([[7, 7, 7, 7], [1, 7, 7, 7], [1, 2, 7, 7], [1, 2, 7, 7]])
+    assert length_shares(rows, pad_id=7) == [0.25, 0.25, 0.5, 0.0, 0.0]

@@ -1,4 +1,5 @@
-"""Categorical draws: in float64, from what has a probability, as often as it says."""
+"""Categorical draws: in float64, from what has a probability, as often as it says; and rows of data at
+random."""
 
 import math
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from lddm_lite._common import randomness
-from lddm_lite._common.randomness import draw_categorical
+from lddm_lite._common.randomness import draw_categorical, random_rows, split_rows
 from tests.support.statistics import agree
 
 F64 = torch.float64
@@ -55,3 +56,33 @@ def test_chunks_of_a_large_draw_change_nothing(monkeypatch, gen):
 def test_a_row_without_probabilities_is_an_error_not_a_zero(bad, gen):
     with pytest.raises(ValueError, match="log_probs.*nan|log_probs.*inf"):
         draw_categorical(torch.tensor([[0.0, 0.0], [bad, bad]]), gen())
+
+
+# --- rows of data ----------------------------------------------------------------------------------
+
+def test_all_rows_are_drawn_alike_and_a_seed_repeats_them():
+    drawn = random_rows(4, 40_000, seed=0)
+    # sd of a share of a quarter in 40,000 draws is 0.0022: four of them
+    assert torch.allclose(drawn.bincount(minlength=4) / 40_000, torch.tensor(0.25), atol=0.009)
+    assert torch.equal(random_rows(4, 9, seed=3), random_rows(4, 9, seed=torch.Generator().manual_seed(3)))
+    for bad in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="n must be"):
+            random_rows(4, bad, seed=0)
+
+
+@pytest.mark.parametrize("fraction, held", [(0.001, 1), (0.25, 5), (0.999, 19)])
+def test_a_split_takes_each_row_once_and_leaves_some_on_both_sides(fraction, held):
+    rest, out = split_rows(20, fraction, seed=1)
+    assert len(out) == held and sorted([*rest.tolist(), *out.tolist()]) == list(range(20))
+    assert rest.tolist() == sorted(rest.tolist()) and torch.equal(split_rows(20, fraction, seed=1)[1], out)
+
+
+@pytest.mark.parametrize("bad", [0, 1, -0.5, float("nan"), "half", None])
+def test_other_fractions(bad):
+    with pytest.raises(ValueError, match="fraction must be a number in"):
+        split_rows(20, bad, seed=0)
+
+
+def test_one_row_cannot_be_split():
+    with pytest.raises(ValueError, match="at least 2 sequences; there is 1"):
+        split_rows(1, 0.5, seed=0)

@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 
+from lddm_lite._common import progress
 from lddm_lite.cli import compare_command
 from lddm_lite.evaluation import few_steps, judge
 from lddm_lite.evaluation.tables import comparison_table
@@ -36,6 +37,12 @@ def test_the_command_prints_and_writes(compare, saved, tmp_path, monkeypatch):
     assert [re.sub(r"\s+\d+\.\d$", "", s) for s in again.splitlines()] == [
         re.sub(r"\s+\d+\.\d$", "", s) for s in shown.splitlines()
     ], "apart from seconds"
+
+
+def test_in_a_log_it_says_how_far_it_is(compare, saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "FIRST", 0.0)
+    err = compare(saved / "saw", "--nfe", "2,4", "-n", 8, "--no-exact", "--out", tmp_path)[2]
+    assert re.search(r"^compare: \d+ of 10 network calls, \d\d:\d\d, .* left$", err, re.M) and "\r" not in err
 
 
 def test_the_command_on_a_task(compare, saved, tmp_path):

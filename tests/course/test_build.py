@@ -113,3 +113,13 @@ def test_what_prepares_draws_or_checks_is_folded_and_what_is_to_be_predicted(tmp
     assert found == {build.COLAB: folded, "a = 1": folded, "print(1)": {"outputs_hidden": True}, "b = 2": {},
                      "ld.widgets.Infill(a)": {}, "answer = ...": {}, "print(answer)": folded}  # fmt: skip
     assert student.cells[2].metadata["cellView"] == "form" and "cellView" not in student.cells[4].metadata
+
+
+def test_a_proof_is_folded_with_its_output_and_an_appendix_with_all_below(tmp_path):
+    cells = '# %% [markdown] tags=["appendix"]\n# ## Appendix\n\n# %% tags=["proof"]\nprint(2)\n\n# %% tags=["folded"]\nprint(3)\n'
+    (tmp_path / "09_x.py").write_text(SOURCE.replace("# %%\nb = 2\n", cells))
+    student, _ = build.build(tmp_path / "09_x.py")
+    found = {c.source: c.metadata for c in student.cells}
+    assert found["## Appendix"]["jp-MarkdownHeadingCollapsed"] is True
+    assert found["print(2)"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+    assert found["print(3)"]["jupyter"] == {"source_hidden": True}

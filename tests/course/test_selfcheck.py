@@ -55,6 +55,28 @@ def test_bad_tolerance():
         selfcheck(1, 1.0, 1.0, tol=0)
 
 
+def test_an_answer_that_breaks_the_check_is_told_what_is_wanted(capsys, monkeypatch):
+    monkeypatch.setattr(course, "_VERDICTS", {})
+    with course.checking(3, "a path"):
+        selfcheck(3, None.knots, 1.0)
+    assert course.report()["3"] is False
+    said = capsys.readouterr().out
+    assert "✗ Exercise 3: wanted is a path; yours ended the check with AttributeError: 'NoneType' object" in said
+    with course.checking(3, "a number"):
+        assert not selfcheck(3, 2.0, 1.0) and not selfcheck(3, ..., 1.0)
+    assert "wanted" not in capsys.readouterr().out
+
+
+def test_in_a_strict_run_it_fails_once(capsys, monkeypatch):
+    monkeypatch.setenv("LDDM_STRICT", "1")
+    for answer in (2.0, ...):
+        with pytest.raises(AssertionError, match="exercise 3"), course.checking(3, "a number"):
+            selfcheck(3, answer, 1.0)
+    with pytest.raises(AssertionError, match="wanted is a number"), course.checking(3, "a number"):
+        raise KeyError("x" * 400)
+    assert len(capsys.readouterr().out.splitlines()[-1]) < 300
+
+
 LN2 = 0.6931471805599453
 
 

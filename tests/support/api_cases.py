@@ -93,6 +93,7 @@ FINE |= {  # of `more`
     "from_lines2.lines": "np", "generate_text2.length": "None", "generate_text2.prompt": "empty",
     "generation_table2.report": "{}", "infill.wait.seconds": "None", "latent_trajectories2.hue": "None",
     "lr_at.again": "None", "molecules.load.length": "None", "news.encode.text": "empty", "pictures.first": "None",
+    "molecules.strings": "np", "molecules.title": "text empty nul",
     "pictures.given": "None", "pictures.levels": "None", "pictures.title": "text nul", "predict.where": "None",
     "predict.x_t": "None", "predict2.t_z": "None tensor", "predict2.where": "None", "predict2.x_t": "None",
     "quantise.tensors": "{}", "restore.kept": "{}", "sample2.remask": "2**70 1e30", "sample3.length": "None",
@@ -101,9 +102,13 @@ FINE |= {  # of `more`
     "scrubber.animate.sample": "None", "scrubber.frame.sample": "None", "selfcheck.exercise": "text empty minus nul",
     "selfcheck.got": "*", "selfcheck.mistakes": "{}", "selfcheck.tol": "2**70 1e30", "selfcheck.unit": "text nul",
     "selfcheck.want": "nan inf minus [] True tensor 1e30", "store.batch.indices": "[]", "to_web.encoder": "True",
-    "write2.out": "text", "numbers.answer": "*", "report.name": "text nul", "report.file": "text",
+    "write2.out": "text", "numbers.answer": "*", "report.file": "text",
     "scrubber.answer.message": "", "LatentDiagnosis.title": "text empty nul",
     "FrontierExplorer.title": "text empty nul", "FrontierExplorer.task": "text nul empty",
+    "FrontierExplorer.models": "None", "LatentMap.save.path": "text", "SquareRootChannel.log_snr_max": "minus",
+    "SquareRootChannel.log_snr_min": "minus",
+    "codec.decode.ids": "[]", "from_file.length": "None", "from_file.lowercase": "None",
+    "from_lines.lowercase": "None", "report.name": "text nul empty", "to_html.path": "text",
 } | {
     f"{c}.{at}": kinds for c in ("GaussianChannel", "SquareRootChannel")
     for at, kinds in {
@@ -593,6 +598,7 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
             model=mdlm, data=task, config=None, steps=1, batch=4, out=None, resume=False, progress=False,
             held_out=None, overwrite=False,
         )),
+        "molecules": (P.molecules, dict(strings=["CCO", "C1"], columns=2, ax=Figure().add_subplot(), title="a")),
         "molecules.load": (molecules.load, dict(name="qm9", length=8, limit=4)),
         "quantise": (quantised.quantise, dict(tensors={"a": torch.zeros(2)}, kind="int8")),
         "restore": (quantised.restore, dict(kept={"a": torch.zeros(2)})),

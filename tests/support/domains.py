@@ -45,16 +45,21 @@ def near(domain):
     if kind == "choice":
         return st.sampled_from([*about["names"], about["names"][0].upper(), about["names"][0] + " ", 0])
     if kind == "maybe":
-        return st.one_of(st.none(), near(about["of"]) or ODD)
+        return st.one_of(st.none(), _near_or_odd(about["of"]))
     if kind == "one_of":
-        return st.one_of(*[near(d) or ODD for d in about["domains"]])
+        return st.one_of(*map(_near_or_odd, about["domains"]))
     if kind == "items":
-        return st.lists(near(about["of"]) or ODD, max_size=3)
+        return st.lists(_near_or_odd(about["of"]), max_size=3)
     if kind == "pair":
-        return st.tuples(near(about["first"]) or ODD, near(about["second"]) or ODD).map(list)
+        return st.tuples(_near_or_odd(about["first"]), _near_or_odd(about["second"])).map(list)
     if kind == "boolean":
         return st.sampled_from([True, False, 0, 1, "no"])
     return None
+
+
+def _near_or_odd(domain):
+    made = near(domain)
+    return ODD if made is None else made
 
 
 def near_option(option):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from lddm_lite import LatentDiffusion, fit
+from lddm_lite._common.randomness import split_rows
 from lddm_lite.text import dataset, token_store
-from lddm_lite.text.dataset import split_rows
 
 # --- the same as from memory ----------------------------------------------------------------------
 

@@ -46,7 +46,12 @@ help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
 
 # Trusted: what you have checked out and are about to run. Else JupyterLab would show saved widgets as still pictures.
+# And pages that notebooks link to open as pages, not as their source.
+SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
+
 lab: install  ## set everything up in .venv and open JupyterLab on the first notebook
+	@mkdir -p $(dir $(SETTINGS)) && { test -e $(SETTINGS) || echo '{"@jupyterlab/docmanager-extension:plugin":' \
+	  '{"defaultViewers": {"markdown": "Markdown Preview"}}}' > $(SETTINGS); }
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter trust notebooks/*.ipynb >/dev/null
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab $(ROOT_ARG) --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_ARGS)
 

@@ -69,7 +69,7 @@ def staged(text: str, place: str) -> str:
     def linked(m):
         path = posixpath.normpath((folder / m[2]).as_posix())
         known = PAGES.get(path) or (Path(path).name if re.fullmatch(r"notebooks/\d\d\w*\.ipynb", path) else None)
-        if known is None:  # a file of the repository that has no page
+        if known is None:  # a file of the repository that has no page, such as the answers in solutions/
             return m[1]
         return f"[{m[1]}]({m[3] if m[3] else known})"
 

@@ -33,6 +33,9 @@ ROOMS = ("", "tasks", "diffusion", "text", "networks", "plots", "evaluation", "t
 _KEPT = re.compile(
     r"^(?:```|~~~).*?^(?:```|~~~)[ ]*$|^\$\$.*?\$\$|`[^`\n]+`|\$[^$\n]+\$|\]\([^)]*\)|<[^>\n]+>", re.M | re.S
 )
+_PICTURE = re.compile(
+    r'<picture>\s*<source[^>]*srcset="(?P<dark>[^"]+)"[^>]*>\s*<img(?P<how>[^>]*?)\s*src="(?P<light>[^"]+)"\s*>\s*</picture>'
+)
 _LINK = re.compile(r"(?<!\!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#|mailto:)([^)\s#]+)(#[\w-]+)?\)")
 
 
@@ -63,6 +66,9 @@ def staged(text: str, place: str) -> str:
     """Markdown of the file `place`, as Sphinx takes it."""
     text = re.sub(r'^<a id="([\w-]+)"></a>\n+', r"(\1)=\n", text, flags=re.M)
     text = re.sub(r'^<a id="([\w-]+)"></a>(?=\S)', r"(\1)=\n", text, flags=re.M)
+    # GitHub asks the system which theme there is, the site its reader
+    both = "".join(f'<img class="only-{theme}"\\g<how> src="\\g<{theme}>">' for theme in ("light", "dark"))
+    text = _PICTURE.sub(f"<div>{both}</div>", text)
     text = re.sub(r'(src|srcset)="(?:notebooks/)?figures/', r'\1="_static/figures/', text)
     folder = Path(place).parent
 
@@ -120,7 +126,11 @@ def stage(folder: Path) -> None:
         name = re.split(r"[:\n]", title[2:])[0].strip()
         course.append(f"{notebook.stem.split('_')[0]} {name} <{notebook.stem}>")
     index = folder / "index.md"
-    index.write_text(index.read_text("utf-8").replace("@COURSE@", "\n".join(course)), "utf-8")
+    first = re.search(r"^<div>.*?</div>$", staged((ROOT / "README.md").read_text("utf-8"), "README.md"), re.M | re.S)
+    text = (
+        index.read_text("utf-8").replace("@COURSE@", "\n".join(course)).replace("@PICTURE@", first[0] if first else "")
+    )
+    index.write_text(text, "utf-8")
     (folder / "api").mkdir()
     for room in ROOMS:
         title = f"lddm_lite.{room}" if room else "lddm_lite"

@@ -41,8 +41,11 @@ def test_drawings_lie_among_the_pages(tmp_path):
     text = '<img alt="x" src="notebooks/figures/two-clocks-light.svg">'
     assert make.staged(text, "README.md") == '<img alt="x" src="_static/figures/two-clocks-light.svg">'
     make.stage(tmp_path / "out")
-    named = re.findall(r'(?:src|srcset)="([^"]+)"', (tmp_path / "out" / "README.md").read_text("utf-8"))
-    assert named and all((tmp_path / "out" / name).is_file() for name in named if not name.startswith("http"))
+    for page in ("README.md", "index.md"):
+        text = (tmp_path / "out" / page).read_text("utf-8")
+        named = re.findall(r'(?:src|srcset)="([^"]+)"', text)
+        assert named and all((tmp_path / "out" / name).is_file() for name in named if not name.startswith("http"))
+        assert "<picture>" not in text and text.count("only-light") == text.count("only-dark") > 0
 
 
 def test_anchors_become_targets():

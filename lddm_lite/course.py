@@ -69,6 +69,7 @@ def _tell(exercise, said: str, right: bool | None) -> bool:
     return bool(right)
 
 
+@schemas.checked(exercise=schemas.one_of(schemas.whole(), schemas.text()), wanted=schemas.text())
 @contextlib.contextmanager
 def checking(exercise, wanted: str) -> Iterator[None]:
     """A check that works with the answer before it compares: an error in here says what kind of

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from decimal import Decimal
 
+import numpy as np
 import torch
 
 from ._common import files, schemas
@@ -106,6 +107,8 @@ def numbers(answer) -> torch.Tensor | None:
 
 
 def _tensor(value) -> torch.Tensor:
+    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
+        value = np.stack(value)  # torch takes them number by number, and warns
     value = torch.as_tensor(value).detach().cpu()
     if value.is_complex():
         raise TypeError("complex numbers")

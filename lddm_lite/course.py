@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from decimal import Decimal
 
+import numpy as np
 import torch
 
 from ._common import files, schemas
@@ -70,6 +71,7 @@ def _tell(exercise, said: str, right: bool | None) -> bool:
     return bool(right)
 
 
+@schemas.checked(exercise=schemas.one_of(schemas.whole(), schemas.text()), wanted=schemas.text())
 @contextlib.contextmanager
 def checking(exercise, wanted: str) -> Iterator[None]:
     """A check that works with the answer before it compares: an error in here says what kind of
@@ -106,6 +108,8 @@ def numbers(answer) -> torch.Tensor | None:
 
 
 def _tensor(value) -> torch.Tensor:
+    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
+        value = np.stack(value)  # torch takes them number by number, and warns
     value = torch.as_tensor(value).detach().cpu()
     if value.is_complex():
         raise TypeError("complex numbers")

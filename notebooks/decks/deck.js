@@ -37,16 +37,13 @@ function start(frame) {
     });
   });
 }
-// As large as it fits, once it has drawn itself.
-function fit(frame, tries = 100) {
+// As large as it fits, down to what the last row can read; for some seconds, while it draws itself.
+function fit(frame, zoom = 1.5, looks = 20) {
   const page = frame.contentDocument;
-  if (tries && !page.querySelector(".lddm-host[data-ready]")) return void setTimeout(fit, 100, frame, tries - 1);
-  let zoom = 1.6;
-  const step = () => {
-    page.body.style.zoom = zoom -= 0.1;
-    if (zoom > 1.05) setTimeout(() => page.documentElement.scrollHeight > frame.clientHeight && step(), 150);
-  };
-  step();
+  if (!page || !looks) return;
+  if (zoom > 1.21 && page.documentElement.scrollHeight > frame.clientHeight) zoom -= 0.1;
+  page.body.style.zoom = zoom;
+  setTimeout(fit, 300, frame, zoom, looks - 1);
 }
 const within = (page) => (page ? [...page.querySelectorAll("iframe[data-page]")] : []);
 
@@ -54,7 +51,7 @@ look();
 Reveal.initialize({
   width: 1920, height: 1080, margin: 0, minScale: 0.1, maxScale: 4,
   center: false, display: "flex", hash: !printing, slideNumber: "c/t", controls: false, transition: "none",
-  backgroundTransition: "none", pdfSeparateFragments: false, showNotes: false, totalTime: 0, plugins: [RevealNotes],
+  backgroundTransition: "none", pdfSeparateFragments: false, pdfMaxPagesPerSlide: 1, showNotes: false, totalTime: 0, plugins: [RevealNotes],
 }).then(async () => {
   Reveal.addKeyBinding({ keyCode: 68, key: "D", description: "Light or dark" }, () => {
     theme = isDark() ? "light" : "dark";
@@ -63,8 +60,11 @@ Reveal.initialize({
   Reveal.on("slidechanged", (event) => within(event.currentSlide).forEach(start));
   within(Reveal.getCurrentSlide()).forEach(start);
   if (printing) {
-    await Promise.all(within(document).map(start));
-    await new Promise((done) => setTimeout(done, 3000)); // until the last has drawn itself
+    for (const frame of within(document)) {
+      frame.scrollIntoView(); // some begin only when they are seen
+      await start(frame);
+      await new Promise((done) => setTimeout(done, 4000)); // until it has drawn itself, and fits
+    }
     root.dataset.printable = "yes";
   }
 });

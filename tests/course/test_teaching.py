@@ -11,13 +11,16 @@ import lddm_lite as ld
 from tests.support import ROOT
 
 GUIDE = (ROOT / "notebooks/TEACHING.md").read_text(encoding="utf-8")
+DECKS = {p.stem: p.read_text(encoding="utf-8") for p in (ROOT / "notebooks/decks").glob("*.md")}
 SOURCES = {p.stem.split("_")[0]: p.read_text(encoding="utf-8") for p in (ROOT / "notebooks/source").glob("*.py")}
 
 
 @pytest.mark.parametrize("kind, heading", [("§", r"^# ##+ {}\. "), ("ex", r"^# \*\*{}[. ]")])
 def test_references_lead_somewhere(kind, heading):
-    found = re.findall(rf"(\d\db?) {kind} (\d+)", GUIDE)
-    assert len(found) > 10
+    """Those of the guide, and those of the decks, which also say "notebook 01, section 3"."""
+    assert len(re.findall(rf"\d\db? {kind} \d+", GUIDE)) > 10
+    said = re.sub(r"[Nn]otebook (\d\db?), section ", r"\1 § ", "\n".join([GUIDE, *DECKS.values()]))
+    found = re.findall(rf"(\d\db?) {kind} (\d+)", said)
     missing = [(nb, k) for nb, k in found if not re.search(heading.format(k), SOURCES[nb], re.M)]
     assert not missing
 

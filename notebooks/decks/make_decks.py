@@ -11,7 +11,7 @@ Formulas stand between dollars. A fence ```python holds code that runs; what its
 `drawn` drawings, what a notebook has `kept`, a figure, a widget, or a str of Markdown. Behind "python" stands the text for
 those who do not see it, which drawings have already. Fences ```py and ```text are to be read.
 
-reveal.js and KaTeX are fetched by npm, at the versions of package.json, into build/decks. KaTeX and not the browser's
+Markdown is read by markdown-it-py, which comes with jupytext. reveal.js and KaTeX are fetched by npm, at the versions of package.json, into build/decks. KaTeX and not the browser's
 MathML, since that looks as good as the fonts that a lecture room's computer happens to have; its MathML goes along, unseen,
 for screen readers.
 """
@@ -266,19 +266,25 @@ def katex_css() -> str:
     return re.sub(r'src:url\((fonts/[\w-]+\.woff2)\) format\("woff2"\)[^;}]*', font, css)
 
 
-def print_pdf(page: Path) -> Path:
+def print_pdf(page: Path, browser) -> Path:
     """The deck as PDF, by Chromium; answers are all shown."""
+    tab = browser.new_page(viewport={"width": 1920, "height": 1080}, color_scheme="light")
+    tab.goto(f"{page.as_uri()}?print-pdf")
+    tab.wait_for_function("document.documentElement.dataset.printable", timeout=120_000)
+    tab.pdf(path=page.with_suffix(".pdf"), width="1920px", height="1080px", print_background=True)
+    tab.close()
+    return page.with_suffix(".pdf")
+
+
+def print_all(pages: list[Path]) -> None:
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1920, "height": 1080}, color_scheme="light")
-        tab.goto(f"{page.as_uri()}?print-pdf")
-        tab.wait_for_function("document.documentElement.dataset.printable", timeout=120_000)
-        tab.pdf(path=page.with_suffix(".pdf"), width="1920px", height="1080px", print_background=True)
+        for page in pages:
+            print(print_pdf(page, browser), flush=True)
         browser.close()
-    return page.with_suffix(".pdf")
 
 
 def main(arguments=None) -> None:
@@ -288,14 +294,15 @@ def main(arguments=None) -> None:
     p.add_argument("--pdf", action="store_true", help="print them to PDF, too (needs Chromium)")
     o = p.parse_args(arguments)
     o.out.mkdir(parents=True, exist_ok=True)
+    pages = []
     for path in sources():
         if o.names and path.stem not in o.names:
             continue
-        made = o.out / f"{path.stem}.html"
-        made.write_text(Deck(path).render(), "utf-8")
-        print(made, f"{made.stat().st_size / 1e6:.1f} MB", flush=True)
-        if o.pdf:
-            print(print_pdf(made), flush=True)
+        pages.append(o.out / f"{path.stem}.html")
+        pages[-1].write_text(Deck(path).render(), "utf-8")
+        print(pages[-1], f"{pages[-1].stat().st_size / 1e6:.1f} MB", flush=True)
+    if o.pdf:
+        print_all(pages)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,33 @@
-"""Build the lecture decks: `make slides` writes build/slides/NAME.html, each one file that asks the network for nothing.
-
-A source is notebooks/decks/NAME.md: two lines `title:` and `minutes:`, then pages, with these lines between them:
+"""Build the lecture decks: `make slides` writes build/slides/NAME.html, each one file that asks the network for
+nothing. A source is notebooks/decks/NAME.md: two lines `title:` and `minutes:`, then pages, with these lines:
 
     ---            the next page
     |||            the next column
     +++            what follows is shown at the next key: an answer, after the question
     Note: 3 min    the speaker's minutes and notes, to the end of the page
 
-Formulas stand between dollars. A fence ```python holds code that runs; what its last line gives is shown: one of the
-`drawn` drawings, what a notebook has `kept`, a figure, a widget, or a str of Markdown. Behind "python" stands the text for
-those who do not see it, which drawings have already. Fences ```py and ```text are to be read.
+Formulas stand between dollars. A fence ```python holds code that runs (pictures.py); what its last line gives is shown:
+`drawn("two_clocks")`, what a notebook has `kept`, a figure, a widget, or a str of Markdown. Behind "python" stands the
+text for those who do not see it, which drawings have already. Fences ```py and ```text are to be read.
 
-Markdown is read by markdown-it-py, which comes with jupytext. reveal.js and KaTeX are fetched by npm, at the versions of package.json, into build/decks. KaTeX and not the browser's
-MathML, since that looks as good as the fonts that a lecture room's computer happens to have; its MathML goes along, unseen,
-for screen readers.
+Markdown is read by markdown-it-py, which comes with jupytext. reveal.js and KaTeX are fetched by npm, at the versions
+of package.json, into build/decks. KaTeX and not the browser's MathML, since that looks as good as the fonts that a
+lecture room's computer happens to have; its MathML goes along, unseen, for screen readers.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import base64
 import functools
 import html
-import io
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
+
+import pictures
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -105,7 +104,9 @@ class Deck:
 
     def _fence(self, token) -> str:
         language, _, alt = token.info.strip().partition(" ")
-        return shown(run(token.content), alt, self) if language == "python" else code(token.content, language)
+        if language != "python":
+            return pictures.code(token.content, language)
+        return pictures.shown(pictures.run(token.content), alt, self.markdown().render)
 
     def page(self, text: str, minutes: int, notes: str) -> str:
         md = self.markdown()
@@ -129,9 +130,9 @@ class Deck:
         made = compiled(self.formulas)
         pages = re.sub("\x00(\\d+)\x00", lambda m: made[int(m[1])], pages)
         reveal = fetched() / "reveal.js" / "dist"
-        style = "\n".join([(reveal / "reveal.css").read_text("utf-8"), katex_css(), (HERE / "deck.css").read_text("utf-8")])
-        scripts = [(reveal / f).read_text("utf-8") for f in ("reveal.js", "plugin/notes.js")]
-        scripts.append((HERE / "deck.js").read_text("utf-8"))
+        files = (reveal / "reveal.css", HERE / "deck.css", reveal / "reveal.js", reveal / "plugin/notes.js", HERE / "deck.js")
+        theirs, ours, *scripts = (f.read_text("utf-8") for f in files)
+        style = "\n".join([theirs, katex_css(), ours])
         scripts = [re.sub("</(script)", r"<\\/\1", s, flags=re.I) for s in scripts]
         started = "".join(f"<script>{s}</script>\n" for s in scripts)
         return (
@@ -140,118 +141,6 @@ class Deck:
             f"<title>{html.escape(self.title)}</title>\n<style>{style}</style></head>\n"
             f'<body><main class="reveal"><div class="slides">\n{pages}\n</div></main>\n{started}</body></html>\n'
         )
-
-
-def run(source: str):
-    """What the last line of a fence gives."""
-    tree = ast.parse(source)
-    last = ast.Expression(tree.body.pop().value)
-    import lddm_lite as ld
-
-    import pictures
-
-    names = {"ld": ld, "pictures": pictures, "kept": kept, "drawn": drawn, "results": results, "table": table}
-    exec(compile(tree, "deck", "exec"), names)
-    return eval(compile(last, "deck", "eval"), names)
-
-
-class Drawn(str):
-    """The name of one of the library's drawings."""
-
-
-def drawn(name: str) -> Drawn:
-    return Drawn(name)
-
-
-@functools.cache
-def notebook(number: str):
-    import nbformat
-
-    return nbformat.read(next((ROOT / "notebooks").glob(f"{number}_*.ipynb")), 4)
-
-
-def kept(number: str, text: str) -> dict:
-    """The picture or the widget that a committed notebook keeps in its one cell whose code holds `text`."""
-    heading, found = "", []
-    for cell in notebook(number).cells:
-        if cell.cell_type == "markdown":
-            heading = (re.findall(r"^##+ (.+)$", cell.source, re.M) or [heading])[-1]
-        elif text in cell.source:
-            data = [o["data"] for o in cell.outputs if {"image/png", "text/html"} & set(o.get("data", {}))]
-            found += [{**d, "from": f"notebook {number}" + (f", {heading}" if heading else "")} for d in data[-1:]]
-    if len(found) != 1:
-        raise ValueError(f"notebook {number} keeps {len(found)} pictures of cells with {text!r}, not one")
-    return found[0]
-
-
-def results(name: str) -> dict:
-    """A document of data/results."""
-    return json.loads((ROOT / "data" / "results" / f"{name}.json").read_text("utf-8"))
-
-
-def table(name: str, models: dict[str, str], column: str = "excess") -> str:
-    """Markdown of a comparison in data/results: a line for each of `models` (its name there, and here), a column for each
-    number of calls."""
-    found = results(name)
-    cells = {(r["model"], r["nfe"]): r for r in found["rows"]}
-
-    def said(row) -> str:
-        return f"{100 * row[column]:.0f} %" if column == "coherent" else f"{row[column]:.2f} ± {row[column + '_se']:.2f}"
-
-    lines = [["calls in all", *map(str, found["nfe"])], ["---"] * (1 + len(found["nfe"]))]
-    lines += [[here, *(said(cells[there, n]) for n in found["nfe"])] for there, here in models.items()]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("-0.", "−0.")
-    error = "" if column == "coherent" else ", ± one s.e."
-    return f"{text}\n\n<small>{found['data'].split('(')[0]}, {found['n']:,} samples{error}; data/results/{name}.json</small>"
-
-
-def shown(value, alt: str, deck: Deck) -> str:
-    """HTML of what a fence gives."""
-    if isinstance(value, Drawn):
-        from lddm_lite.plots import drawing
-
-        both = {theme: drawing(value, theme) for theme in ("light", "dark")}
-        return figure("".join(image(d.bytes(), d.alt, "svg+xml", f"on-{theme}") for theme, d in both.items()))
-    if isinstance(value, str):
-        return deck.markdown().render(value)
-    if not alt:
-        raise ValueError(f"{deck.name}: a picture or widget without a text for those who do not see it")
-    if isinstance(value, dict):
-        if "text/html" in value:
-            return widget(value["text/html"], alt, value["from"])
-        return figure(image(base64.b64decode(value["image/png"]), alt), value["from"])
-    if hasattr(value, "to_html"):
-        return widget(value._fragment(live=False), alt)
-    first = value if hasattr(value, "figure") else value[0]  # Axes, one or several
-    out = io.BytesIO()
-    first.figure.savefig(out, format="png", dpi=200, facecolor="white")
-    return figure(image(out.getvalue(), alt))
-
-
-def image(data: bytes, alt: str, kind: str = "png", name: str = "print") -> str:
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<img class="{name}" alt="{html.escape(alt)}" src="{source}">'
-
-
-def figure(inside: str, source: str = "") -> str:
-    caption = f"<figcaption>{html.escape(source)}</figcaption>" if source else ""
-    return f"<figure>{inside}{caption}</figure>"
-
-
-def widget(body: str, alt: str, source: str = "") -> str:
-    """A widget in a frame of its own, whose keys are its own; deck.js starts it when its page is shown."""
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(alt)}</title><body>{body}</body></html>'
-    return figure(f'<iframe title="{html.escape(alt)}" data-page="{html.escape(page)}"></iframe>', source)
-
-
-def code(text: str, language: str) -> str:
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
-
-    longest, lines = max(map(len, text.splitlines())), len(text.splitlines())
-    size = int(min(46, 1590 / (0.605 * longest), 620 / (1.45 * lines)))  # pixels: as large as it fits
-    return highlight(text, get_lexer_by_name(language), HtmlFormatter(prestyles=f"font-size:{size}px"))
 
 
 @functools.cache

@@ -19,15 +19,16 @@ FAULTS = """() => {
     const shown = (e) => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0 && r; };
     for (const e of page.querySelectorAll("h1, h2, p, li, table, pre, figure, img, iframe, blockquote")) {
         const r = !e.closest("aside") && shown(e);
-        if (r && (r.left < edge.left || r.right > edge.right || r.bottom > edge.bottom - 10)) found.push(`over: ${e.tagName}`);
-        if (r && e.matches("pre, p, td") && e.scrollWidth > e.clientWidth + 1) found.push(`cut: ${e.textContent.slice(0, 40)}`);
+        const over = r && (r.left < edge.left || r.right > edge.right || r.bottom > edge.bottom - 10);
+        if (over) found.push(`over: ${e.tagName}`);
+        if (r && e.matches("pre, p, td") && e.scrollWidth > e.clientWidth + 1) found.push(`cut: ${e.textContent}`);
         if (r && e.matches("img, iframe") && r.height < 300) found.push(`small: ${r.height}`);
         if (e.matches("img") && !e.alt || e.matches("iframe") && !e.title) found.push("no text");
     }
     for (const tag of page.querySelectorAll(".katex-display .tag")) {
         const r = shown(tag);
         for (const e of tag.parentElement.querySelectorAll(".base")) {
-            if (r && !tag.contains(e) && shown(e) && e.getBoundingClientRect().right > r.left) found.push("on its number");
+            if (r && !tag.contains(e) && shown(e) && shown(e).right > r.left) found.push("on its number");
         }
     }
     return found;
@@ -122,7 +123,8 @@ def test_a_lead_is_dragged_and_a_model_samples(decks, offline):
     assert "6.47" in row.first.inner_text()
     frame.locator("input[type=range]").first.focus()
     watched.page.keyboard.press("End")
-    watched.until(lambda: "0.01" in row.first.inner_text() and "1.56" in row.first.inner_text(), "the numbers of notebook 02")
+    said = row.first.inner_text
+    watched.until(lambda: "0.01" in said() and "1.56" in said(), "the numbers of notebook 02")
     frame = at(watched.page, "Sample here")
     frame.locator("button", has_text="Sample").first.click()
     watched.until(lambda: "in this browser" in frame.locator(".frame").first.inner_text(), "a sample", seconds=60)

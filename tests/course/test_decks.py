@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.support.notebooks import deck_tools, make_decks
+from tests.support.notebooks import deck_tools, make_decks, pictures
 
 SOURCES = make_decks.sources()
 MINUTES = {"1-why-few-steps-fail": 90, "2-a-channel-for-what-is-shared": 90, "the-idea": 45}
@@ -50,9 +50,9 @@ def test_what_is_shown_is_there_and_has_a_text(path):
         for call in called:
             words = [ast.literal_eval(a) for a in call.args if isinstance(a, ast.Constant)]
             if call.func.id == "kept":
-                assert make_decks.kept(*words)["from"].startswith("notebook")
+                assert pictures.kept(*words)["from"].startswith("notebook")
             if call.func.id == "table":
-                assert len(make_decks.run(code).splitlines()) > 4
+                assert len(pictures.run(code).splitlines()) > 4
         assert len(alt) > 40 or {c.func.id for c in called} & {"drawn", "table"}
         seen += 1
     assert seen >= 8
@@ -77,8 +77,9 @@ def test_a_formula_that_does_not_compile_is_named():
 
 
 def test_pages_answers_columns_and_notes(tmp_path):
-    deck = source(tmp_path, "# One\n\nNote: 1 min\nsay it", "## Two\n\n> **Predict.** ?\n\n+++\n\nyes\n\nNote: 0 min\nwait",
-                  "## Three\n\n|||\nleft\n|||\nright\n\nNote: 2 min\nlook")  # fmt: skip
+    pages = ["# One\n\nNote: 1 min\nsay it", "## Two\n\n> **Predict.** ?\n\n+++\n\nyes\n\nNote: 0 min\nwait",
+             "## Three\n\n|||\nleft\n|||\nright\n\nNote: 2 min\nlook"]  # fmt: skip
+    deck = source(tmp_path, *pages)
     one, two, three = (deck.page(*p) for p in deck.pages)
     assert '<section class="title" data-timing="60">' in one and "<strong>1 min.</strong> say it" in one
     assert '<div class="fragment"><p>yes</p>' in two and '<blockquote>' in two
@@ -103,12 +104,12 @@ def test_a_picture_without_a_text_is_refused(tmp_path):
 @pytest.mark.parametrize("text, number", [("no such code", 0), ("ld.", "[0-9]+")])
 def test_a_picture_that_is_not_there_or_not_one_is_refused(text, number):
     with pytest.raises(ValueError, match=f"keeps {number} pictures .*, not one"):
-        make_decks.kept("01", text)
+        pictures.kept("01", text)
 
 
 def test_a_table_says_what_the_results_say():
-    text = make_decks.table("binsaw-compared", {"di-seq": "ours"})
-    row = next(r for r in make_decks.results("binsaw-compared")["rows"] if r["model"] == "di-seq" and r["nfe"] == 2)
+    text = pictures.table("binsaw-compared", {"di-seq": "ours"})
+    row = next(r for r in pictures.results("binsaw-compared")["rows"] if r["model"] == "di-seq" and r["nfe"] == 2)
     assert f"| ours | {row['excess']:.2f} ± {row['excess_se']:.2f} |" in text and "2,048 samples" in text
 
 

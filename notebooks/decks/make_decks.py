@@ -130,8 +130,8 @@ class Deck:
         made = compiled(self.formulas)
         pages = re.sub("\x00(\\d+)\x00", lambda m: made[int(m[1])], pages)
         reveal = fetched() / "reveal.js" / "dist"
-        files = (reveal / "reveal.css", HERE / "deck.css", reveal / "reveal.js", reveal / "plugin/notes.js", HERE / "deck.js")
-        theirs, ours, *scripts = (f.read_text("utf-8") for f in files)
+        styles, scripts = [reveal / "reveal.css", HERE / "deck.css"], [reveal / "reveal.js", reveal / "plugin/notes.js"]
+        theirs, ours, *scripts = (f.read_text("utf-8") for f in [*styles, *scripts, HERE / "deck.js"])
         style = "\n".join([theirs, katex_css(), ours])
         scripts = [re.sub("</(script)", r"<\\/\1", s, flags=re.I) for s in scripts]
         started = "".join(f"<script>{s}</script>\n" for s in scripts)

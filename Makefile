@@ -40,13 +40,18 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides slides-pdf clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides slides-pdf site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
 
 # Trusted: what you have checked out and are about to run. Else JupyterLab would show saved widgets as still pictures.
+# And pages that notebooks link to open as pages, not as their source.
+SETTINGS := $(VENV)/share/jupyter/lab/settings/overrides.json
+
 lab: install  ## set everything up in .venv and open JupyterLab on the first notebook
+	@mkdir -p $(dir $(SETTINGS)) && { test -e $(SETTINGS) || echo '{"@jupyterlab/docmanager-extension:plugin":' \
+	  '{"defaultViewers": {"markdown": "Markdown Preview"}}}' > $(SETTINGS); }
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter trust notebooks/*.ipynb >/dev/null
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/jupyter lab $(ROOT_ARG) --LabApp.default_url=/lab/tree/$(FIRST) $(LAB_ARGS)
 
@@ -128,6 +133,13 @@ slides: install  ## the three lecture decks, one offline file each: build/slides
 
 slides-pdf: install  ## the same, and printed to PDF by Chromium
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/decks/make_decks.py --pdf
+
+site: install  ## the course as pages that open from disk, from what is committed: build/site/index.html (a minute)
+	$(INSTALL) -c $(CONSTRAINTS) -e '.[site]'
+	$(BIN)/python notebooks/site/make.py
+
+test-site: site  ## build the site and look at its pages in Chromium
+	$(BIN)/python -m pytest -q -m slow tests/browser/test_site.py
 
 clean:  ## remove .venv and every cache; runs/ and data/ stay
 	rm -rf .venv .venv-min .pytest_cache .ruff_cache .mypy_cache .hypothesis .browser

@@ -64,6 +64,7 @@ NAMES = {  # old module and name -> new module and name, where that is another w
     "frozen.FrozenEncoder": "networks.sentence_latents.SentenceLatents",
     "frozenlatents.FrozenLatents": "networks.frozen_text_encoder.FrozenTextEncoder",
     "sizes.expand": "config.size_fields",
+    "speed.Rows": "training.speed.random_data",
     "textmetrics.as_text": "evaluation.tables.generation_table",
     "tokenstore.build": "text.build_token_store.build",
     "train.budget": "course.shrunk",

@@ -274,7 +274,7 @@ def _load(args) -> tuple[LatentDiffusion, NoisePath | None]:
     from .compare_command import trusting
 
     path = None if args.lead is None else NoisePath(args.lead)
-    return trusting(load(args.model), args.encoder).to(device), path
+    return trusting(load(files.user_path("model", args.model)), args.encoder).to(device), path
 
 
 def _token_steps(args, usual: tuple[int, ...]) -> tuple[int, ...]:

@@ -153,11 +153,12 @@ def _frozen(model: LatentDiffusion) -> bool:
 def _models(names: list[str], device: str, encoder: str | None = None) -> dict[str, LatentDiffusion]:
     """{short name: model}: the system where only one model has it, else the folder's name, else the
     whole path."""
+    from .._common.files import user_path
     from ..model import load
 
     if len(set(names)) < len(names):
         raise ValueError(f"each model once, please; got {', '.join(names)}")
-    models = [load(name).to(device) for name in names]
+    models = [load(user_path("model", name)).to(device) for name in names]
     frozen = [model for model in models if _frozen(model)]
     for model in frozen if encoder is None or frozen else models[:1]:
         trusting(model, encoder)

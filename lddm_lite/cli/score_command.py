@@ -85,6 +85,7 @@ def run(args, model: LatentDiffusion, path) -> int:
 def _rows(args, model: LatentDiffusion) -> tuple[list[torch.Tensor | None], list[dict]]:
     """(ids of each line or None, {line, text, maybe error} of each)."""
     from .._common.data_contract import read_text
+    from .._common.files import user_path
     from ..text import prompts
     from ..text.lines import iter_lines
     from . import own_data
@@ -94,7 +95,7 @@ def _rows(args, model: LatentDiffusion) -> tuple[list[torch.Tensor | None], list
         rows = list(data.rows)  # type: ignore[attr-defined]
         return rows, [{"line": i, "text": read_text(data, row)} for i, row in enumerate(rows, 1)]
     out, found = [], []
-    for i, line in enumerate(iter_lines(args.file, strip=False), 1):
+    for i, line in enumerate(iter_lines(user_path("file", args.file), strip=False), 1):
         if not line.strip():
             continue
         row, about = None, {"line": i, "text": line}

@@ -130,7 +130,7 @@ def _trained(
         print(history, *(f"step {step}: {text}" for step, text in history.events), sep="\n")
         scores = _final_scores(model, held_out, config.seed)
         about = {"history": history.to_dict(), "training": history.state.options}
-        model.save(out, overwrite=True, **about, command=run["command"], scores=scores)
+        model.save(out, overwrite=True, weights=config.weights, **about, command=run["command"], scores=scores)
         if held_out is None:
             print("no final score: nothing is held out (--holdout)")
         _next(out, options, model, data)

@@ -131,7 +131,8 @@ def diagnosis_lines(found: dict) -> list[str]:
     """A `latents.Diagnosis` as lines of text. `found`: its `to_dict`, or as read from JSON."""
     found = _plain(found)
     kinds = list(next(iter(found["costs"].values())))
-    head = f"{'latents' if found.get('left') else 'tokens'} of {found['n']:,} sequences, nats"
+    of = "latents" if found.get("left") else "tokens"
+    head = f"{of} of {found['n']:,} sequences, nats"
     rows = []
     for title, values in (("a token", found["costs"]), ("excess of one step", found.get("excess", {}))):
         rows += [(f"{title} at mask rate {float(rate):g}", of) for rate, of in values.items()]

@@ -152,7 +152,7 @@ def _encode(model: Model, pattern: str, gaps: list[str]) -> torch.Tensor:
     length, mask, pad = model.config.length, model.token_channel.mask_id, model.config.pad_id
     if odd or len(parts) > length:
         seen = f", among them {' '.join(odd)}" if odd else ""
-        known = _some([*model.labels, *gaps[-1:]])
+        known = _some(model.labels) + "".join(f", with {gap} for a gap" for gap in gaps[-1:])
         raise ValueError(f"the pattern is at most {length} of the symbols {known}; got {len(parts) + len(odd)}{seen}")
     return torch.tensor(parts + [mask if pad is None else pad] * (length - len(parts)))
 

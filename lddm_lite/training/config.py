@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .._common import schemas
 from .._common.options import check_fields, option
+from .._common.quantised import KINDS
 from ..diffusion.loss import TOLD, WEIGHTS
 
 __all__ = ["TrainConfig", "TrainingError"]
@@ -26,7 +27,10 @@ class TrainConfig:
     seed: int = option(0, "seed of weights, data and noise; the same one repeats the run", minimum=0)
     lr: float = option(2e-3, "peak learning rate; linear warm-up, then cosine to zero", above=0, below=math.inf)
     warmup: int = option(100, "steps of warm-up", minimum=0)
-    weight_decay: float = option(0.01, "AdamW's weight decay", minimum=0.0)
+    muon: float = option(
+        0.0, "peak learning rate of Muon, for the matrices of the transformer blocks, which then learn in fewer steps; "
+        "0: AdamW for all", minimum=0.0, below=math.inf)
+    weight_decay: float = option(0.01, "weight decay", minimum=0.0)
     clip: float = option(1.0, "largest gradient norm", above=0)
     ema: float = option(
         0.99, "decay of the averaged weights, which are the ones kept; it ramps up over the first steps",
@@ -46,6 +50,8 @@ class TrainConfig:
         minimum=0.0, maximum=1.0)
     log_every: int = option(20, "steps per row of the history", minimum=1)
     save_every: int = option(500, "steps between checkpoints, when there is a folder for them", minimum=1)
+    weights: str = option(
+        "float32", "how the finished model's weights are kept; the run goes on from whole ones", choices=KINDS)
     precision: str = option(
         "float32", "bf16: autocast of the transformer blocks; weights and losses stay float32; auto: whichever a few "
         "steps show to be faster here, noted in run.json and kept",

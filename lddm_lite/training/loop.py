@@ -27,6 +27,7 @@ from . import averages, microbatches, preflight, processes, validation
 from .config import TrainConfig, TrainingError
 from .history import History
 from .interrupt import bar, stop_after_step
+from .optimiser import Optimiser
 from .precision import computing, fastest
 from .state import TrainState, restore, snapshot
 from .tensorboard import open_writer
@@ -172,9 +173,7 @@ class Trainer:
         self.g_noise = randomness.generator(config.seed + 1_000_003, model.device)
         self.params: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.ema = [p.detach().clone() for p in self.params]
-        self.optimiser = torch.optim.AdamW(
-            self.params, lr=config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True
-        )
+        self.optimiser = Optimiser(model, self.params, config)
         self.window: list[dict] = []
         self.again: int | None = None  # the step from which there were more steps than planned
 
@@ -268,14 +267,12 @@ class Trainer:
 
     def _update(self) -> dict:
         c, lr = self.config, self.config.lr_at(self.step, self.again)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr
         self.model.denoiser.train()
         if self.model.encoder is not None:
             self.model.encoder.train(self.stage == 1)
         few_step = c.few_step1 if self.stage == 1 else c.few_step2
         x = data_contract.draw(self.data, c.batch, self.g_data)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         how = self.stage, few_step, c.accumulate, self.team
         terms = microbatches.backward(self.model, x, self.g_noise, *how, weight=c.weight, told=c.told)
         for name, value in terms.items():
@@ -291,7 +288,7 @@ class Trainer:
                 f"{self.step} are kept"
             )
         self.whole = False  # until the step is counted
-        self.optimiser.step()
+        self.optimiser.step_with(lr)
         decay = min(c.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(self.ema, self.params, 1 - decay)
@@ -381,9 +378,9 @@ class Trainer:
         state = state or snapshot(self)
         state.write(self.out / "training")
         with averages.averaged(self.model, self.params, self.ema):  # whatever happens, the run's own weights come back
-            self.model.save(self.out, overwrite=True, history=self.history.to_dict(), training=asdict(self.config))
+            about = {"history": self.history.to_dict(), "training": asdict(self.config)}
+            self.model.save(self.out, overwrite=True, weights=self.config.weights, **about)
         self.history.save(self.out / "history.csv")
-
 
     def _tell(self, by: str | None) -> None:
         """Say how to go on after a signal that is about to end the process, which says nothing

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,41 +19,25 @@ from .._common.protocols import Data, Model
 from ..config import SYSTEMS, Config
 from ..model import LatentDiffusion
 from ..networks.denoiser import forward_flops
+from ..tasks.arrays import ArrayData, from_arrays
 from .precision import computing
 
-__all__ = ["Rows", "build", "matmul_rate", "one_thread", "sampling_times", "step_flops", "throughput", "training_times"]
+__all__ = ["build", "matmul_rate", "one_thread", "random_data", "sampling_times", "step_flops", "throughput"]
+__all__ += ["training_times"]
 
 WARM_UP = 3
 ROWS = 100_000  # sequences held in memory, from which batches are drawn as from a text
 
 
-@dataclass
-class Rows:
-    """Random tokens with the interface of data, for benchmarks: what a step costs does not depend
-    on what it learns.
+def random_data(length: int, vocab: int, n: int = ROWS) -> ArrayData:
+    """Random tokens as data, for benchmarks: what a step costs does not depend on what it learns.
 
-    >>> Rows(length=4, vocab=9, n=10).sample(2, randomness.generator(0)).shape
+    >>> random_data(length=4, vocab=9, n=10).sample(2).shape
     torch.Size([2, 4])
     """
-
-    length: int
-    vocab: int
-    n: int = ROWS
-
-    def __post_init__(self):
-        self.labels = [str(i) for i in range(arguments.integer("vocab", self.vocab, minimum=2))]
-        self.rows = torch.randint(self.vocab, (self.n, self.length), generator=randomness.generator(0))
-
-    def __len__(self) -> int:
-        return self.n
-
-    def spec(self) -> dict:
-        """No description: nothing could make these again from one."""
-        return {}
-
-    def sample(self, n: int, seed: int | torch.Generator = 0) -> torch.Tensor:
-        """n rows with replacement: [n, L], int64."""
-        return self.rows[torch.randint(len(self.rows), (n,), generator=randomness.generator(seed))]
+    arguments.integer("vocab", vocab, minimum=2)
+    rows = torch.randint(vocab, (n, length), generator=randomness.generator(0))
+    return from_arrays(rows, labels=[str(i) for i in range(vocab)])
 
 
 @contextmanager
@@ -97,7 +80,7 @@ def training_times(systems, data: Data, batch: int = 32, repeats: int = 12, **op
     bursts of other load move the median. The systems take turns, so that a change in the machine's
     pace meets all alike.
 
-    >>> sorted(training_times(["mdlm"], Rows(8, 5, n=20), batch=4, repeats=1, width=16))
+    >>> sorted(training_times(["mdlm"], random_data(8, 5, n=20), batch=4, repeats=1, width=16))
     ['mdlm']
     """
     g = randomness.generator(1)
@@ -123,7 +106,7 @@ def sampling_times(
     - `n`: sequences;
     - `repeats`: the best of so many is taken: what else a machine does only ever adds.
 
-    >>> list(sampling_times("mdlm", Rows(8, 5, n=20), counts=(2,), n=2, width=16))
+    >>> list(sampling_times("mdlm", random_data(8, 5, n=20), counts=(2,), n=2, width=16))
     [2]
     """
     model, out = build(system, data, **options).eval(), {}
@@ -172,7 +155,7 @@ def step_flops(model: Model, batch: int) -> int:
     those of the latent stream. That the last block and the
     head run at masked positions only is not deducted; encoder and latent-only passes are not added.
 
-    >>> step_flops(build("mdlm", Rows(8, 5, n=1), width=16, blocks=1, heads=1), batch=1)
+    >>> step_flops(build("mdlm", random_data(8, 5, n=1), width=16, blocks=1, heads=1), batch=1)
     163584
     """
     return batch * 3 * int(forward_flops(model.denoiser))
@@ -199,7 +182,7 @@ def throughput(
     - `precision`, `compile`: as for `computing`;
     - `peak`: FLOP/s that the device can reach; None measures `matmul_rate`.
 
-    >>> out = throughput("mdlm", Rows(8, 5, n=20), batch=4, steps=1, peak=1e9, precision="float32", width=16)
+    >>> out = throughput("mdlm", random_data(8, 5, n=20), batch=4, steps=1, peak=1e9, precision="float32", width=16)
     >>> out["tokens_per_second"] > 0 and 0 <= out["waiting"] < 1
     True
     """
@@ -247,7 +230,7 @@ def main(arguments=None) -> dict:
     o = _parser().parse_args(arguments)
     options = dict(size=o.size) if o.size else dict(width=o.width, blocks=o.blocks, heads=o.heads)
     options |= dict(slots=o.slots, dim=o.dim)
-    data, systems = Rows(o.length, o.vocab), o.systems.split(",")
+    data, systems = random_data(o.length, o.vocab), o.systems.split(",")
     found: dict[str, Any] = {"options": vars(o), "torch": torch.__version__}
     if o.device == "cpu" and not o.throughput:
         counts = [int(k) for k in o.token_steps.split(",") if k]

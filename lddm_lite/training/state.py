@@ -13,8 +13,6 @@ from .history import HISTORY, History
 
 __all__ = ["TrainState", "restore", "snapshot"]
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-
 
 @dataclass
 class TrainState:
@@ -65,7 +63,7 @@ def snapshot(run) -> TrainState:
     tensors = {f"model.{k}": v.detach().clone() for k, v in run.model.state_dict().items()}
     tensors |= {f"ema.{i}": v.clone() for i, v in enumerate(run.ema)}
     for i, p in enumerate(run.params):
-        for name, v in run.optimiser.state.get(p, {}).items():
+        for name, v in run.optimiser.state(p).items():
             tensors[f"optimiser.{i}.{name}"] = v.detach().clone()
     tensors["random.data"], tensors["random.noise"] = run.g_data.get_state(), run.g_noise.get_state()
     meta = {"step": run.step, "stage": run.stage, "options": asdict(run.config), "window": run.window[:]}
@@ -88,9 +86,10 @@ def restore(run, state: TrainState) -> None:
     run.model.load_state_dict({k[6:]: v for k, v in t.items() if k.startswith("model.")})
     run.ema = [t[f"ema.{i}"].to(device) for i in range(len(run.params))]
     for i, p in enumerate(run.params):
-        if f"optimiser.{i}.step" in t:
-            moments = {n: t[f"optimiser.{i}.{n}"].clone() for n in _MOMENTS}
-            run.optimiser.state[p] = {n: v if n == "step" else v.to(device) for n, v in moments.items()}
+        names = run.optimiser.moments(p)
+        if f"optimiser.{i}.{names[0]}" in t:
+            moments = {n: t[f"optimiser.{i}.{n}"].clone() for n in names}
+            run.optimiser.load(p, {n: v if n == "step" else v.to(device) for n, v in moments.items()})
     run.g_data.set_state(t["random.data"])
     run.g_noise.set_state(t["random.noise"].cpu())
     run.step, run.stage, run.window = state.meta["step"], state.meta["stage"], list(state.meta["window"])
@@ -106,8 +105,9 @@ def _check(run, state: TrainState) -> None:
     for i, p in enumerate(run.params):
         shape = tuple(p.shape)
         form[f"ema.{i}"] = shape, p.dtype
-        if any(f"optimiser.{i}.{name}" in t for name in _MOMENTS):
-            form |= {f"optimiser.{i}.{name}": (() if name == "step" else shape, torch.float32) for name in _MOMENTS}
+        names = run.optimiser.moments(p)
+        if any(f"optimiser.{i}.{name}" in t for name in names):
+            form |= {f"optimiser.{i}.{name}": (() if name == "step" else shape, torch.float32) for name in names}
     for name, g in (("data", run.g_data), ("noise", run.g_noise)):
         form[f"random.{name}"] = tuple(g.get_state().shape), torch.uint8
     try:
@@ -133,6 +133,9 @@ def _check(run, state: TrainState) -> None:
 
 
 def _check_moments(i: int, t: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+    buffer = t.get(f"optimiser.{i}.momentum_buffer")
+    if buffer is not None and buffer.dtype != dtype:
+        raise ValueError(f"optimiser.{i} holds momentum of another dtype than its weights, {dtype}")
     if f"optimiser.{i}.step" not in t:
         return
     step, square = t[f"optimiser.{i}.step"], t[f"optimiser.{i}.exp_avg_sq"]

@@ -108,7 +108,7 @@ def test_infill_newswire(run, tmp_path):
 def test_mistakes_in_infill(fails, saw_run, text_run, saved):
     assert "nothing to fill in" in fails("infill", saw_run, "01010101")
     assert "among them 2 x" in fails("infill", saw_run, "01_2x")
-    assert "at most 8 of the symbols 0 1 _; got 9" in fails("infill", saw_run, "_" * 9)
+    assert "at most 8 of the symbols 0 1, with _ for a gap; got 9" in fails("infill", saw_run, "_" * 9)
     assert "text must have 1 to 12 tokens, got 13" in fails("infill", text_run, "[MASK] " * 13)
     assert "the following arguments are required: PATTERN" in fails("infill", text_run)
     assert "top_p must be" in fails("infill", saved / "text-seq", "the [MASK] rose", "--top-p", 2)

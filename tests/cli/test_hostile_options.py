@@ -37,7 +37,8 @@ BASES = {
 }
 OUTSIDE = "../../etc/passwd"  # is a place to write to, if asked for
 TELLS = ["http://127.0.0.1:9", "unrecognized", "is no regular file", "Is a directory", "is a folder", "No such file"]
-TELLS += ["File name too long", "no checkpoint '", "nothing to fill in: write"]
+TELLS += ["File name too long", "no checkpoint '", "no checkpoint at", "nothing to fill in: write"]
+TELLS += ["no line can be scored"]
 
 
 def options_of(command):

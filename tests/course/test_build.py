@@ -116,7 +116,8 @@ def test_what_prepares_draws_or_checks_is_folded_and_what_is_to_be_predicted(tmp
 
 
 def test_a_proof_is_folded_with_its_output_and_an_appendix_with_all_below(tmp_path):
-    cells = '# %% [markdown] tags=["appendix"]\n# ## Appendix\n\n# %% tags=["proof"]\nprint(2)\n\n# %% tags=["folded"]\nprint(3)\n'
+    cells = '# %% [markdown] tags=["appendix"]\n# ## Appendix\n'
+    cells += '\n# %% tags=["proof"]\nprint(2)\n\n# %% tags=["folded"]\nprint(3)\n'
     (tmp_path / "09_x.py").write_text(SOURCE.replace("# %%\nb = 2\n", cells))
     student, _ = build.build(tmp_path / "09_x.py")
     found = {c.source: c.metadata for c in student.cells}

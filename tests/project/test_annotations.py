@@ -7,7 +7,7 @@ import torch
 
 from lddm_lite import Config, GaussianChannel, LatentDiffusion, MaskedChannel, evaluation, networks, tasks, text
 from lddm_lite._common.protocols import has_rows, has_scores
-from lddm_lite.training.speed import Rows
+from lddm_lite.training.speed import random_data
 from tests.support import ROOT
 
 NAMES = {"model", "data", "encoder", "denoiser", "held_out", "task", "channel", "judge"}
@@ -17,7 +17,7 @@ PROTOCOLS = {node.name: node for node in SOURCE.body if isinstance(node, ast.Cla
 
 TASK = tasks.Binsaw(length=4)
 SENTENCES = text.from_lines(["the bank is open .", "rain fell ."], length=8)
-DATA = [TASK, tasks.Corpus(TASK, 3), SENTENCES, Rows(4, 2, n=3)]
+DATA = [TASK, tasks.Corpus(TASK, 3), SENTENCES, random_data(4, 2, n=3)]
 JUDGE = evaluation.Judge.__new__(evaluation.Judge)  # without its model, which is large
 JUDGE.name = "smollm2"
 SIZE = dict(length=4, vocab=2, width=8, heads=1)
@@ -66,7 +66,7 @@ def members(protocol: str) -> set[str]:
 
 FITTING = [
     ("Data", TASK),
-    ("Data", Rows(4, 2, n=3)),
+    ("Data", random_data(4, 2, n=3)),
     ("Task", TASK),
     ("Task", tasks.MixtureOfProducts(length=4)),
     ("Corpus", tasks.Corpus(TASK, 3)),

@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from lddm_lite._common import checkpoint
 from lddm_lite.config import SYSTEMS
 from lddm_lite.evaluation.latents import z_response
+from lddm_lite.model import LatentDiffusion
 from lddm_lite.networks.encoders import ContinuousEncoder
 from lddm_lite.training.loop import fit
-from tests.support.training_runs import QUICK, TASK, Feed, rows, run, same, start
+from tests.support.training_runs import QUICK, SMALL, TASK, Feed, rows, run, same, start
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -72,3 +74,13 @@ def test_a_collapsed_encoder_is_named_and_does_not_hold_up_stage_1(system, monke
     ((step, text),) = history.events
     assert step == 15 and "the tokens do not respond to z" in text  # 0.6 of 24 steps, rounded up
     assert [r["stage"] for r in history.rows] == [1] * 15 + [2] * 9
+
+
+def test_weights_are_kept_in_few_bits_and_the_run_in_all(tmp_path):
+    out = tmp_path / "run"
+    model, _ = run("mdlm", stop=9, out=out, weights="float16")
+    kept, whole = (checkpoint.read(place)[0] for place in (out, out / "training"))
+    assert torch.float16 in {v.dtype for v in kept.values()}
+    assert torch.float16 not in {v.dtype for v in whole.values()}
+    fresh = LatentDiffusion.preset("mdlm", TASK, seed=9, **SMALL)
+    same(run("mdlm"), (fresh, fit(fresh, Feed(16), out=out, resume=True, **QUICK, weights="float16")))

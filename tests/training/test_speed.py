@@ -32,7 +32,7 @@ def test_throughput_runs_on_a_cpu_too(precision, capsys):
 
 
 def test_a_size_goes_through():
-    assert speed.build("mdlm", speed.Rows(8, 5, n=1), size="tiny").config.width == 160
+    assert speed.build("mdlm", speed.random_data(8, 5, n=1), size="tiny").config.width == 160
     with pytest.raises(ValueError, match="size must be one of tiny"):
         speed.main(["--device", "cpu", "--size", "huge"])
 
@@ -44,7 +44,7 @@ def test_flops_agree_with_a_count_of_the_products():
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = speed.build("mdlm", speed.Rows(32, 50, n=1), width=64, blocks=2, heads=2)
+    model = speed.build("mdlm", speed.random_data(32, 50, n=1), width=64, blocks=2, heads=2)
     x = torch.full((4, 32), model.token_channel.mask_id)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         model.predict(x, None, None, torch.ones_like(x, dtype=torch.bool)).tokens.sum().backward()
@@ -60,6 +60,6 @@ def test_latent_systems_cost_little_more_than_mdlm(latent):
     At most half as much again: measured 1.26 to 1.39 with one slot, 1.32 to 1.45 with four; the
     rest is noise."""
     options = dict(width=128, blocks=4, heads=4, **latent)
-    taken = speed.training_times(speed.SYSTEMS, speed.Rows(64, 1000), batch=32, repeats=20, **options)
+    taken = speed.training_times(speed.SYSTEMS, speed.random_data(64, 1000), batch=32, repeats=20, **options)
     ratio = {name: t / taken["mdlm"] for name, t in taken.items()}
     assert max(ratio.values()) <= 1.55, ratio

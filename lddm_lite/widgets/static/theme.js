@@ -23,7 +23,7 @@ export function watchTheme(host, changed) {
     if (theme !== now) changed(PALETTES[(now = host.dataset.theme = theme)]);
   };
   const seen = new MutationObserver(look), media = matchMedia("(prefers-color-scheme: dark)");
-  seen.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class", "style"] });
+  seen.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-theme", "class", "style"] });
   media.addEventListener("change", look);
   look();
   return () => (seen.disconnect(), media.removeEventListener("change", look));

@@ -63,7 +63,7 @@ def table(name: str, models: dict[str, str], column: str = "excess") -> str:
 
     def said(row) -> str:
         if column == "coherent":
-            return f"{100 * row[column]:.0f} %"
+            return f"{100 * row[column]:.1f} %"
         return f"{row[column]:.2f} ± {row[column + '_se']:.2f}"
 
     lines = [["calls in all", *map(str, found["nfe"])], ["---"] * (1 + len(found["nfe"]))]

@@ -131,6 +131,15 @@ def test_a_lead_is_dragged_and_a_model_samples(decks, offline):
     assert not watched.errors and not watched.off_machine
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_that_axe_finds_serious(decks, offline, axe, scheme):
+    watched = opened(offline, decks["2-a-channel-for-what-is-shared"], color_scheme=scheme)
+    for k in (0, 1, 4, 9, 12, 24, 27):  # a title, an answer, a drawing, tables, a formula, code
+        watched.page.evaluate("k => Reveal.slide(k, 0, 99)", k)
+        watched.page.wait_for_timeout(400)  # an answer has faded in
+        assert not axe(watched, "section.present")
+
+
 def test_the_speakers_view_has_the_notes(decks, offline):
     watched = opened(offline, decks["the-idea"])
     with watched.context.expect_page() as popup:

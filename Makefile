@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides site test-site clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides slides-pdf site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -128,8 +128,11 @@ drawings: install  ## draw again the pictures of the idea, notebooks/figures/*.s
 notebooks: install  ## build the notebooks from notebooks/source, run them in full and keep their outputs
 	OMP_NUM_THREADS=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python notebooks/build.py
 
-slides: install  ## pages for a lecture, from the notebooks as they lie there: slides/*.slides.html
-	$(BIN)/python notebooks/slides.py
+slides: install  ## the three lecture decks, one offline file each: build/slides/*.html (needs npm, once)
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/decks/make_decks.py
+
+slides-pdf: install  ## the same, and printed to PDF by Chromium
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/decks/make_decks.py --pdf
 
 site: install  ## the course as pages that open from disk, from what is committed: build/site/index.html (a minute)
 	$(INSTALL) -c $(CONSTRAINTS) -e '.[site]'

@@ -1,17 +1,37 @@
-"""The scripts that make notebooks and slides, which lie beside the notebooks, in no package; and
-what a notebook defines."""
+"""The scripts that make notebooks and decks, which lie beside the notebooks, in no package; and what
+a notebook defines."""
 
+import os
+import shutil
+import subprocess
 import sys
 
 import jupytext
+import pytest
 
 from tests.support import ROOT
 
-sys.path.insert(0, str(ROOT / "notebooks"))
-import build  # noqa: E402
-import slides  # noqa: E402
+sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT / "notebooks/decks")]
+import make_decks  # noqa: E402
+import pictures  # noqa: E402
 
-__all__ = ["build", "defined", "slides"]
+import build  # noqa: E402
+
+__all__ = ["build", "deck_tools", "defined", "make_decks", "pictures"]
+
+
+def deck_tools() -> None:
+    """Fetches what decks are built with. Where node, npm or their registry are missing: skipped, but
+    in CI that is a failure."""
+    missing = [name for name in ("node", "npm") if not shutil.which(name)]
+    try:
+        if not missing:
+            make_decks.fetched()
+            return
+        message = f"decks need {' and '.join(missing)}"
+    except subprocess.CalledProcessError:
+        message = "npm could not fetch reveal.js and KaTeX"
+    pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 
 
 def defined(name: str) -> dict:

@@ -65,7 +65,9 @@ for name, model in models.items():
         path = best_schedule(model, unseen, calls, costs[name], n=ld.course.shrunk(128, 16), seed=1)
         trace = model.sample(N, path=path, order="even", seed=0)
         live[name, calls], drawn[name, calls] = molecule_scores(trace.texts()), trace
-        print(f"{name:<7}{calls} calls: {live[name, calls]['valid']:.3f} valid, {live[name, calls]['unique']:.3f} of them different")
+        print(
+            f"{name:<7}{calls} calls: {live[name, calls]['valid']:.3f} valid, {live[name, calls]['unique']:.3f} of them different"
+        )
 
 # %% tags=["figure"]
 fig, axes = plt.subplots(3, 2, figsize=(11, 4), layout="constrained")
@@ -251,7 +253,11 @@ ld.selfcheck(
     cold,
     [s[k] for k in ("valid", "unique") for s in again],
     tol=0.006,
-    mistakes={"first both valid shares, then both shares of different ones": [s[k] for s in again for k in ("valid", "unique")]},
+    mistakes={
+        "first both valid shares, then both shares of different ones": [
+            s[k] for s in again for k in ("valid", "unique")
+        ]
+    },
 );
 
 # %% [markdown]

@@ -8,8 +8,6 @@ from lddm_lite.evaluation.molecule_scores import canonical, molecule_scores
 from lddm_lite.evaluation.search_schedule import costs_for
 from lddm_lite.text import molecules
 
-pytestmark = [pytest.mark.slow]
-
 
 @pytest.fixture(scope="module")
 def models():
@@ -24,6 +22,7 @@ def models():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_code_makes_more_strings_molecules_in_few_calls(models, seed):
     """Of 1,000 samples; a share has a standard error of .016 at most. In the file of results the
@@ -37,6 +36,7 @@ def test_a_code_makes_more_strings_molecules_in_few_calls(models, seed):
         assert latent["valid"] > ratio * mdlm["valid"] and latent["unique"] > mdlm["unique"] - 0.02, calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_most_of_what_the_code_finds_is_not_known_by_heart(models, seed):
     """Of those of its molecules that are in QM9, the held-out ones are less than their share of one
@@ -48,6 +48,7 @@ def test_most_of_what_the_code_finds_is_not_known_by_heart(models, seed):
     assert 0.5 < other / (known * len(held - seen) / len(seen)) < 1.2
 
 
+@pytest.mark.slow
 def test_the_code_says_most_of_what_symbols_share(models):
     """5.3 of 6.6 nats, each ± 0.15."""
     found = ld.evaluation.diagnose(models["qm9-di-seq"][0], molecules.load("qm9")[1], n=512, seed=1)

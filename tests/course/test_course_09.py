@@ -12,9 +12,11 @@ from lddm_lite.text import molecules
 @pytest.fixture(scope="module")
 def models():
     """The two models, and the best schedule of each in 2, 4 and 8 calls."""
-    for package in ("rdkit", "qm9pack"):
-        pytest.importorskip(package, reason=f"needs {molecules.INSTALL}")
-    unseen, found = molecules.load("qm9")[1], {}
+    pytest.importorskip("rdkit", reason=f"needs {molecules.INSTALL}")
+    try:
+        unseen, found = molecules.load("qm9")[1], {}
+    except ImportError as e:
+        pytest.skip(str(e))
     for name in ("qm9-mdlm", "qm9-di-seq"):
         model = ld.load(name)
         costs = costs_for(model, unseen, seed=0)

@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides slides-pdf site test-site clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides slides-pdf address site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -133,6 +133,9 @@ slides: install  ## the three lecture decks, one offline file each: build/slides
 
 slides-pdf: install  ## the same, and printed to PDF by Chromium
 	OMP_NUM_THREADS=1 $(BIN)/python notebooks/decks/make_decks.py --pdf
+
+address: install  ## tell badges, citation and notebooks where the repository lies: REPOSITORY=https://github.com/OWNER/NAME
+	$(BIN)/python notebooks/address.py $(REPOSITORY)
 
 site: install  ## the course as pages that open from disk, from what is committed: build/site/index.html (a minute)
 	$(INSTALL) -c $(CONSTRAINTS) -e '.[site]'

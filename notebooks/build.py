@@ -24,6 +24,7 @@ import argparse
 import base64
 import io
 import os
+import tomllib
 from datetime import datetime
 from pathlib import Path
 
@@ -49,6 +50,18 @@ if "google.colab" in sys.modules and not os.path.isdir("/content/lddm-lite"):
     sys.path.insert(0, "/content/lddm-lite")  # this kernel was started before the installation
     %cd -q /content/lddm-lite/notebooks
     sys.modules["google.colab"].output.enable_custom_widget_manager()"""
+ASKED = 'input("Address of the repository (https://...): ")'
+
+
+def repository(root: Path = HERE.parent) -> str:
+    """The repository's address, as pyproject.toml tells it (address.py); empty where it does not."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    return project.get("urls", {}).get("Repository", "")
+
+
+def colab(address: str) -> str:
+    """The cell that fetches the course on Colab: from this address, or from one that it asks for."""
+    return COLAB.replace(ASKED, f'"{address}"') if address else COLAB
 
 
 def sources() -> list[Path]:
@@ -86,7 +99,7 @@ def _notebook(cells):
         else:
             metadata = _metadata(tags(cell), predicted and "widgets." not in cell.source)
             made.append(nbformat.v4.new_code_cell(cell.source, id=f"cell-{i:02d}", metadata=metadata))
-    made.insert(1, nbformat.v4.new_code_cell(COLAB, id="colab", metadata=_metadata(["colab"])))
+    made.insert(1, nbformat.v4.new_code_cell(colab(repository()), id="colab", metadata=_metadata(["colab"])))
     return nbformat.v4.new_notebook(cells=made, metadata=KERNEL)
 
 

@@ -160,7 +160,7 @@ def print_pdf(page: Path, browser) -> Path:
     tab = browser.new_page(viewport={"width": 1920, "height": 1080}, color_scheme="light")
     tab.goto(f"{page.as_uri()}?print-pdf")
     tab.wait_for_function("document.documentElement.dataset.printable", timeout=120_000)
-    tab.pdf(path=page.with_suffix(".pdf"), width="1920px", height="1080px", print_background=True)
+    tab.pdf(path=page.with_suffix(".pdf"), width="1920px", height="1080px", print_background=True, tagged=True)
     tab.close()
     return page.with_suffix(".pdf")
 

@@ -138,6 +138,8 @@ def test_nothing_that_axe_finds_serious(decks, offline, axe, scheme):
         watched.page.evaluate("k => Reveal.slide(k, 0, 99)", k)
         watched.page.wait_for_timeout(400)  # an answer has faded in
         assert not axe(watched, "section.present")
+    watched.page.evaluate("document.querySelector('section.present h2').style.color = 'var(--line)'")
+    assert [v["id"] for v in axe(watched, "section.present")] == ["color-contrast"]  # it would have seen it
 
 
 def test_the_speakers_view_has_the_notes(decks, offline):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.notebooks import build
 
+COLAB = build.colab(build.repository())
 SOURCE = '''# %% [markdown]
 # # A title
 
@@ -38,8 +39,8 @@ def test_one_source_two_notebooks(tmp_path):
     (tmp_path / "09_x.py").write_text(SOURCE)
     student, solutions = build.build(tmp_path / "09_x.py")
     tail = ["## Exercises", "answer = ...", "print(answer)"]
-    assert [c.source for c in student.cells] == ["# A title", build.COLAB, "a = 1", "b = 2", *tail]
-    assert [c.source for c in solutions.cells][1:] == [build.COLAB, "a = 1", tail[0], "answer = a + 41", tail[2]]
+    assert [c.source for c in student.cells] == ["# A title", COLAB, "a = 1", "b = 2", *tail]
+    assert [c.source for c in solutions.cells][1:] == [COLAB, "a = 1", tail[0], "answer = a + 41", tail[2]]
     assert solutions.cells[0].source.startswith("# Solutions: A title")
     done = build.clean(build.run(solutions, tmp_path))
     assert done.cells[-1].outputs[0]["text"] == "42\n" and "execution" not in json.dumps(done.metadata)
@@ -110,7 +111,7 @@ def test_what_prepares_draws_or_checks_is_folded_and_what_is_to_be_predicted(tmp
     student, _ = build.build(tmp_path / "09_x.py")
     found = {c.source: dict(c.metadata.get("jupyter", {})) for c in student.cells if c.cell_type == "code"}
     folded = {"source_hidden": True}
-    assert found == {build.COLAB: folded, "a = 1": folded, "print(1)": {"outputs_hidden": True}, "b = 2": {},
+    assert found == {COLAB: folded, "a = 1": folded, "print(1)": {"outputs_hidden": True}, "b = 2": {},
                      "ld.widgets.Infill(a)": {}, "answer = ...": {}, "print(answer)": folded}  # fmt: skip
     assert student.cells[2].metadata["cellView"] == "form" and "cellView" not in student.cells[4].metadata
 

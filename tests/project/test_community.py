@@ -1,5 +1,6 @@
 """What people and services look for at the top level: citation, contributing, Binder, workflows."""
 
+import re
 import tomllib
 
 import yaml
@@ -37,6 +38,15 @@ def test_binder_installs_what_the_project_pins():
     assert (ROOT / ".binder" / constraints).resolve() == ROOT / "constraints.txt" and "-e ." in lines
     python = read(".binder/runtime.txt").strip().removeprefix("python-")
     assert SpecifierSet(PROJECT["requires-python"]).contains(python)
+
+
+def test_what_the_statement_on_accessibility_names_is_there():
+    rows = [line for line in read("ACCESSIBILITY.md").splitlines() if "`tests/" in line]
+    for row in rows:
+        folder = re.search(r"`(tests/\w+/)", row)[1]
+        for name in re.findall(r"`([\w/]+\.py)`", row):
+            assert (ROOT / name).exists() or (ROOT / folder / name).exists(), name
+    assert len(rows) == 7 and "](ACCESSIBILITY.md)" in read("README.md")
 
 
 def test_what_contributing_names_is_there():

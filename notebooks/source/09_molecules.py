@@ -70,13 +70,13 @@ for name, model in models.items():
         )
 
 # %% tags=["figure"]
-fig, axes = plt.subplots(3, 2, figsize=(11, 4), layout="constrained")
-for (name, calls), trace in drawn.items():
-    ax = axes[(2, 4, 8).index(calls), list(models).index(name)]
-    ld.plots.molecules(trace.texts()[:4], columns=4, ax=ax, title=f"{name}, {calls} calls")
+fig, axes = plt.subplots(6, 1, figsize=(10, 7.4), layout="constrained")
+pairs = [(name, calls) for calls in (2, 4, 8) for name in models]
+for (name, calls), ax in zip(pairs, axes, strict=True):
+    ld.plots.molecules(drawn[name, calls].texts()[:8], ax=ax, title=f"{name}, {calls} calls")
 
 # %% [markdown]
-# **What to see.** Strings in a frame are no molecules: a ring that is never closed, a bracket too many. The first four samples of each, not chosen.
+# **What to see.** Strings in a frame are no molecules: a ring that is never closed, a bracket too many. The first eight samples of each, not chosen.
 # In each number of calls the latent model has more.
 
 # %% tags=["check"]

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from decimal import Decimal
 
+import numpy as np
 import torch
 
 from ._common import files, schemas
@@ -17,6 +18,7 @@ from ._common.arguments import shown
 __all__ = ["checking", "numbers", "report", "selfcheck", "shrunk"]
 
 _REPORT = "lddm-lite course report"
+_MARKS = {True: "✓", False: "✗", None: "…"}
 _VERDICTS: dict[str, bool | None] = {}  # of this kernel: right, wrong, not tried
 
 
@@ -63,12 +65,13 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
 
 def _tell(exercise, said: str, right: bool | None) -> bool:
     _VERDICTS[str(exercise)] = right
-    print(f"{'…' if right is None else '✓' if right else '✗'} Exercise {exercise}: {said}.")
+    print(f"{_MARKS[right]} Exercise {exercise}: {said}.")
     if not right and os.environ.get("LDDM_STRICT") == "1":
         raise _NotRight(f"exercise {exercise}: {said}")
     return bool(right)
 
 
+@schemas.checked(exercise=schemas.one_of(schemas.whole(), schemas.text()), wanted=schemas.text())
 @contextlib.contextmanager
 def checking(exercise, wanted: str) -> Iterator[None]:
     """A check that works with the answer before it compares: an error in here says what kind of
@@ -105,6 +108,8 @@ def numbers(answer) -> torch.Tensor | None:
 
 
 def _tensor(value) -> torch.Tensor:
+    if isinstance(value, list | tuple) and any(isinstance(v, np.ndarray) for v in value):
+        value = np.stack(value)  # torch takes them number by number, and warns
     value = torch.as_tensor(value).detach().cpu()
     if value.is_complex():
         raise TypeError("complex numbers")
@@ -205,18 +210,17 @@ def report(file=None, name: str = "") -> dict[str, bool | None]:
     solved ...
     False
     """
-    marks = {True: "✓", False: "✗", None: "…"}
     if file is not None and not name:
         raise ValueError('name must say which notebook this is, such as "01", if a file is written')
     done = dict(_VERDICTS)
-    said = [f"{exercise} {marks[verdict]}" for exercise, verdict in done.items()]
+    said = [f"{exercise} {_MARKS[verdict]}" for exercise, verdict in done.items()]
     print(f"solved {sum(v is True for v in done.values())} of {len(done)}:", *said)
     if file is not None:
         path = files.user_path("file", file)
         kept: dict = (files.read_json(path) or {}) if path.exists() else {"format": _REPORT, "notebooks": {}}
         if kept.get("format") != _REPORT or not isinstance(kept.get("notebooks"), dict):
             raise ValueError(f"{path} is not a report of this course")
-        kept["notebooks"][name] = {k: marks[v] for k, v in done.items()}
+        kept["notebooks"][name] = {k: _MARKS[v] for k, v in done.items()}
         files.write_json(path, kept)
     return done
 

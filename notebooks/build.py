@@ -12,9 +12,10 @@ A source is a Python file in cells (`# %%`, jupytext's percent format). Tags of 
     proof       an identity by number, for those who doubt it
     appendix    a heading; what stands below it, up to the next one of its rank, is folded
 
-The code of setup, figure, folded, proof and check cells is collapsed: one click shows it. So is what comes out of proofs,
-and after "Predict, then run.", but for widgets. After the title each gets the cell COLAB, which fetches the course where a notebook was opened
-alone. The student's notebook goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
+The code of setup, figure, folded, proof and check cells is collapsed: one click shows it. So is
+what comes out of proofs, and after "Predict, then run.", but for widgets. After the title each gets
+the cell COLAB, which fetches the course where a notebook was opened alone. The student's notebook
+goes to notebooks/, the solutions to notebooks/solutions/, under the same name.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _sample(args, argv) -> int:
             for text, row in zip(trace.texts(), trace.tokens.tolist(), strict=True)
         ]
     if args.out:
-        files.write(args.out, "".join(line + "\n" for line in written))
+        files.write(files.user_path("out", args.out), "".join(line + "\n" for line in written))
         print(f"# {len(written):,} sequences in {args.out}")
     return 0
 
@@ -198,7 +198,7 @@ def _evaluate(args, argv) -> int:
         if args.json == "-":
             print(text)
         else:
-            files.write(args.json, text + "\n")
+            files.write(files.user_path("json", args.json), text + "\n")
     return 0
 
 
@@ -309,7 +309,7 @@ def _show(trace, token_steps: int, file) -> None:
     for i in range(len(trace)):
         print(trace.text(i))
     if file:
-        trace.save(file)
+        trace.save(files.user_path("trace", file))
         print(f"# saved in {file}")
 
 COMMANDS = {

@@ -80,7 +80,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     0
     """
     from .._common.data_contract import is_text
-    from .._common.files import write_json
+    from .._common.files import user_path, write_json
     from .._common.provenance import provenance
     from ..evaluation import comparison
     from ..evaluation.tables import comparison_table
@@ -91,7 +91,8 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     read = is_text(spec) and "molecules" not in spec and not has_scores(data)
     judge = _judge(args.judge, device) if read else None
     seeds = [args.seed] if args.seeds is None else seed_list(args.seeds)
-    partial = Path(args.out) / "report.partial.json"
+    out = user_path("out", args.out)
+    partial = out / "report.partial.json"
     chosen = {k: getattr(args, k) for k in ("latent_share", "latent_steps", "schedule", "seed", *DRAWS)}
     try:
         each = [
@@ -108,7 +109,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     found = each[0] if len(each) == 1 else comparison.over_seeds(each)
     found |= provenance("python -m lddm_lite", argv)
     print(comparison_table(found))
-    files = comparison.write(found, args.out)
+    files = comparison.write(found, out)
     partial.unlink(missing_ok=True)
     print(f"\nsaved in {files[0]} and {files[1].name}")
     return 0

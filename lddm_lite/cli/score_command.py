@@ -71,7 +71,8 @@ def run(args, model: LatentDiffusion, path) -> int:
         if args.draws > 1:
             found[i]["se"] = float(each[:, k].std() / args.draws**0.5)
     if args.out:
-        files.write(args.out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found))
+        told = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
+        files.write(files.user_path("out", args.out), told)
         nats = sum(float(row["nats"]) for row in found if "nats" in row)
         share = f"{len(at):,} of {len(found):,} sequences scored"
         print(f"{share}, {nats / sum(tokens):.4f} nats a token; saved in {args.out}")

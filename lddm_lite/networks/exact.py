@@ -55,9 +55,11 @@ class ShiftEncoder(nn.Module):
 
     stochastic = True
 
-    @schemas.checked(task=schemas.is_a(Binsaw), codes=schemas.maybe(schemas.whole(2, limit="codes")))
+    @schemas.checked(codes=schemas.maybe(schemas.whole(2, limit="codes")))
     def __init__(self, task: Task, codes: int | None = None):
         super().__init__()
+        if not isinstance(task, Binsaw):
+            raise ValueError(f"task must be a Binsaw, got {shown(task)}")
         self.task = task
         if codes is None:
             a = task.angle()

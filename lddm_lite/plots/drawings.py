@@ -41,7 +41,13 @@ class Drawing(Figure):
         self.page.set_axis_off()
 
     def word(self, x: float, y: float, text: str, colour: str = "ink", size: float = TEXT, **style):
-        """Text at a place in inches, centred if nothing else is said."""
+        """Text, centred if nothing else is said.
+
+        - `x`, `y`: its place, in inches;
+        - `text`: may hold formulas;
+        - `colour`: a key of the theme;
+        - `size`: in points.
+        """
         style = {"ha": "center", "va": "center", **style}
         return self.page.text(x, y, text, color=self.ink[colour], fontsize=size, family="DejaVu Sans", **style)
 
@@ -51,7 +57,12 @@ class Drawing(Figure):
         (ax or self.page).add_patch(FancyArrowPatch(start, end, color=self.ink[colour], **style))
 
     def box(self, x: float, y: float, width: float, height: float, colour: str = "soft", **style) -> None:
-        """A box with round corners, its lower left corner at a place in inches."""
+        """A box with round corners.
+
+        - `x`, `y`: its lower left corner, in inches;
+        - `width`, `height`: in inches;
+        - `colour`: of its edge, a key of the theme.
+        """
         style = {"facecolor": self.ink["raised"], "lw": 1.3, **style}
         shape = "round,pad=0,rounding_size=0.07"
         self.page.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=shape, edgecolor=self.ink[colour], **style))

@@ -53,7 +53,8 @@ def faults(symbols: Sequence[str]) -> dict[int, str]:
         elif kind == "ring":
             ends = frozenset((rings.pop(symbol)[1], atom))
             if ends in bonds | {frozenset((atom,))} and not masked:
-                found.setdefault(at, f"ring {symbol} is closed where {'it begins' if len(ends) == 1 else 'a bond is'}")
+                where = "it begins" if len(ends) == 1 else "a bond is"
+                found.setdefault(at, f"ring {symbol} is closed where {where}")
             bonds.add(ends)
         elif kind == "atom":
             bonds |= {frozenset((atom, at))} if before not in ("start", "dot") else set()

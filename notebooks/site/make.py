@@ -28,10 +28,13 @@ ROOT = HERE.parents[1]
 MATHJAX = "sphinx-mathjax-offline"  # carries MathJax 3; nothing of it is imported
 PAGES = {"README.md": "README.md", "CHANGELOG.md": "CHANGELOG.md", "SECURITY.md": "SECURITY.md",
          "data/README.md": "data.md"}  # fmt: skip
-PAGES |= {f"notebooks/{name}.md": f"{name}.md" for name in ("METHOD", "PAPER", "RELATED_WORK", "TEACHING")}
+PAGES |= {f"notebooks/{f.name}": f.name for f in sorted((ROOT / "notebooks").glob("*.md"))}
 ROOMS = ("", "tasks", "diffusion", "text", "networks", "plots", "evaluation", "training", "widgets")
 _KEPT = re.compile(
     r"^(?:```|~~~).*?^(?:```|~~~)[ ]*$|^\$\$.*?\$\$|`[^`\n]+`|\$[^$\n]+\$|\]\([^)]*\)|<[^>\n]+>", re.M | re.S
+)
+_PICTURE = re.compile(
+    r'<picture>\s*<source[^>]*srcset="(?P<dark>[^"]+)"[^>]*>\s*<img(?P<how>[^>]*?)\s*src="(?P<light>[^"]+)"\s*>\s*</picture>'
 )
 _LINK = re.compile(r"(?<!\!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|#|mailto:)([^)\s#]+)(#[\w-]+)?\)")
 
@@ -63,15 +66,21 @@ def staged(text: str, place: str) -> str:
     """Markdown of the file `place`, as Sphinx takes it."""
     text = re.sub(r'^<a id="([\w-]+)"></a>\n+', r"(\1)=\n", text, flags=re.M)
     text = re.sub(r'^<a id="([\w-]+)"></a>(?=\S)', r"(\1)=\n", text, flags=re.M)
+    # GitHub asks the system which theme there is, the site its reader
+    both = "".join(f'<img class="only-{theme}"\\g<how> src="\\g<{theme}>">' for theme in ("light", "dark"))
+    text = _PICTURE.sub(f"<div>{both}</div>", text)
+    text = re.sub(r'(src|srcset)="(?:notebooks/)?figures/', r'\1="_static/figures/', text)
     folder = Path(place).parent
 
     def linked(m):
         path = posixpath.normpath((folder / m[2]).as_posix())
         known = PAGES.get(path) or (Path(path).name if re.fullmatch(r"notebooks/\d\d\w*\.ipynb", path) else None)
-        if known is None:  # a file of the repository that has no page
+        if known is None:  # a file of the repository that has no page, such as the answers in solutions/
             return m[1]
         return f"[{m[1]}]({m[3] if m[3] else known})"
 
+    # Jupyter's address of a heading, which keeps its letters and points, as Sphinx makes it
+    text = re.sub(r"(?<=\]\(#)[^)\s]+(?=\))", lambda m: re.sub(r"[^\w-]", "", m[0].lower()), text)
     return outside(_LINK.sub(linked, text), numbered)
 
 
@@ -108,8 +117,20 @@ def stage(folder: Path) -> None:
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("__pycache__", "make.py"))
     for place, name in PAGES.items():
         (folder / name).write_text(staged((ROOT / place).read_text("utf-8"), place), "utf-8")
+    shutil.copytree(ROOT / "notebooks" / "figures", folder / "_static" / "figures")
+    course = []
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        nbformat.write(page_of(notebook), folder / notebook.name)
+        page = page_of(notebook)
+        nbformat.write(page, folder / notebook.name)
+        title = next((c.source for c in page.cells if c.source.startswith("# ")), f"# {notebook.stem}")
+        name = re.split(r"[:\n]", title[2:])[0].strip()
+        course.append(f"{notebook.stem.split('_')[0]} {name} <{notebook.stem}>")
+    index = folder / "index.md"
+    first = re.search(r"^<div>.*?</div>$", staged((ROOT / "README.md").read_text("utf-8"), "README.md"), re.M | re.S)
+    text = (
+        index.read_text("utf-8").replace("@COURSE@", "\n".join(course)).replace("@PICTURE@", first[0] if first else "")
+    )
+    index.write_text(text, "utf-8")
     (folder / "api").mkdir()
     for room in ROOMS:
         title = f"lddm_lite.{room}" if room else "lddm_lite"
@@ -117,11 +138,18 @@ def stage(folder: Path) -> None:
         for module in modules(room):
             about += [f"## {module}", f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```"]
         (folder / "api" / f"{room or 'top'}.md").write_text("\n\n".join(about) + "\n", "utf-8")
-    files = importlib.metadata.files(MATHJAX) or []
-    mathjax = next((f for f in files if f.name == "tex-svg.js"), None)
-    if mathjax is None:
-        raise FileNotFoundError(f"{MATHJAX} has no tex-svg.js; install the extra `site` again")
-    shutil.copy(str(mathjax.locate()), folder / "_static" / "mathjax.js")
+
+
+def mathjax() -> Path:
+    """The one script of MathJax that sets equations without a network. ImportError without it."""
+    try:
+        files = importlib.metadata.files(MATHJAX) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "tex-svg.js":
+            return Path(str(file.locate()))
+    raise ImportError(f"the site needs tex-svg.js of {MATHJAX}, not installed here:  make site")
 
 
 def main(arguments=None) -> int:
@@ -132,6 +160,7 @@ def main(arguments=None) -> int:
     from sphinx.cmd.build import main as sphinx
 
     stage(out / "site-source")
+    shutil.copy(mathjax(), out / "site-source" / "_static" / "mathjax.js")
     shutil.rmtree(out / "site", ignore_errors=True)
     failed = sphinx(["-W", "--keep-going", "-q", "-b", "html", "-d", str(out / "site-doctrees"),
                      str(out / "site-source"), str(out / "site")])  # fmt: skip

@@ -266,21 +266,35 @@ ld.selfcheck(
 
 # %% [markdown]
 # **4 (experiment).** *The surest first.* Let mdlm fill in the lower halves (`digits.half`) in 4 calls with `order="even"` and with `order="confidence"`, and with
-# temperature 0. Which shares does the judge read as what they were? Answer with the three shares.
+# temperature 0. Which shares does the judge read as what they were? Answer with what was filled in, the `tokens` of the three runs.
 
 # %% tags=["exercise"]
-shares = ...
+filled = ...  # three arrays
 
 # %% tags=["solution"]
-mdlm, shares = train("mdlm", digits.data), []
+mdlm, filled = train("mdlm", digits.data), []
 for how in (dict(order="even"), dict(order="confidence"), dict(order="confidence", temperature=0.0)):
-    filled = mdlm.infill(digits.half, token_steps=4, seed=0, **how).tokens
-    shares.append(float((digits.read(filled) == digits.classes(digits.held)).mean()))
+    filled.append(mdlm.infill(digits.half, token_steps=4, seed=0, **how).tokens)
+shares = [float((digits.read(tokens) == digits.classes(digits.held)).mean()) for tokens in filled]
 print(*(f"{v:.3f}" for v in shares))
 
 # %% tags=["check"]
-seen = shares if shares is ... else [0 < v <= 1 for v in shares]
-ld.selfcheck(4, seen, [1, 1, 1], mistakes={"a share lies between 0 and 1": [0, 0, 0]});
+given_4 = ld.course.numbers(filled)
+if given_4 is None or given_4.shape != (3, *digits.half.shape):
+    ld.selfcheck(4, filled, torch.zeros(3, *digits.half.shape))
+else:
+    shown_4 = torch.as_tensor(digits.half != digits.data.vocab)
+    kept_4 = bool((given_4 == torch.as_tensor(digits.half))[:, shown_4].all())
+    done_4 = bool((given_4 < digits.data.vocab).all())
+    apart_4 = all(not torch.equal(given_4[i], given_4[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    ld.selfcheck(
+        4, [kept_4, done_4, apart_4], [1, 1, 1],
+        mistakes={
+            "the upper halves must stay as they were given": [0, 1, 1],
+            "something is still masked": [1, 0, 1],
+            "two of the three are the same run": [1, 1, 0],
+        },
+    )  # fmt: skip
 
 # %% [markdown]
 # **5 (research, open).** *Your own.* Bring data that you care about, say what a code ought to carry in them, and measure it: three seeds, equal calls,

@@ -42,6 +42,12 @@ def test_a_number(capsys):
     assert "yours is 3 nats, too large by 1." in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_list_of_arrays(capsys):
+    assert selfcheck(1, [np.ones(2), np.zeros(2)], [[1, 1], [0, 0]])
+    assert course.numbers([np.ones(2), np.ones(3)]) is None
+
+
 def test_strict(monkeypatch):
     monkeypatch.setenv("LDDM_STRICT", "1")
     assert selfcheck(1, 1.0, 1.0)

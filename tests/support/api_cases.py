@@ -334,6 +334,7 @@ def cases(tmp):
         "visible2": (E.visible_costs, dict(model=mdlm, x=x, seed=0, batch=8)),
         "animate2": (P.animate, dict(traces=trace, path=os.path.join(tmp, "a.gif"), fps=4, sample=0)),
         "unmasking": (P.unmasking, dict(trace=trace, rows=4)),
+        "plot.drawing": (P.drawing, dict(name="two_clocks", theme="dark")),
         "plot.training": (P.training, dict(history=hist)),
         "plot.frontier": (P.frontier, dict(rows=rows, key="excess", x="nfe")),
         "plot.frame": (P.frame, dict(
@@ -568,6 +569,7 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
         "scrubber.animate": (scrubber.animate, dict(path=os.path.join(tmp, "s.gif"), fps=4, sample=0)),
         "scrubber.frame": (scrubber.frame, dict(step=1, sample=0)),
         "selfcheck": (ld.selfcheck, dict(exercise="1", got=1.0, want=2.0, tol=0.1, mistakes=None, unit="")),
+        "checking": (ld.course.checking, dict(exercise="1", wanted="a number")),
         "numbers": (ld.course.numbers, dict(answer=1.0)),
         "report": (ld.course.report, dict(file=None, name="01")),
         "shrunk": (ld.course.shrunk, dict(full=10, fast=2)),

@@ -13,10 +13,9 @@ from tests.support import ROOT
 
 sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT / "notebooks/decks")]
 import address  # noqa: E402
+import build  # noqa: E402
 import make_decks  # noqa: E402
 import pictures  # noqa: E402
-
-import build  # noqa: E402
 
 __all__ = ["address", "build", "deck_tools", "defined", "make_decks", "pictures"]
 

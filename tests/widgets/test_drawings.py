@@ -9,7 +9,7 @@ from lddm_lite import LatentDiffusion
 from lddm_lite.evaluation import molecule_scores
 from lddm_lite.text import molecules
 from lddm_lite.widgets import LatentDiagnosis, Scrubber
-from lddm_lite.widgets.drawings import MOST, MoleculeGrid, drawn, outlines
+from lddm_lite.widgets.drawings import MOST, drawn, outlines
 from lddm_lite.widgets.payload import unpack
 from lddm_lite.widgets.scrubber_data import go_on
 
@@ -91,15 +91,3 @@ def test_outlines_stay_inside_their_picture(chemistry):
         numbers += [float(v) for v in path.replace(",", " ").split() if v.replace(".", "").replace("-", "").isdigit()]
     x, y = np.array(numbers).reshape(-1, 2).T
     assert 0 <= x.min() < x.max() <= 160 and 0 <= y.min() < y.max() <= 120
-
-
-def test_a_grid_shows_structures_and_reasons_and_no_markup_of_strings(chemistry):
-    hostile = "C[<img src=x onerror=alert(1)>]"
-    grid = MoleculeGrid([*STRINGS, hostile, ""], columns=4, title="<b>")
-    shown = grid._repr_html_()
-    assert grid.valid == 5 and repr(grid) == "MoleculeGrid(5 of 9 strings are molecules)"
-    assert shown.count("<svg") == 5 and "<img" not in shown and "<b>&lt;b&gt;</b>" in shown
-    assert "has more bonds than it can bear" in shown and "(empty)" in shown
-    assert MoleculeGrid(["C" * n for n in range(1, 40)])._repr_html_().count("<svg") == MOST
-    with pytest.raises(ValueError, match="columns must be"):
-        MoleculeGrid(STRINGS, columns=0)

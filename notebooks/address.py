@@ -11,9 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-import nbformat
-
 import build
+import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = "notebooks/00_start_here.ipynb"

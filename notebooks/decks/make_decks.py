@@ -51,7 +51,7 @@ def fetched() -> Path:
             raise SystemExit("make slides needs node and npm, to fetch reveal.js and KaTeX once: https://nodejs.org")
         TOOLS.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "package.json", TOOLS)
-        options = ["--silent", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        options = ["--loglevel=error", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0"]
         subprocess.run(["npm", "install", *options], cwd=TOOLS, check=True)
     return MODULES
 

@@ -51,8 +51,8 @@ def fetched() -> Path:
             raise SystemExit("make slides needs node and npm, to fetch reveal.js and KaTeX once: https://nodejs.org")
         TOOLS.mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "package.json", TOOLS)
-        options = ["--silent", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-        subprocess.run(["npm", "install", *options], cwd=TOOLS, check=True)
+        options = ["--loglevel=error", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        subprocess.run(["npm", "install", *options, "--fetch-retries=0"], cwd=TOOLS, check=True)
     return MODULES
 
 

@@ -90,11 +90,17 @@ with ld.plots.look():
     ax.plot(leads, [grid.bound(ld.Path(v)).total for v in leads], color=INK[0], lw=2.2)
     few = [grid.bound(ld.Path(v)).total + grid.bound(ld.Path(v), 2, 16).excess_tokens for v in leads]
     ax.plot(leads, few, color=INK[1], lw=2.2)
-    ax.text(0.49, 69.3, "infinitely many steps:\nthe same for every lead", color=INK[0], ha="right", va="bottom", fontsize=9)
+    ax.text(
+        0.49, 69.3, "infinitely many steps:\nthe same for every lead", color=INK[0], ha="right", va="bottom", fontsize=9
+    )
     ax.text(0.13, 71.5, "what 2 token steps\nadd to it", color=INK[1], fontsize=9)
-    ax.set(xlabel="lead (0 joint, 0.5 sequential)", ylabel="bound on $-\\log p(x)$ (nats)", xlim=(0, 0.5), ylim=(68, 76.2))
+    ax.set(
+        xlabel="lead (0 joint, 0.5 sequential)", ylabel="bound on $-\\log p(x)$ (nats)", xlim=(0, 0.5), ylim=(68, 76.2)
+    )
 for lead, (_, score, lost) in opening.items():
-    print(f"lead {lead:4.2f}: tokens lose {lost:.2f} nats of the bound; samples {score['excess']:.2f} ± {score['excess_se']:.2f}")
+    print(
+        f"lead {lead:4.2f}: tokens lose {lost:.2f} nats of the bound; samples {score['excess']:.2f} ± {score['excess_se']:.2f}"
+    )
 assert opening[0.5][2] < opening[0.25][2] < opening[0.0][2] / 20
 assert opening[0.25][1]["excess"] < opening[0.0][1]["excess"] / 4
 
@@ -210,7 +216,11 @@ def m4_sum(steps):
 t, s, guess = 0.8, 0.5, torch.tensor([0.3, 0.7], dtype=F64)  # a prediction p(v | .) of one masked bit, which is 1
 truth = torch.tensor([0, (t - s) / t, s / t], dtype=F64)  # q of the symbols 0, 1, mask
 model = torch.cat([(t - s) / t * guess, truth[2:]])
-same("(M4) KL over all symbols", torch.where(truth > 0, truth * (truth / model).log(), 0.0).sum(), (t - s) / t * -guess[1].log())
+same(
+    "(M4) KL over all symbols",
+    torch.where(truth > 0, truth * (truth / model).log(), 0.0).sum(),
+    (t - s) / t * -guess[1].log(),
+)
 
 # %% [markdown]
 # **Continuous time ([M3](METHOD.md#m3)).** (M4) is the step's length times a rate, taken at the noisier end of the step:
@@ -518,7 +528,9 @@ random = {lead: line_integral(lead, code_rates(drawn_code)) for lead in LEADS}
 print(f"H {H:.4f}, KL(q(z_1) || N) {marginal_kl:.4f}, H(code | x) of the code that is drawn {spread:.4f}")
 print("lead    Gaussian: tokens latents  prior   total    code: total    drawn code: total")
 for lead, (a, b) in parts.items():
-    print(f"{lead:4.1f} {a:17.4f} {b:7.4f} {prior:6.4f} {a + b + prior:7.4f} {sum(codes[lead]):14.4f} {sum(random[lead]):20.4f}")
+    print(
+        f"{lead:4.1f} {a:17.4f} {b:7.4f} {prior:6.4f} {a + b + prior:7.4f} {sum(codes[lead]):14.4f} {sum(random[lead]):20.4f}"
+    )
     off = np.array([a + b + prior - marginal_kl, sum(codes[lead]), sum(random[lead]) - spread]) - H
     assert abs(off).max() < 1e-4, "each is H, plus what its heading says"
 
@@ -742,7 +754,6 @@ def sampler_law(latent_steps):
     one = post @ (x == 1).double()  # [G, L]: probability of a 1
     given = torch.where(x[None] == 1, one[:, None], 1 - one[:, None]).prod(-1)  # [G, N]
     return density @ given * dz
-
 
 
 print("\nlatent steps   excess of the bound: tokens  latents    KL(p* || law of the sampler)")

@@ -705,7 +705,9 @@ best_lead = min(found, key=lambda lead: found[lead]["excess"])
 # %% tags=["check"]
 given_6, leads_6 = ld.course.numbers(best_lead), (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 if given_6 is None or given_6.dim() or not (given_6 == torch.tensor(leads_6).double()).any():
-    ld.selfcheck("6", best_lead, 1e9, mistakes={} if given_6 is None else {"one of the six leads is asked for": given_6})
+    ld.selfcheck(
+        "6", best_lead, 1e9, mistakes={} if given_6 is None else {"one of the six leads is asked for": given_6}
+    )
 else:
     measured = {}
     for lead in (0.0, 0.3, 0.4, 0.5):  # again, with other random numbers

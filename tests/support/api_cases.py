@@ -57,7 +57,8 @@ FINE = {
     "TextData.of.name": "empty nul", "Trace.load.path": "text", "Trace.meta": "{}", "Trace.model": "text nul",
     "Trace.order": "text empty nul", "Trace.save.path": "text", "Trace.seed": "minus", "Trace.text.i": "minus",
     "Trace.words.i": "minus", "TrainConfig.clip": "2**70 1e30", "TrainConfig.lr": "2**70 1e30",
-    "TrainConfig.weight_decay": "2**70 1e30", "antithetic.like": "nan inf minus [] True tensor complex 1e30",
+    "TrainConfig.weight_decay": "2**70 1e30", "TrainConfig.muon": "2**70 1e30",
+    "antithetic.like": "nan inf minus [] True tensor complex 1e30",
     "bits.title": "text nul", "bits.tokens": "tensor", "codec.encode.text": "text nul", "codec.tokenise.lines": "[]",
     "compare.nfe": "None", "compare.save": "lambda", "compare.temperature": "2**70 1e30",
     "distinct_n.texts": "[] ragged", "divergences.token_steps": "None", "forecast.config": "None",
@@ -65,7 +66,8 @@ FINE = {
     "generate_text.prompt": "text empty nul",
     "generation_report.reference": "np", "generation_report.texts": "np", "generation_table.report": "{}",
     "infill.x": "empty", "nucleus.log_probs": "tensor", "perplexity_of.judge": "text nul",
-    "plot.plane.latents": "tensor", "read_lines.path": "text", "repetition.texts": "[] ragged",
+    "plot.plane.latents": "tensor", "read_lines.path": "text", "read_lines2.path": "text", "iter_lines.path": "text",
+    "checking.wanted": "text empty nul surrogate", "repetition.texts": "[] ragged",
     "sample.progress": "lambda", "sample.temperature": "2**70 1e30", "preset.encoder": "",
 }  # fmt: skip
 FINE |= {  # of `more`
@@ -157,7 +159,7 @@ def cases(tmp):
             steps=3, batch=4, seed=0, lr=0.1, warmup=1, weight_decay=0.1, clip=1.0, ema=0.9, stage1=0.3,
             late_codes=False, few_step1=0.5, few_step2=0.2, weight="counts", log_every=1, save_every=1,
             precision="float32", compile=False, accumulate=1, validate_every=0, preview_every=0, tensorboard=False,
-            told=0.5,
+            told=0.5, muon=0.0, weights="float32",
         )),
         "Estimate.of": (ld.Estimate.of, dict(samples=torch.ones(3))),
         "Estimate.of_groups": (ld.Estimate.of_groups, dict(

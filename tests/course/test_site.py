@@ -29,7 +29,7 @@ def process(text):
 
 
 def test_equations_and_sections_become_links_outside_code_and_mathematics():
-    none = "(M{}) is none, nor METHOD {}.".format(13, 11)  # written so, for test_method asks of each that it exists
+    none = f"(M{13}) is none, nor METHOD {11}."  # written so, for test_method asks of each that it exists
     text = f"By (M11) and METHOD 5; `(M11)` and $(M1)$ stay.\n\n```\n(M3)\n```\n$$\n(M4)\n$$\n{none}"
     done = make.staged(text, "notebooks/PAPER.md")
     assert done.startswith("By [(M11)](#m11) and [METHOD 5](#s5); `(M11)` and $(M1)$ stay.")

@@ -173,7 +173,7 @@ print(data.losses.notes[0], filled.texts(), sep="\n")
 # - An array, a text, or a class with five members: all of the library takes it, and so does the command line (`--ids`, `--text`,
 #   `--task my.py:Bars`).
 # - A class is a token in front. It conditions samples, and it is part of the bound.
-# - Compare at equal calls, with mdlm at its best, over seeds: where the law is known, `exact_limit` is the line that mdlm cannot cross.
+# - Compare at equal calls, with mdlm at its best, over seeds: where the law is known, `exact_limit` is the line that no mdlm crosses in the same steps.
 
 # %% [markdown] tags=["exercises"]
 # ## Exercises

@@ -41,7 +41,7 @@ def test_without_a_size_the_preset_is_the_default():
 
 
 def test_an_unknown_size_is_named():
-    with pytest.raises(ValueError, match="size must be one of tiny, small, base; got 'huge'"):
+    with pytest.raises(ValueError, match="size must be one of tiny, small, base, minilm; got 'huge'"):
         LatentDiffusion.preset("mdlm", MixtureOfProducts(length=8), size="huge")
 
 

@@ -134,12 +134,19 @@ def divergences(
     true, own, entropy = task.sample(n, seed + _DATA), torch.as_tensor(samples).long(), task.entropy()
     log_q, shares = mixture.log_prob(torch.cat([true, own]))
     (log_q, log_own), parts = log_q.split([len(true), len(own)]), shares.split([len(true), len(own)], 1)
+    if mixture.groups > 1 and bool(torch.cat([log_q, log_own]).isinf().any()):  # other z might have drawn them
+        return Divergences()
     spread, own_spread = (0.0 if mixture.groups == 1 else Estimate.of(part.mean(1)).stderr for part in parts)
     return Divergences(
-        _wider(Estimate.of(task.log_prob(true) - log_q), spread),
+        _wider(_mean(task.log_prob(true) - log_q), spread),
         _wider(Estimate.of(log_own - task.log_prob(own)), own_spread),
         _wider(Estimate.of(-log_own - entropy.value), own_spread, entropy.stderr),
     )
+
+
+def _mean(values: torch.Tensor) -> Estimate:
+    """A mean with its standard error; infinite, and without one, where a value is."""
+    return Estimate(math.inf, math.nan) if bool(values.isinf().any()) else Estimate.of(values)
 
 
 def _of_laws(q: torch.Tensor, log_p: torch.Tensor) -> Divergences:

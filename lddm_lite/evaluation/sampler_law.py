@@ -193,7 +193,7 @@ class TokenMixture:
         shares = (each - log_q).exp().nan_to_num(1 / self.groups) * self.groups  # nan where none has any
         if self.groups > 1:
             squared = (squares.logsumexp(0) - 2 * log_q).exp()  # sum of the squared posteriors of z
-            log_q = log_q + (squared - 1 / len(self.weights)) / 2
+            log_q = log_q + (squared - 1 / len(self.weights)).nan_to_num(0.0) / 2  # nan where q(x) is 0
         return log_q, shares
 
     def _log_sums(self, onehot: torch.Tensor, at: torch.Tensor) -> torch.Tensor:

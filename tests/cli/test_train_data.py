@@ -49,7 +49,7 @@ def test_the_vocabulary_of_bert(text_file, tmp_path, stream, capsys):
     ("words", "message"),
     [
         (["--tokenizer", "gpt"], "tokenizer must be one of auto, words, characters, bytes, symbols"),
-        (["--tokenizer", "bert", "--vocab", "90"], "--vocab: not with --tokenizer bert"),
+        (["--tokenizer", "bert", "--vocab", "90", "--stream"], "--vocab: not with --tokenizer bert and --stream"),
         (["--tokenizer", "bert", "--no-lowercase"], "--no-lowercase: not with --tokenizer bert"),
         (["--stream", "--limit", "9"], "--limit: not with --stream"),
         (["--validate-every", "2", "--holdout", "0"], "validate_every=2 needs `held_out`"),

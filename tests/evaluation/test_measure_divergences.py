@@ -181,3 +181,16 @@ def test_shipped_models_of_one_token_step():
         found = divergences(ld.load(f"binsaw-{name}-seq"), task, *steps, n=4096)
         for value, known in ((found.forward, forward), (found.reverse, reverse)):
             assert value.value == pytest.approx(known, abs=4 * math.hypot(value.stderr, 0.009))
+
+
+@pytest.mark.parametrize("options", [dict(temperature=0.0), dict(top_p=0.3)])
+def test_where_a_law_has_no_mass_divergences_are_infinite_or_not_at_hand(options):
+    """Codes are all listed, so that KL(p*||q) is infinite; of numbers some are drawn, and others might
+    have mass there."""
+    task = Binsaw(length=32)
+    codes = LatentDiffusion.preset("di-seq", task, width=16, codes=8)
+    found = divergences(codes, task, 1, 1, n=16, **options)
+    assert found.forward.value == math.inf and math.isnan(found.forward.stderr)
+    assert math.isfinite(found.reverse.value) and math.isfinite(found.entropy_gap.value)
+    numbers = LatentDiffusion.preset("co-seq", task, width=16)
+    assert divergences(numbers, task, 1, 1, n=16, drawn=20, **options).row() == {}

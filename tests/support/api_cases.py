@@ -67,7 +67,8 @@ FINE = {
     "generation_report.reference": "np", "generation_report.texts": "np", "generation_table.report": "{}",
     "infill.x": "empty", "nucleus.log_probs": "tensor", "perplexity_of.judge": "text nul",
     "plot.plane.latents": "tensor", "read_lines.path": "text", "read_lines2.path": "text", "iter_lines.path": "text",
-    "checking.wanted": "text empty nul surrogate", "repetition.texts": "[] ragged",
+    "checking.wanted": "text empty nul surrogate", "checking.exercise": "text empty minus nul",
+    "repetition.texts": "[] ragged",
     "sample.progress": "lambda", "sample.temperature": "2**70 1e30", "preset.encoder": "",
 }  # fmt: skip
 FINE |= {  # of `more`
@@ -95,7 +96,7 @@ FINE |= {  # of `more`
     "from_lines2.lines": "np", "generate_text2.length": "None", "generate_text2.prompt": "empty",
     "generation_table2.report": "{}", "infill.wait.seconds": "None", "latent_trajectories2.hue": "None",
     "lr_at.again": "None", "molecules.load.length": "None", "news.encode.text": "empty", "pictures.first": "None",
-    "molecules.strings": "np", "molecules.title": "text empty nul",
+    "molecules.strings": "np", "molecules.ax": "None", "molecules.title": "text empty nul",
     "pictures.given": "None", "pictures.levels": "None", "pictures.title": "text nul", "predict.where": "None",
     "predict.x_t": "None", "predict2.t_z": "None tensor", "predict2.where": "None", "predict2.x_t": "None",
     "quantise.tensors": "{}", "restore.kept": "{}", "sample2.remask": "2**70 1e30", "sample3.length": "None",

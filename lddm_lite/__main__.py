@@ -14,8 +14,12 @@ def main(argv=None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["doctor"] and argv[1:] in ([], ["python"]):
         from .cli.doctor import main as doctor
+        from .cli.terminal import prepared
 
-        return doctor(argv[1:])
+        with prepared(steady=True):  # whoever reads may have seen enough
+            status = doctor(argv[1:])
+            sys.stdout.flush()
+        return status
     try:
         from .cli.commands import main as cli
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ._common import arguments, checkpoint, data_contract, hub, old_names, protocols, quantised, randomness, schemas
+from ._common import arguments, checkpoint, data_contract, old_names, protocols, quantised, randomness, schemas
 from ._common.arguments import shown
 from ._common.files import user_path
 from .config import Config
@@ -180,7 +180,7 @@ class LatentDiffusion(nn.Module):
         """
         if isinstance(source, LatentDiffusion):
             return warm_start.take(self, source.state_dict(), source.name)
-        if self.config.network == "bert" and (source in hub.PACKAGES or bert.is_pretrained(source)):
+        if self.config.network == "bert" and bert.is_pretrained(source):
             found = bert.pretrained(source, self.labels, self.config.length)
             return warm_start.take(self, found, str(source))
         place = shipped.place(user_path("source", source))

@@ -27,7 +27,8 @@ def bar(over=None, show: bool = True, **options):
     """
     from tqdm.auto import tqdm
 
-    if not show or sys.stderr.isatty() or "ipykernel" in sys.modules:
+    notebook = type(sys.stderr).__module__.startswith("ipykernel")
+    if not show or notebook or sys.stderr.isatty():
         return tqdm(over, disable=not show, dynamic_ncols=True, **options)
     return _lines()(over, **options)
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from .._common import arguments, schemas
-from ..text.molecules import COLLECTIONS
+from ..text.molecules import COLLECTIONS, molecule
 from ..text.molecules import chemistry as _chem
 from ..text.molecules import strings as strings_of
 
@@ -31,9 +31,7 @@ def canonical(strings: Sequence[str]) -> list[str | None]:
     >>> canonical(["OCC", "C1CC"])  # doctest: +SKIP
     ['CCO', None]
     """
-    chem = _chem()
-    found = (chem.MolFromSmiles(s) if s else None for s in strings)
-    return [None if m is None or not m.GetNumAtoms() else chem.MolToSmiles(m) for m in found]
+    return [None if (m := molecule(s)) is None else _chem().MolToSmiles(m) for s in strings]
 
 
 def molecule_scores(strings: Sequence[str], known: Collection[str] | None = None) -> dict[str, float]:
@@ -77,12 +75,12 @@ def properties(strings: Sequence[str]) -> dict[str, list[float]]:
     >>> properties(["CCO"])["weight"]  # doctest: +SKIP
     [46.069]
     """
-    chem = _chem()
+    _chem()
     from rdkit.Chem import QED, Crippen, Descriptors, rdMolDescriptors
 
     how: dict[str, Any] = dict(zip(PROPERTIES, (
         Descriptors.MolWt, Crippen.MolLogP, QED.qed, rdMolDescriptors.CalcNumRings), strict=True))  # fmt: skip
-    found = [m for s in strings if s and (m := chem.MolFromSmiles(s)) is not None and m.GetNumAtoms()]
+    found = [m for s in strings if (m := molecule(s)) is not None]
     return {name: [float(f(m)) for m in found] for name, f in how.items()}
 
 
@@ -106,18 +104,18 @@ def drawing(string: str, width: int = 160, height: int = 120) -> str:
     >>> drawing("CCO").startswith("<svg")  # doctest: +SKIP
     True
     """
-    chem = _chem()
+    _chem()
     from rdkit.Chem.Draw import rdMolDraw2D
 
     arguments.integer("width", width, minimum=16)
     arguments.integer("height", height, minimum=16)
-    molecule = chem.MolFromSmiles(string) if string else None
-    if molecule is None or not molecule.GetNumAtoms():
+    found = molecule(string)
+    if found is None:
         return ""
     pen = rdMolDraw2D.MolDraw2DSVG(width, height)
     pen.drawOptions().clearBackground = False
     pen.drawOptions().fixedBondLength = 32  # pixels at most: small molecules are not drawn larger than others
-    pen.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(molecule))
+    pen.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(found))
     pen.FinishDrawing()
     svg = pen.GetDrawingText()
     return svg[svg.index("<svg") :].replace("#000000", "currentColor").strip()  # dark pages show it, too
@@ -130,14 +128,14 @@ def problem(string: str) -> str:
     ('atom 1, O, has more bonds than it can bear', '')
     """
     chem = _chem()
-    molecule = chem.MolFromSmiles(string, sanitize=False) if string else None
-    if molecule is None or not molecule.GetNumAtoms():
+    written = chem.MolFromSmiles(string, sanitize=False) if string else None
+    if written is None or not written.GetNumAtoms():
         return "its rings, brackets or bonds do not match"
-    found = chem.DetectChemistryProblems(molecule)
+    found = chem.DetectChemistryProblems(written)
     if not found:
         return ""
     if found[0].GetType() == "AtomValenceException":
-        atom = molecule.GetAtomWithIdx(found[0].GetAtomIdx())
+        atom = written.GetAtomWithIdx(found[0].GetAtomIdx())
         return f"atom {atom.GetIdx()}, {atom.GetSymbol()}, has more bonds than it can bear"
     if "Kekulize" in found[0].GetType():
         return "its aromatic rings cannot be written with single and double bonds"

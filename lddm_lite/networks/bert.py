@@ -13,8 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .._common import files, hub, schemas
+from .._common import files, schemas
 from .._common.files import user_path
+from .._common.hub import PACKAGES
+from .pretrained import load
+from .transformer import attend
 
 __all__ = ["BertTransformer", "is_pretrained", "pretrained"]
 
@@ -66,13 +69,7 @@ class Place:
     def attend(self, qkv: torch.Tensor, heads: int) -> torch.Tensor:
         """Attention of rows [N, 3 W] to those of the same sequence: [N, W]."""
         q, k, v = self.spread(qkv).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-        mask = None if self.full else self.there[:, None, None]
-        if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled():  # as in `_attention`
-            score = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-            score = score if mask is None else score.masked_fill(~mask, float("-inf"))
-            out = score.softmax(-1).to(v) @ v
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = attend(q, k, v, None if self.full else self.there[:, None, None])
         return self.packed(out.transpose(1, 2).flatten(2))
 
 
@@ -135,12 +132,15 @@ class BertTransformer(nn.Module):
 
 
 def is_pretrained(source) -> bool:
-    """Is it a folder that transformers wrote?
+    """Is it the package of an encoder, or a folder that transformers wrote?
 
-    >>> is_pretrained("no/such/folder")
-    False
+    >>> is_pretrained("minilm"), is_pretrained("no/such/folder")
+    (True, False)
     """
-    found = user_path("source", source) / "config.json"
+    place = user_path("source", source)
+    if str(place) in PACKAGES:
+        return True
+    found = place / "config.json"
     return found.is_file() and "model_type" in (files.read_json(found) or {})
 
 
@@ -148,26 +148,22 @@ def is_pretrained(source) -> bool:
 def pretrained(source: str, labels: list[str], length: int) -> dict[str, torch.Tensor]:
     """The weights of a pretrained BERT encoder, as a denoiser with `network="bert"` names them.
 
-    - `source`: as for `hub.locate`: "minilm" (a package), a folder, a name on the hub;
+    - `source`: as for `pretrained.load`: "minilm" (a package), a folder, a name on the hub;
     - `labels`: the word pieces of the model, whose embeddings are taken over; pieces that the encoder
       does not know begin as its [UNK];
     - `length`: tokens at most.
 
-    ValueError for an encoder of another kind, or of fewer positions.
+    Errors as of `pretrained.load`; ValueError for an encoder of another kind, or of fewer positions.
 
     >>> pretrained("minilm", ["[PAD]", "the"], length=8)["denoiser.embed.weight"].shape  # doctest: +SKIP
     torch.Size([3, 384])
     """
-    from transformers import AutoModel, AutoTokenizer
-
-    folder, how = hub.locate(source)
-    model = AutoModel.from_pretrained(folder, trust_remote_code=False, dtype=torch.float32, **how)
+    tokenizer, model = load(source, "AutoModel", "cpu")
     if model.config.model_type != "bert" or model.config.hidden_act != "gelu":
         raise ValueError(f"source must be a BERT encoder with GELU, got {model.config.model_type} in {source!r}")
     if model.config.max_position_embeddings <= length:
         raise ValueError(f"length must be below {model.config.max_position_embeddings} for {source!r}, got {length}")
-    ids = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).get_vocab()
-    own = model.state_dict()
+    ids, own = tokenizer.get_vocab(), model.state_dict()
     words, unknown = own["embeddings.word_embeddings.weight"], ids["[UNK]"]
     rows = [*(ids.get(label, unknown) for label in labels), ids["[MASK]"]]
     kind = own["embeddings.token_type_embeddings.weight"][0]

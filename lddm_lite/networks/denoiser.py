@@ -121,8 +121,10 @@ class Denoiser(nn.Module):
         latents = None
         if h is not None:
             h = F.layer_norm(h, h.shape[-1:])
-            last = (self.embed.weight[:-1], self.bias) if self.tied else (self.head.weight, self.head.bias)
-            tokens = Head(self.head(h) if self.tied else h, last[0], last[1] + self.never)
+            if self.tied:
+                tokens = Head(self.head(h), self.embed.weight[:-1], self.bias + self.never)
+            else:
+                tokens = Head(h, self.head.weight, self.head.bias + self.never)
             if self.config.encoder == "mixture":  # of each place and token, by the codes
                 tokens = replace(tokens, offset=z_t.reshape(*x_t.shape, -1)[where])
         if y is not None:

@@ -93,11 +93,21 @@ def _attention(qkv: torch.Tensor, heads: int, turn=None, first: int | None = Non
     q, k, v = qkv.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)  # [B, heads, n, width/heads] each
     if turn is not None:
         q, k = _Turned.apply(q, *turn), _Turned.apply(k, *turn)
-    q = q[:, :, :first]
+    return attend(q[:, :, :first], k, v).transpose(1, 2).flatten(2)
+
+
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Scaled dot-product attention of queries to keys and values [B, heads, n, d]; `mask`, bool that
+    broadcasts to [B, heads, n, n], False where a key is not seen.
+
+    >>> attend(*torch.ones(3, 1, 1, 2, 4).unbind()).shape
+    torch.Size([1, 1, 2, 4])
+    """
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled():  # its gradient is slow there
-        share = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-        return (share.to(v) @ v).transpose(1, 2).flatten(2)
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        score = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        score = score if mask is None else score.masked_fill(~mask, -torch.inf)
+        return score.softmax(-1).to(v) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
 def rotation(slots: int, length: int, dim: int, like: torch.Tensor, longest: float = 10_000.0):

@@ -183,18 +183,7 @@ def architecture(theme: str = "light") -> Drawing:
             d.arrow((x, low), (x, high), colour, lw=2)
         d.box(x - wide / 2, 2.2, wide, 0.48, colour)
         d.word(x, 2.44, "its own MLP", colour)
-    d.page.add_patch(
-        FancyBboxPatch(
-            (0.3, 1.2),
-            5.0,
-            1.64,
-            boxstyle="round,pad=0,rounding_size=0.1",
-            facecolor="none",
-            edgecolor=d.ink["line"],
-            lw=1.2,
-            ls=(0, (4, 3)),
-        )  # fmt: skip
-    )
+    d.box(0.3, 1.2, 5.0, 1.64, "line", facecolor="none", lw=1.2, ls=(0, (4, 3)))
     d.word(WIDTH / 2, 2.44, "× N", "soft", HEAD)
     d.box(token - wide / 2, 1.37, latent - token + wide, 0.55, "ink")
     d.word((token + latent) / 2, 1.645, "joint attention:\nall positions of both streams see each other", size=9.5)

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from .._common import arguments, schemas
-from ..text.molecules import chemistry
+from ..text.molecules import molecule
 from .style import ACCENT, FAINT, axes, look
 
 __all__ = ["molecules"]
@@ -46,7 +46,7 @@ def molecules(strings: Any, columns: int = 8, ax=None, title: str = ""):
             colour, width = (FAINT, 0.6) if picture is not None else (ACCENT, 1.4)
             if picture is None:
                 lines = "\n".join(textwrap.wrap(string, LONGEST, break_on_hyphens=False)[:3]) or "nothing"
-                ax.text(x + 0.5, y + 0.5, lines, ha="center", va="center", family="monospace", size=7, color=ACCENT,
+                ax.text(x + 0.5, y + 0.5, lines, ha="center", va="center", family="monospace", size=9, color=ACCENT,
                         parse_math=False)  # fmt: skip
             else:
                 ax.imshow(picture, extent=box, interpolation="antialiased", aspect="auto")
@@ -60,13 +60,13 @@ def molecules(strings: Any, columns: int = 8, ax=None, title: str = ""):
 
 def _picture(string: str) -> np.ndarray | None:
     """A structure as pixels [H, W, 4]; None for a string that is no molecule."""
-    molecule = chemistry().MolFromSmiles(string) if string else None
-    if molecule is None or not molecule.GetNumAtoms():
+    found = molecule(string)
+    if found is None:
         return None
     from rdkit.Chem.Draw import rdMolDraw2D
 
     pen = rdMolDraw2D.MolDraw2DCairo(*PIXELS)
     pen.drawOptions().bondLineWidth = 3
-    rdMolDraw2D.PrepareAndDrawMolecule(pen, molecule)
+    rdMolDraw2D.PrepareAndDrawMolecule(pen, found)
     pen.FinishDrawing()
     return plt.imread(io.BytesIO(pen.GetDrawingText()))

@@ -22,7 +22,7 @@ from .._common import arguments, schemas
 from .codec import PAD, UNK, TextCodec
 from .dataset import TextData, from_spec
 
-__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "chemistry", "from_smiles", "held_out", "load"]
+__all__ = ["COLLECTIONS", "INSTALL", "SYMBOL", "Molecules", "chemistry", "from_smiles", "held_out", "load", "molecule"]
 __all__ += ["strings", "tokenizer"]
 
 INSTALL = "make molecules"  # or, by hand:  pip install rdkit && pip install --no-deps qm9pack molsets
@@ -167,6 +167,15 @@ def chemistry() -> Any:
         raise ImportError(f"molecules are judged by rdkit, not installed here:  {INSTALL}", name="rdkit") from None
     RDLogger.DisableLog("rdApp.*")
     return Chem
+
+
+def molecule(string: str) -> Any:
+    """A string as a molecule of `rdkit`; None for one that is none, or empty.
+
+    >>> molecule("C1CC")  # doctest: +SKIP
+    """
+    found = chemistry().MolFromSmiles(string) if string else None
+    return found if found is not None and found.GetNumAtoms() else None
 
 
 @functools.lru_cache(maxsize=2)

@@ -3,8 +3,8 @@ baseline, which spends a call on each symbol.
 
     python -m lddm_lite.training.measure_causal --molecules qm9 --seeds 0,1,2 --out data/results/qm9-causal.json
 
-It is GPT-2's network (`transformers`), trained as `fit` trains: AdamW, warm-up and cosine, averages of
-the weights. Its likelihood is exact, and so is the law that its samples follow.
+It is GPT-2's network (`transformers`), trained much as `fit` trains: AdamW (with torch's own moments),
+warm-up and cosine, averages of the weights. Its likelihood is exact, and so is the law that its samples follow.
 """
 
 from __future__ import annotations

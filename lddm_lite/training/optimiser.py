@@ -40,7 +40,6 @@ class Optimiser:
             torch.optim.AdamW(rest, lr=config.lr, weight_decay=decay, betas=(0.9, 0.99), fused=True)
         ]
         if matrices:
-            # its own schedule of the rate is the run's, and the scale of its steps AdamW's
             muon = torch.optim.Muon(matrices, lr=config.muon, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
             self.parts.append(muon)
         self._of = {id(p): part for part in self.parts for group in part.param_groups for p in group["params"]}

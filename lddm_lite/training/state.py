@@ -133,9 +133,6 @@ def _check(run, state: TrainState) -> None:
 
 
 def _check_moments(i: int, t: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
-    buffer = t.get(f"optimiser.{i}.momentum_buffer")
-    if buffer is not None and buffer.dtype != dtype:
-        raise ValueError(f"optimiser.{i} holds momentum of another dtype than its weights, {dtype}")
     if f"optimiser.{i}.step" not in t:
         return
     step, square = t[f"optimiser.{i}.step"], t[f"optimiser.{i}.exp_avg_sq"]

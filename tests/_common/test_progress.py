@@ -1,5 +1,6 @@
 """Progress: a bar on stderr, lines in a log, or nothing at all."""
 
+import io
 import sys
 
 import pytest
@@ -22,7 +23,6 @@ def clock(monkeypatch):
     made = Clock()
     monkeypatch.setattr(progress, "time", made)
     monkeypatch.setattr("tqdm.std.time", made.monotonic)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     progress._lines.cache_clear()
     yield made
     progress._lines.cache_clear()
@@ -70,3 +70,14 @@ def test_messages_between_lines_stay_whole(capfd, clock):
     lines = capfd.readouterr().err.splitlines()
     assert lines == ["training: 2 of 10 steps, 00:02, 00:08 left, loss 2", "a preview",
                      "training: 6 of 10 steps, 00:06, 00:04 left, loss 2"]  # fmt: skip
+
+
+def test_a_notebook_has_a_bar_of_its_own(capfd, monkeypatch):
+    """Its streams are ipykernel's; that somebody has imported ipykernel makes no notebook."""
+    import ipykernel.iostream  # noqa: F401 - as a test that runs notebooks does
+
+    with bar(total=2, desc="rows", unit="row") as b:
+        assert type(b).__name__ == "Lines"
+    monkeypatch.setattr(sys, "stderr", type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})())
+    with bar(total=2, desc="rows", unit="row") as b:
+        assert type(b).__name__ != "Lines"

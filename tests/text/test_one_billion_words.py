@@ -100,7 +100,8 @@ def test_the_cache_is_outside_of_the_repository(get, tmp_path, monkeypatch):
     assert get(10).is_relative_to(tmp_path / "xdg" / "lddm-lite")
 
 
-def test_progress_is_shown_unless_unwanted(get, capfd):
+def test_progress_is_shown_unless_unwanted(get, capfd, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     get(300)
     assert capfd.readouterr() == ("", "")
     get(301, progress=True)

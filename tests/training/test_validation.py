@@ -1,5 +1,7 @@
 """Validation: held-out bounds and samples while training, which they do not disturb."""
 
+import sys
+
 import pytest
 import torch
 
@@ -30,7 +32,8 @@ def test_a_bound_between_two_rows_makes_a_row(responsive):
     assert [r["step"] for r in history.rows if "held_out" in r] == [7, 14, 21]
 
 
-def test_the_bar_and_previews_can_be_read(capsys):
+def test_the_bar_and_previews_can_be_read(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     run("mdlm", steps=10, held_out=TASK, progress=True, validate_every=5, preview_every=5)
     done = capsys.readouterr()
     assert "held out" in done.err and "step 10: " in done.out + done.err

@@ -207,8 +207,12 @@ _OWN = ("format", "version", "weights", "sha256", "before")
 
 def _read_weights(path: Path, meta: dict, fits: Callable[[dict, Form], None] | None) -> bytes:
     """The bytes of a safetensors file, whose header was looked at before the rest was read."""
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path} is no regular file")
+    try:
+        documents.regular(path)  # one look, since another process may take the file away after it
+    except FileNotFoundError:
+        raise
+    except OSError as e:
+        raise CheckpointError(f"{path} {e.strerror}") from None
     with open(path, "rb") as f:
         size, start = os.fstat(f.fileno()).st_size, f.read(8)
         found: Form | None = None

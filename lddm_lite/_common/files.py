@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,15 @@ def user_path(name: str, path) -> Path:
         raise ValueError(f"{name} must be a path, got {shown(text)}: {e}") from None
 
 
+def _irregular(file: Path) -> bool:
+    """Is there something that is no file, such as a folder, a link, a device? One look, since another
+    process may take it away after it."""
+    try:
+        return not stat.S_ISREG(file.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 @contextlib.contextmanager
 def staged(path, ending: str = "") -> Iterator[Path]:
     """Atomic writes: the place of a file to be written, which replaces `path` once the block is
@@ -62,7 +72,7 @@ def staged(path, ending: str = "") -> Iterator[Path]:
     path = user_path("path", path)
     part = path.with_name(f"{path.name}.part{ending}")
     for file in (path, part):
-        if file.is_symlink() or (file.exists() and not file.is_file()):
+        if _irregular(file):
             raise FileExistsError(errno.EEXIST, "is no regular file, and is not replaced", str(file))
     with made_folder(path.parent):
         held = None
@@ -202,7 +212,7 @@ def locked(folder, name: str = ".lock", wait: bool = True) -> Iterator[None]:
 
     folder = user_path("folder", folder)
     file = folder / name
-    if file.is_symlink() or (file.exists() and not file.is_file()):
+    if _irregular(file):
         raise FileExistsError(errno.EEXIST, "is no regular file, and cannot be a lock", str(file))
     with made_folder(folder):
         lock = FileLock(file)

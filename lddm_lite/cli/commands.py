@@ -103,7 +103,8 @@ def _train(args, argv) -> int:
         return forecast(given, _machine(args))
     if args.out is None:
         raise ValueError("where to keep the run? Give --out DIR")
-    return train(args.out, given, argv, _machine(args), args.resume, args.force, args.quiet, args.init_from)
+    how = args.resume, args.force, args.quiet, args.init_from, args.minutes
+    return train(args.out, given, argv, _machine(args), *how)
 
 
 def _sample(args, argv) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, replace
 
@@ -93,6 +94,9 @@ class Train:
         None, "begin with the weights of another model, as far as names and shapes are the same", metavar="DIR")
     recipe: str | None = option(None, "a new run with the options of the one in DIR, but those given", metavar="DIR")
     force: bool = option(False, "overwrite another run in --out")
+    minutes: float | None = option(
+        None, "stop after so many, as Ctrl-C does; --resume goes on, exit status 130 says that there is more to do",
+        above=0, below=math.inf)
     quiet: bool = option(False, "no progress bar")
     dry_run: bool = option(False, "only tell parameters, memory, tokens per step and time")
 

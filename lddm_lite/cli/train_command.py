@@ -35,8 +35,9 @@ FORMAT = "lddm-lite run"
 
 
 def train(
-    out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False, init_from=None
-) -> int:
+    out, given: dict, words: list[str], device: str, resume=False, force=False, quiet=False, init_from=None,
+    minutes=None,
+) -> int:  # fmt: skip
     """Train, print what comes of it, and return the exit status: 0, or 130 when stopped.
 
     - `out`: the folder of the run: checkpoints, history and model.
@@ -47,6 +48,7 @@ def train(
     - `force`: a new run may replace another one in `out`, though never other files.
     - `quiet`: no progress bars.
     - `init_from`: another model, whose weights a new run begins with as far as they fit.
+    - `minutes`: stop after so many, as Ctrl-C does.
 
     Raises ValueError for options that do not fit together, for a folder that holds something else,
     and when resuming with other options or another text; TrainingError when the loss is not finite.
@@ -58,12 +60,13 @@ def train(
 
     team = processes.join(device)
     try:
-        return _train(user_path("--out", out), given, words, team, resume, force, quiet or not team.main, init_from)
+        return _train(
+            user_path("--out", out), given, words, team, resume, force, quiet or not team.main, init_from, minutes)
     finally:
         team.close()
 
 
-def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet, init_from) -> int:
+def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet, init_from, minutes) -> int:
     run = team.first(lambda: _stored(out, given) if resume else _new(out, given, words, force, init_from))
     options = run["options"]
     with team.main_first():  # what it downloads or builds, the others find in the cache
@@ -84,7 +87,7 @@ def _train(out: Path, given: dict, words: list[str], team, resume, force, quiet,
         for line in left[:20]:
             say(f"  {line}")
     with _unless_refused(out, team.main and not resume):
-        return _trained(out, run, model, config, data, held_out, team, going_on, say, quiet)
+        return _trained(out, run, model, config, data, held_out, team, going_on, say, quiet, minutes)
 
 
 @contextlib.contextmanager
@@ -103,7 +106,7 @@ def _unless_refused(out: Path, new: bool):
 
 def _trained(
     out: Path, run: dict, model: LatentDiffusion, config: TrainConfig, data: Data, held_out: Data | None, team,
-    going_on: bool, say, quiet: bool,
+    going_on: bool, say, quiet: bool, minutes: float | None,
 ) -> int:  # fmt: skip
     from ..text.losses import losses_of
     from ..training.loop import fit
@@ -117,7 +120,8 @@ def _trained(
         say(f"note: {line}")
     try:
         history = fit(
-            model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True)
+            model, data, config, out=out, resume=going_on, progress=not quiet, held_out=held_out, overwrite=True,
+            minutes=minutes)
     except KeyboardInterrupt:  # a second Ctrl-C, before the step was over
         return _stopped(out, "", say)
     if options["precision"] == "auto" and team.main:  # what it came to

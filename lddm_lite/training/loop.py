@@ -41,7 +41,10 @@ TRIED = 4  # steps that decide about the precision
 RESPONSE = 0.01  # they respond when shuffling z between sequences costs this share of their loss
 
 
-@schemas.checked("progress", model=schemas.has("a model", "config", "loss", "parameters", "save"))
+@schemas.checked(
+    "progress", model=schemas.has("a model", "config", "loss", "parameters", "save"),
+    minutes=schemas.maybe(schemas.number(above=0)),
+)  # fmt: skip
 def fit(
     model: Model,
     data: Data,
@@ -51,6 +54,7 @@ def fit(
     progress: bool = True,
     held_out: Data | None = None,
     overwrite: bool = False,
+    minutes: float | None = None,
     **options,
 ) -> History:
     """Train `model` on `data` and return the history.
@@ -67,6 +71,7 @@ def fit(
     - `progress`: show a bar.
     - `held_out`: data for `validate_every`, the bound of the averaged weights.
     - `overwrite`: take an `out` that holds something, which is refused otherwise.
+    - `minutes`: stop after the step in which they are over, as Ctrl-C does; `resume` goes on.
     - `options`: fields of `TrainConfig`, in place of those of `config`.
 
     Ctrl-C or a kernel stop ends after the current step and keeps a usable model; SIGTERM and SIGHUP
@@ -110,7 +115,7 @@ def fit(
             bf16 = team.agree(float(fastest(functools.partial(_seconds, run), model.device) == "bf16"))
             run.config = replace(run.config, precision="bf16" if bf16 > 0.5 else "float32")
         team.share([*model.parameters(), *model.buffers(), *run.ema])  # all begin alike, whatever each was given
-        return run.go(progress and team.main)
+        return run.go(progress and team.main, minutes)
 
 
 def _alone(out: Path | None):
@@ -210,10 +215,10 @@ class Trainer:
         """Of the data, so that a run does not go on with others."""
         return preflight.fingerprint(self.data)
 
-    def go(self, progress: bool) -> History:
-        """Steps until done or stopped; the model ends with EMA weights, the run's state kept for
-        resuming."""
-        c, started, saved = self.config, time.perf_counter(), False
+    def go(self, progress: bool, minutes: float | None = None) -> History:
+        """Steps until done, stopped, or out of time; the model ends with EMA weights, the run's
+        state kept for resuming."""
+        c, started, saved, late = self.config, time.perf_counter(), False, False
         self.fingerprint  # noqa: B018 - taken now, since data that fail later could not be asked any more
         if c.tensorboard and self.out is not None and self.team.main:
             self.board = open_writer(self.out / "tensorboard", self.step)
@@ -223,7 +228,7 @@ class Trainer:
             computing(self.model, c.precision, c.compile, self._say),
         ):
             try:
-                while self.step < c.steps and not self.team.any(stop.is_set()):
+                while self.step < c.steps and not self.team.any(stop.is_set() or late):
                     if self.stage == 1 and self._encoder_done():
                         self._freeze_encoder()
                     terms = self._one_step()
@@ -232,7 +237,9 @@ class Trainer:
                     self.whole = True
                     self._log(started)
                     self.bar.update(1)
-                    early = not saved and time.perf_counter() - started > FIRST_SAVE
+                    spent = time.perf_counter() - started
+                    late = minutes is not None and spent > 60 * minutes
+                    early = not saved and spent > FIRST_SAVE
                     if (self.step % c.save_every == 0 or early) and self.step < c.steps:
                         self._save()
                         saved = True

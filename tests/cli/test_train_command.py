@@ -196,6 +196,17 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(run, tmp_path, monkeyp
     assert commands[0].replace("whole", "parts") == commands[1]
 
 
+def test_a_run_in_pieces_by_the_clock(run, tmp_path):
+    words = ["train", "--task", "binsaw", "--length", 8, "--system", "mdlm", "--steps", 3, *TINY]
+    assert run(*words, "--out", tmp_path / "whole")[0] == 0
+    status, out, _ = run(*words, "--out", tmp_path / "parts", "--minutes", 1e-9)
+    assert status == 130 and "Stopped after step 1;" in out
+    again = ["train", "--out", tmp_path / "parts", "--resume", "--quiet", "--minutes", 1e-9]
+    assert [run(*again)[0] for _ in range(2)] == [130, 0]
+    one, two = (LatentDiffusion.load(tmp_path / name).state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
 def test_resume_refuses_other_options_another_text_and_a_damaged_run(run, fails, tmp_path, monkeypatch):
     file = tmp_path / "lines.txt"
     file.write_text("\n".join(LINES * 5))

@@ -223,7 +223,7 @@ def cases(tmp):
         "load": (ld.load, dict(name="binsaw-mdlm")),
         "fit": (lambda **k: ld.fit(**k), dict(
             model=mdlm, data=task, config=None, out=None, resume=False, progress=False, held_out=None,
-            overwrite=False, steps=1, batch=4,
+            overwrite=False, minutes=None, steps=1, batch=4,
         )),
         "forecast": (R.estimate, dict(model=mdlm, data=task, config=ld.TrainConfig(steps=1, batch=2), processes=1)),
         "Binsaw": (K.Binsaw, dict(length=8, saws=2, eps=0.1, mode_bins=4)),

@@ -49,6 +49,16 @@ def test_several_stops_in_one_run(whole, responsive):
     same(whole["co-joint"], (model, fit(model, Feed(16), resume=history, **QUICK)))
 
 
+def test_out_of_time_is_a_stop_after_a_step_and_goes_on(whole, responsive):
+    """However little time: each piece takes a step at least, so that a run in pieces comes to its end."""
+    model, history = start("mdlm"), False
+    for pieces in range(1, 25):
+        history = fit(model, Feed(16), resume=history, minutes=1e-9, **QUICK)
+        assert history.state.meta["step"] == pieces
+    assert not history.interrupted
+    same(whole["mdlm"], (model, history))
+
+
 def test_a_second_ctrl_c_stops_at_once_with_a_usable_model():
     model = start("mdlm")
     with pytest.raises(KeyboardInterrupt):

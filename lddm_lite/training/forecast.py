@@ -22,6 +22,7 @@ from ..networks import custom_parts
 from . import preflight
 from .config import TrainConfig
 from .loop import Trainer
+from .optimiser import Optimiser
 from .precision import computing
 
 __all__ = ["Forecast", "estimate"]
@@ -43,7 +44,7 @@ class Forecast:
     encoder: int  # parameters that are trained; what is frozen is not counted
     weights: int  # bytes, with buffers
     gradients: int
-    optimiser: int  # AdamW's two moments
+    optimiser: int  # moments: two numbers a weight of AdamW, one of Muon
     ema: int
     activations: int  # what the backward pass keeps of one piece of the batch, at its largest
     tokens_per_step: int  # of all processes together
@@ -63,7 +64,7 @@ class Forecast:
         return (
             f"parameters   {self.denoiser + self.encoder:,}: denoiser {self.denoiser:,}, encoder {self.encoder:,}\n"
             f"memory       {_bytes(self.memory)}{each}: weights {_bytes(self.weights)}, gradients "
-            f"{_bytes(self.gradients)}, AdamW {_bytes(self.optimiser)}, averages {_bytes(self.ema)}, "
+            f"{_bytes(self.gradients)}, optimiser {_bytes(self.optimiser)}, averages {_bytes(self.ema)}, "
             f"activations {_bytes(self.activations)} (measured); the libraries' own comes on top\n"
             f"per step     {self.tokens_per_step:,} tokens, {second:.3g} s{two}\n"
             f"time         {_time(self.seconds)} for all steps, as measured now"
@@ -93,6 +94,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
         model = shallow
     params = [p for p in model.parameters() if p.requires_grad]
     size = sum(p.numel() * p.element_size() for p in params)
+    kept = Optimiser(model, params, config).moments
     buffers = sum(b.numel() * b.element_size() for b in model.buffers())
     stages = (1, 2) if custom_parts.learned(model.encoder) and config.stage1 > 0 else (2,)
     piece = config.batch // config.accumulate
@@ -104,7 +106,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
         encoder=sum(p.numel() for p in model.encoder.parameters()) if model.encoder is not None else 0,
         weights=size + buffers,
         gradients=size,
-        optimiser=2 * size,
+        optimiser=sum(p.numel() * p.element_size() * len([m for m in kept(p) if m != "step"]) for p in params),
         ema=size,
         activations=activations,
         tokens_per_step=config.batch * model.config.length,

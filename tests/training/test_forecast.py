@@ -36,6 +36,14 @@ def test_the_forecast_counts_and_measures(system):
     assert told.memory == told.weights + told.gradients + told.optimiser + told.ema + told.activations
 
 
+def test_muon_keeps_one_number_a_weight_where_adamw_keeps_two():
+    model, config = start("mdlm", width=32), TrainConfig(steps=1, batch=8, muon=0.01)
+    told = forecast.estimate(model, TASK, config)
+    tensors = fit(model, TASK, config, progress=False).state.tensors
+    kept = {k: v.numel() * 4 for k, v in tensors.items() if k.endswith(("exp_avg", "exp_avg_sq", "momentum_buffer"))}
+    assert told.optimiser == sum(kept.values()) < 2 * told.ema
+
+
 @pytest.mark.parametrize("system", ["mdlm", "co-seq"])
 def test_activations_are_what_autograd_keeps(system):
     """The forecast is from 32 sequences, in proportion; here are all 128."""

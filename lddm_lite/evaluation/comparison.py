@@ -88,12 +88,13 @@ def compare(
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
-    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`, of molecules `valid`,
-    `unique` and `novel` (`molecule_scores`); where an mdlm is
-    among the models, `ppl_ratio` (with `_se`) to its Gen PPL at the same total and `entropy_diff`
-    over it; for tasks their scores and the `divergences` from them. `real`: the same of as many
-    held-out sentences, or the entropy of the task. `models`: {name: {system, parameters, bound,
-    health}}; see `held_out`, `latents.diagnose`, `latent_health`.
+    `distinct_2`, `repetition`, `length`, `empty`, `gen_ppl` with `gen_ppl_se`, of molecules
+    `valid`, `unique` and `novel` (`molecule_scores`); where an mdlm is among the models,
+    `ppl_ratio` (with `_se`) to its Gen PPL at the same total, `entropy_diff` over it and
+    `recovered` (with `_se`), the share of what `mdlm` loses between this total and the largest that
+    the row has back (METHOD 9); for tasks their scores and the `divergences` from them. `real`: the
+    same of as many held-out sentences, or the entropy of the task. `models`: {name: {system,
+    parameters, bound, health}}; see `held_out`, `latents.diagnose`, `latent_health`.
 
     ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`,
     no row at all.
@@ -357,9 +358,16 @@ def _beside_mdlm(rows: list[dict]) -> None:
         if other is None or row is other or "entropy" not in row:
             continue
         row["entropy_diff"] = row["entropy"] - other["entropy"]
-        if "gen_ppl" in row:
-            row["ppl_ratio"] = ratio = row["gen_ppl"] / other["gen_ppl"]
-            row["ppl_ratio_se"] = ratio * math.hypot(*(r["gen_ppl_se"] / r["gen_ppl"] for r in (row, other)))
+        if "gen_ppl" not in row:
+            continue
+        best = base[max(base)]
+        nats, few, most = ((math.log(r["gen_ppl"]), r["gen_ppl_se"] / r["gen_ppl"]) for r in (row, other, best))
+        ratio = math.exp(nats[0] - few[0])
+        row |= {"ppl_ratio": ratio, "ppl_ratio_se": ratio * math.hypot(nats[1], few[1])}
+        if (lost := few[0] - most[0]) > 2 * math.hypot(few[1], most[1]):  # else there is nothing to win back
+            share = (few[0] - nats[0]) / lost
+            error = math.hypot(nats[1], (1 - share) * few[1], share * most[1]) / lost
+            row |= {"recovered": share, "recovered_se": error}
 
 
 def _plain(report: dict) -> dict:

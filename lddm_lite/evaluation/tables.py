@@ -38,6 +38,7 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "entropy": ("entropy, nats", ".3f"),
     "entropy_text": ("within a text", ".3f"),
     "ppl_ratio": ("Gen PPL / mdlm", ".2f"),
+    "recovered": ("recovered", ".2f"),
     "entropy_diff": ("entropy - mdlm", "+.3f"),
     "distinct_1": ("distinct-1", ".3f"),
     "distinct_2": ("distinct-2", ".3f"),
@@ -93,6 +94,8 @@ def comparison_table(report: dict) -> str:
         parts += ["", f"entropy of the task: {_estimate(real['entropy'])} nats/sequence; no bound can be lower"]
     if any("ppl_ratio" in row or "entropy_diff" in row for row in report["rows"]):
         parts.append("beside mdlm: at the same total NFE. Lower Gen PPL at lower entropy is duller, not better")
+    if any("recovered" in row for row in report["rows"]):
+        parts.append("recovered: the share of what mdlm loses against its largest NFE here, in nats of the judge")
     parts += [f"left out: {s['model']} at NFE {s['nfe']}: {s['why']}" for s in report.get("skipped", [])]
     for name, about in report.get("models", {}).items():
         parts += ["", *_about(name, about, text)]

@@ -49,6 +49,33 @@ def test_each_total_is_the_same_for_all_and_stands_beside_mdlm(found):
         assert row["entropy_diff"] == pytest.approx(row["entropy"] - base["entropy"])
 
 
+def test_the_recovered_share_of_what_few_steps_lose():
+    """mdlm goes from 800 to 200 by more steps, two halvings; a model at 400 has one of them back. Errors by
+    propagation through the definition, numerically."""
+
+    def rows(*ppl):
+        of = [("mdlm", "mdlm", 2), ("m", "di-seq", 2), ("mdlm", "mdlm", 32), ("m", "di-seq", 32)]
+        return [
+            {"model": m, "system": s, "nfe": k, "entropy": 6.0, "gen_ppl": p, "gen_ppl_se": 0.01 * p}
+            for (m, s, k), p in zip(of, ppl, strict=True)
+        ]
+
+    ppl = (800.0, 400.0, 200.0, 300.0)
+    found = rows(*ppl)
+    comparison._beside_mdlm(found)
+    assert found[1]["recovered"] == pytest.approx(0.5)
+    assert not any("recovered" in found[k] for k in (0, 2, 3)), "nor where mdlm has nothing left to lose"
+    moved = []
+    for k in range(3):
+        other = rows(*(p * (1 + 1e-4 * (j == k)) for j, p in enumerate(ppl)))
+        comparison._beside_mdlm(other)
+        moved.append((other[1]["recovered"] - 0.5) / 1e-4 * 0.01)
+    assert found[1]["recovered_se"] == pytest.approx(math.hypot(*moved), rel=1e-3)
+    flat = rows(201.0, 150.0, 200.0, 150.0)  # no loss beyond its errors
+    comparison._beside_mdlm(flat)
+    assert "ppl_ratio" in flat[1] and not any("recovered" in row for row in flat)
+
+
 def test_real_sentences_are_as_many_and_different(found):
     judge = Judge()
     comparison.compare({"m": build("mdlm")}, DATA, (1,), 30, judge, health=False)

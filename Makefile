@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b rates frontier drawings notebooks slides slides-pdf address site test-site clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b text-gpu rates frontier drawings notebooks slides slides-pdf address site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -115,6 +115,24 @@ checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (t
 	for run in $(filter data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --text $(LM1B) --force --out $$run \
 	  || exit 1; rm -rf $$run/training; done
+
+# For a GPU that is lent for minutes at a time: each call trains one piece, and the last one writes the table. What it
+# would take: TEXT_ARGS=--dry-run.
+TEXT_RUNS := lm1b-small-mdlm lm1b-small-di-seq lm1b-small-co-joint
+MINUTES ?= 9
+HELD_OUT ?= lm1b_heldout_00012-00013.txt
+
+text-gpu: install  ## models of real text on a GPU, in pieces: LM1B=FILE HELD_OUT=FILE, again until it prints the table
+	@for run in $(TEXT_RUNS); do out=runs/$$run; \
+	  if [ -e $$out/finished ]; then continue; fi; \
+	  if [ -e $$out/run.json ]; then how=--resume; else how="--recipe data/recipes/$$run --text $(LM1B)"; fi; \
+	  $(BIN)/python -m lddm_lite train $$how --out $$out --minutes $(MINUTES) $(TEXT_ARGS); status=$$?; \
+	  case "$$status $(TEXT_ARGS)" in *--dry-run*) continue;; "0 "*) touch $$out/finished;; "130 "*);; *) exit $$status;; esac; \
+	  echo "There is more to do: the same command again."; exit 0; \
+	done; \
+	case "$(TEXT_ARGS)" in *--dry-run*) exit 0;; esac; \
+	$(BIN)/python -m lddm_lite compare $(addprefix runs/,$(TEXT_RUNS)) --text $(HELD_OUT) --nfe 2,4,8,16,32,64 -n 1024 \
+	  --no-health --out runs/lm1b-small
 
 rates: install  ## measure again the grid of rates that the path explorer shows (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite.evaluation.measure_rate_grid --out lddm_lite/widgets/static/binsaw_rates.json

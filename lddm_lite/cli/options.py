@@ -116,7 +116,9 @@ class Data:
         None, "tokens per sequence (default: the task's own; 64 for text, up to 512 where tokens are characters or "
         "bytes; longer sentences are dropped)",
         minimum=1, flags=("--length", "--task-length"))
-    vocab: int = option(4000, "text: pieces of the tokenizer trained on it", minimum=1)
+    vocab: int | None = option(
+        None, "text: pieces of the tokenizer trained on it (default: 4000), or the most frequent of bert's (default: all)",
+        minimum=1)
     lowercase: bool | None = option(None, "text: in small letters (default: only words of English are)")
     limit: int | None = option(
         None, "that many sentences, drawn once (default: all of a text; a task draws afresh)", minimum=1)

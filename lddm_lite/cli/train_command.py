@@ -286,6 +286,8 @@ def _read(folder: Path, asked: str) -> dict:
         if odd := set(run["options"]) - set(defaults()):
             raise ValueError(f"options.{min(odd)} is unknown")
         before = {"weight": "time", "tokenizer": "own", "lowercase": True}  # of runs older than these options
+        if run["options"].get("tokenizer") == "bert" and "limit" in run["options"] and "muon" not in run["options"]:
+            run["options"]["vocab"] = None  # of a run, no recipe, from when --vocab was not about its pieces
         run["options"] = {**defaults(), **before, **run["options"]}
         for o in itertools.chain(*run_options().values()):
             o.check(run["options"][o.name])

@@ -36,11 +36,9 @@ def check(given: dict) -> dict:
         raise ValueError("--limit: not with --stream, which keeps all sentences; shorten the file instead")
     if stream is None:
         stream = limit is None and file.is_file() and file.stat().st_size > LARGE
-    if given.get("tokenizer") != "bert" or "vocab" not in given:
-        return {"stream": stream}
-    if stream:
+    if stream and given.get("tokenizer") == "bert" and given.get("vocab") is not None:
         raise ValueError("--vocab: not with --tokenizer bert and --stream, which reads the text only once")
-    return {"stream": stream, "kept": given["vocab"]}
+    return {"stream": stream}
 
 
 def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
@@ -79,11 +77,11 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
         from ..text.bert_vocabulary import bert
         from ..text.lines import read_lines
 
-        kept = options.get("kept")
+        kept = options["vocab"]
         lines = None if kept is None else read_lines(options["text"])[0]
         codec = bert(64 if length is None else length, kept=kept, lines=lines)
-    how = {k: options[k] for k in ("vocab", "lowercase", "tokenizer", "allow_losses")}
-    same = {"length": length, "codec": codec, **how}
+    how = {k: options[k] for k in ("lowercase", "tokenizer", "allow_losses")}
+    same = {"length": length, "codec": codec, "vocab": options["vocab"] or 4000, **how}
     if options["stream"]:
         from ..text import build_token_store
 

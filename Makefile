@@ -40,7 +40,7 @@ $(error INSTALLER is pip or uv, not '$(INSTALLER)')
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b text-gpu rates frontier drawings notebooks slides slides-pdf address site test-site clean
+.PHONY: help lab install molecules test quick test-slow test-course test-min test-browser lint doctor checkpoints checkpoints-lm1b cards text-gpu rates frontier drawings notebooks slides slides-pdf address site test-site clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1~\2/p' $(MAKEFILE_LIST) | awk -F'~' '{printf "%-25s%s\n", $$1, $$2}'
@@ -115,6 +115,9 @@ checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (t
 	for run in $(filter data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --text $(LM1B) --force --out $$run \
 	  || exit 1; rm -rf $$run/training; done
+
+cards: install  ## write the cards of the models that ship, data/checkpoints/README.md, from their files
+	$(BIN)/python data/model_cards.py
 
 # For a GPU that is lent for minutes at a time: each call trains one piece, and the last one writes the table. What it
 # would take: TEXT_ARGS=--dry-run.

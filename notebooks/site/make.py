@@ -28,7 +28,7 @@ ROOT = HERE.parents[1]
 MATHJAX = "sphinx-mathjax-offline"  # carries MathJax 3; nothing of it is imported
 PAGES = {"README.md": "README.md", "CHANGELOG.md": "CHANGELOG.md", "SECURITY.md": "SECURITY.md",
          "ACCESSIBILITY.md": "ACCESSIBILITY.md",
-         "data/README.md": "data.md"}  # fmt: skip
+         "data/README.md": "data.md", "data/checkpoints/README.md": "models.md"}  # fmt: skip
 PAGES |= {f"notebooks/{f.name}": f.name for f in sorted((ROOT / "notebooks").glob("*.md"))}
 ROOMS = ("", "tasks", "diffusion", "text", "networks", "plots", "evaluation", "training", "widgets")
 _KEPT = re.compile(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 import subprocess
 
@@ -57,6 +58,12 @@ def test_make_trains_each_model_that_ships_once():
     said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     named = re.findall(r"data/checkpoints/[\w-]+", said)
     assert sorted(named) == [f"data/checkpoints/{folder.name}" for folder in FOLDERS]
+
+
+def test_each_model_that_ships_has_its_card():
+    page = (ROOT / "data" / "checkpoints" / "README.md").read_text("utf-8")
+    assert page == runpy.run_path(str(ROOT / "data" / "model_cards.py"))["page"](), "make cards"
+    assert re.findall(r"^## (\S+)$", page, flags=re.M) == sorted(folder.name for folder in FOLDERS)
 
 
 @pytest.mark.parametrize(("name", "most"), [("binsaw-co-seq", 1.0), ("binsaw-di-seq", 1.0)])

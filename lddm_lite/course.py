@@ -54,7 +54,7 @@ def selfcheck(exercise, got, want, tol: float = 1e-4, mistakes: dict | None = No
     ✗ Exercise 1: that is the probability; take -log of it.
     False
     >>> selfcheck("1", [0.25, 0.75], [0.5, 0.5])
-    ✗ Exercise 1: at [0] yours is 0.25, too small by 0.25 (2 of 2 values are off).
+    ✗ Exercise 1: value 1 of 2 is 0.25, too small by 0.25 (2 of 2 off).
     False
     """
     if want.is_complex():
@@ -188,8 +188,9 @@ def _difference(got: torch.Tensor, want: torch.Tensor, tol: float, unit: str) ->
     at = int((got - want).abs().argmax())
     place = [int(i) for i in torch.unravel_index(torch.tensor(at), got.shape)] if got.dim() else []
     by = float(shift[at])
-    where = f"at {place} yours is" if place else "yours is"
-    count = f" ({int(off.sum())} of {off.numel()} values are off)" if place else ""
+    # An answer such as [a, b] is counted as people count, from 1; a table is addressed as Python does.
+    where = f"value {at + 1} of {got.numel()} is" if got.dim() == 1 else f"at {place} yours is" if place else "yours is"
+    count = f" ({int(off.sum())} of {off.numel()} off)" if place else ""
     large = "large" if by > 0 else "small"
     return f"{where} {float(got.flatten()[at]):.4g}{unit}, too {large} by {abs(by):.2g}{count}"
 

@@ -25,7 +25,7 @@ WANT = torch.tensor([0.5, 1.5, -2.0])
     (-WANT, "✗ Exercise 3: the sign is the other way round."),
     (WANT * 2, "✗ Exercise 3: all values are 2 times too large."),
     (WANT - 1, "✗ Exercise 3: all values are off by -1 nats."),
-    (WANT * torch.tensor([1, 1, 2]), "✗ Exercise 3: at [2] yours is -4 nats, too small by 2 (1 of 3 values are off)."),
+    (WANT * torch.tensor([1, 1, 2]), "✗ Exercise 3: value 3 of 3 is -4 nats, too small by 2 (1 of 3 off)."),
     (WANT.flip(0), "✗ Exercise 3: that is the other order."),
     ((0.5, 1.5, -2), "✓ Exercise 3: right."),
     ([-2, 1.5, 0.5], "✗ Exercise 3: that is the other order."),

@@ -190,8 +190,9 @@ def _evaluate(args, argv) -> int:
     report |= {"n": n, "seed": args.seed}
     report |= {"rows": rows, "nelbo": model.nelbo(data.sample(n, args.seed), path, seed=args.seed)}
     report |= {"entropy": data.entropy()} if has_scores(data) else {}
-    has = model.latent_channel is not None
-    report |= {"health": latents.diagnose(model, data, max(n, 2), seed=args.seed).to_dict() if has else {}}
+    report["health"] = {}
+    if model.latent_channel is not None:
+        report["health"] = latents.diagnose(model, data, max(n, 2), seed=args.seed, progress=show).to_dict()
     if args.json != "-":
         _print_report(report)
     if args.json:

@@ -27,7 +27,6 @@ from .search_schedule import best_schedule, costs_for
 __all__ = ["checked_schedule", "exact_limit", "frontier", "score_samples", "timed_sample"]
 
 TOKEN_STEPS = (1, 2, 4, 8, 16, 32, 64, 128)
-BAR: dict = {"desc": "token steps", "unit": "count", "leave": False}
 DRAWN = 1024  # latents at least, where the law of one token step is that of drawn ones
 
 
@@ -96,7 +95,7 @@ def frontier(
         options.setdefault("order", "even")
         costs = costs_for(model, task, seed)
         rows = []
-        for k in bar(_counts(task, token_steps), show=progress, **BAR):
+        for k in _with_time(_counts(task, token_steps), 0, progress):
             best = best_schedule(model, task, k, costs, seed=seed + 1)
             row = {**_scored(model, task, n, None, None, best, seed, **options), "schedule": "best"}
             if model.latent_channel is None:
@@ -104,8 +103,18 @@ def frontier(
             rows.append(row)
         return rows
     path = path or model.path
-    counts = bar(_counts(task, token_steps), progress, **BAR)
+    counts = _with_time(_counts(task, token_steps), latent_steps or 0, progress)
     return [_scored(model, task, n, k, latent_steps, path, seed, **options) for k in counts]
+
+
+def _with_time(counts: list[int], latent_steps: int, show: bool):
+    """The counts one after the other under a bar, which goes by the steps to be walked: time does,
+    and it doubles from row to row where the counts do."""
+    total = sum(counts) + len(counts) * latent_steps
+    with bar(total=total, show=show, desc="few steps", unit="steps", leave=False) as told:
+        for k in counts:
+            yield k
+            told.update(k + latent_steps)
 
 
 @schemas.checked("model", "token_steps", "latent_steps", "seed", n=schemas.whole(1, limit="samples"), path=schemas.path)

@@ -15,6 +15,7 @@ from .._common.arguments import shown
 from .._common.data_contract import read_text
 from .._common.estimate import Estimate
 from .._common.modes import evaluating
+from .._common.progress import bar
 from .._common.protocols import Data, Judge, Model, Task, has_scores, is_frozen
 from .._common.randomness import generator
 from ..diffusion import sampler
@@ -96,10 +97,12 @@ class Diagnosis:
 
 @torch.no_grad()
 @schemas.checked(
-    "model", "data", "seed", n=schemas.whole(2, limit="samples"),
+    "model", "data", "seed", "progress", n=schemas.whole(2, limit="samples"),
     mask_rates=schemas.items(schemas.number(maximum=1.0, above=0.0), least=1),
 )  # fmt: skip
-def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: int = 0) -> Diagnosis:
+def diagnose(
+    model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: int = 0, progress: bool = False
+) -> Diagnosis:
     """Latent diagnosis: what the latents of `model` do for n sequences of `data`, a task or a text.
     METHOD 5.
 
@@ -124,7 +127,8 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: in
     - `model`, `data`: of the same tokens and length;
     - `n`: at least 2;
     - `mask_rates`: each in (0, 1], else ValueError;
-    - `seed`: of the sequences, what is masked, and all draws.
+    - `seed`: of the sequences, what is masked, and all draws;
+    - `progress`: show a bar.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> task = tasks.Binsaw(length=8)
@@ -136,7 +140,8 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: in
     g = generator(seed, model.device)
     x = data.sample(n, generator(seed)).to(model.device)
     lengths = model.valid(x).sum(1)
-    with evaluating(model):
+    ahead = len(rates) + 1  # what comes after the rates takes about as long as one of them
+    with evaluating(model), bar(total=ahead, show=progress, desc="diagnosis", unit="parts", leave=False) as told:
         z0 = _encoded(model, x, g)
         given = _given(model, x, z0, g)
         costs: dict = {}
@@ -151,6 +156,7 @@ def diagnose(model: Model, data: Data, n: int = 1024, mask_rates=RATES, seed: in
                 drawn = {kind: _drawn(model, x_t, z, seed) for kind, z in given.items()} | drawn
                 scores = {kind: data.score(rows.cpu(), seed=seed + 1) for kind, rows in drawn.items()}
                 excess[rate] = {kind: Estimate(s["excess"], s["excess_se"]) for kind, s in scores.items()}
+            told.update(1)
         left = {kind: _left(model, x, given[kind], seed + 2) for kind in ("true", "none") if kind in given}
         about = {} if z0 is None else _about_latents(model, data, x, z0, given["true"][0], seed)
     shared = _shared(data) if has_scores(data) and hasattr(data, "probs") else None

@@ -109,3 +109,9 @@ def test_a_best_schedule_decides_alone():
         few_steps.frontier(model, task, (2,), schedule="tuned")
     with pytest.raises(ValueError, match="path must be left out with schedule='best'"):
         few_steps.frontier(model, task, (2,), path=Path(0.5), schedule="best")
+
+
+def test_the_time_left_goes_by_the_steps_not_by_the_rows(saw, told_by):
+    told = told_by(few_steps)
+    few_steps.exact_limit(saw, (1, 2, 4), n=8, progress=True)
+    assert told == [7, 1, 2, 4], "half of the time goes into the last of three rows"

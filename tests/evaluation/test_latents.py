@@ -103,6 +103,12 @@ def test_too_few_sequences_do_not_know_what_latents_tell():
     assert found.told is None and found.law_loses is None and "told" not in str(found)
 
 
+def test_a_diagnosis_tells_how_far_it_is(saw, told_by):
+    told = told_by(latents)
+    latents.diagnose(LatentDiffusion.exact(saw), saw, n=8, mask_rates=(1.0, 0.5), progress=True)
+    assert told == [3, 1, 1], "two rates, and about as long again for what comes after them"
+
+
 def test_without_latents_there_is_what_tokens_share():
     task = ParityBlocks(blocks=2, noise=0.1)
     found = latents.diagnose(LatentDiffusion.exact(task), task, n=1024)

@@ -14,13 +14,13 @@ __all__ = ["bar", "stop_after_step"]
 SAME_PRESS = 5.0  # seconds
 
 
-def bar(total: int, done: int, show: bool):
-    """Progress bar of a run, with the time left.
+def bar(total: int, done: int, show: bool, name: str):
+    """Progress bar of a run, with the name of what is trained and the time left.
 
-    >>> bar(10, 3, show=False).total
+    >>> bar(10, 3, show=False, name="mdlm").total
     10
     """
-    return progress.bar(total=total, initial=done, show=show, desc="training", unit="step")
+    return progress.bar(total=total, initial=done, show=show, desc=f"training {name}", unit="step")
 
 
 @contextmanager

@@ -224,7 +224,7 @@ class Trainer:
             self.board = open_writer(self.out / "tensorboard", self.step)
         with (
             stop_after_step(forwarded=self.team.size > 1) as stop,
-            bar(c.steps, self.step, progress) as self.bar,
+            bar(c.steps, self.step, progress, self.model.name) as self.bar,
             computing(self.model, c.precision, c.compile, self._say),
         ):
             try:

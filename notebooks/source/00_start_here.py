@@ -44,7 +44,7 @@ ld.widgets.Scrubber([shown, beside], model=[big, None], task=big_task, names=["w
 # | Python, a little probability; no diffusion background | 20 minutes | about 2 minutes | 1 GB |
 #
 # Run the cells from top to bottom with <kbd>Shift</kbd>+<kbd>Enter</kbd>; <kbd>Ctrl</kbd>+<kbd>B</kbd> hides JupyterLab's side bar. Code that only prepares or draws
-# is folded away: click the bar at its left. What follows "Predict, then run" is folded too, so that you can predict. If the cell above printed anything but the picture, each
+# is folded away: click its three dots to see it. What follows "Predict, then run" is folded too, so that you can predict. If the cell above printed anything but the picture, each
 # line ends with the command that mends it.
 #
 # | word | meaning |

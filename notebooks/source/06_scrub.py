@@ -472,6 +472,8 @@ for file in sorted(folder.iterdir()):
 # - A latent drawn without reading the prompt ruins infilling; where the latents can be counted, Bayes' rule over codes mends it without training.
 # - The path is a choice made at sampling time, and letting the latents lead helps even the model that was trained to go jointly.
 # - Few-step likelihood, entropy and modes belong together. One alone can be had cheaply.
+#
+# What the papers claim, what of it was reproduced here and at which scale, and what was not: [PAPER.md](PAPER.md).
 
 # %% [markdown] tags=["exercises"]
 # ## Exercises

@@ -36,4 +36,4 @@ def test_the_bar_and_previews_can_be_read(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     run("mdlm", steps=10, held_out=TASK, progress=True, validate_every=5, preview_every=5)
     done = capsys.readouterr()
-    assert "held out" in done.err and "step 10: " in done.out + done.err
+    assert "training mdlm" in done.err and "held out" in done.err and "step 10: " in done.out + done.err

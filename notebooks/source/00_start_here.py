@@ -71,7 +71,7 @@ ld.widgets.Scrubber([shown, beside], model=[big, None], task=big_task, names=["w
 # | [`05_language`](05_language.ipynb) | train on text, and judge what comes out | about 10 minutes |
 # | [`06_scrub`](06_scrub.ipynb) | explore trained models: systems, orders, infilling, walks, paths | about 1 minute |
 # | [`07_scale_and_extend`](07_scale_and_extend.ipynb) | train on several GPUs; add a path, a channel, a task, an encoder | about 4 minutes |
-# | [`08_your_own_data`](08_your_own_data.ipynb) | put in your own sequences: digits, characters, families, grammars | some minutes |
+# | [`08_your_own_data`](08_your_own_data.ipynb) | put in your own sequences: digits, characters, families, grammars | about 2 minutes |
 # | [`09_molecules`](09_molecules.ipynb) | see few steps break strings of real molecules, and a code mend them | 2 minutes |
 #
 # `01` to `04` build on one another; `06` can be read at any time and trains nothing. Each ends with exercises that check themselves; `solutions/`

@@ -6,10 +6,11 @@
 #
 # | you need | reading | computing on 2 CPU cores | on a GPU | memory |
 # |---|---|---|---|---|
-# | notebook 00; scikit-learn, which comes with the library | 15 minutes | some minutes | the same: none is used | 2 GB |
+# | notebook 00; scikit-learn, which comes with the library | 15 minutes | about 2 minutes | the same: none is used | 2 GB |
 #
 # Whatever you bring is token ids $[n, L]$, and words that show them. A **data object** has five members, `length`, `vocab`, `labels`, `spec()` and
-# `sample(n, seed)`; for an array there is `ld.from_arrays`, for a text `ld.text.from_lines`. What comes in is checked, and what is wrong is named.
+# `sample(n, seed)`; for an array there is `ld.from_arrays`, for a text `ld.text.from_lines`. From disk: `ld.text.from_file("FILE.txt")`, a sentence a line, and
+# `ld.from_arrays(np.load("FILE.npy"))`, a sequence a row. What comes in is checked, and what is wrong is named.
 # All losses are in nats.
 
 # %% tags=["setup"]

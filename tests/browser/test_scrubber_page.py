@@ -109,6 +109,18 @@ def test_less_motion_where_it_is_asked_for(offline, scrubbers):
     assert opened(offline, scrubbers["bits"][0]).page.get_by_role("combobox", name="speed").input_value() == "4"
 
 
+@pytest.mark.parametrize("name", ["bits", "pictures"])
+def test_a_place_too_narrow_for_it_does_not_end_it(offline, scrubbers, name):
+    """A window that side bars fill gives a notebook a few pixels, until they are closed."""
+    watched = opened(offline, scrubbers[name][0], viewport=(40, 800))
+    quiet(watched)
+    watched.page.set_viewport_size({"width": 800, "height": 800})
+    host, wide = watched.page.locator(".lddm-host"), "h => h.shadowRoot.querySelector('.tokens').clientWidth > 200"
+    watched.until(lambda: host.evaluate(wide), "laid out anew")
+    assert host.get_attribute("data-theme") == "light"
+    quiet(watched)
+
+
 def test_hostile_text_is_text(offline, scrubbers):
     path, trace, _ = scrubbers["hostile"]
     watched = opened(offline, path)

@@ -8,6 +8,7 @@ import { CSS } from "./styles.js"; // made of the .css files by payload.bundle
 import { watchTheme } from "./theme.js";
 
 const HUSH = 1000; // ms between two messages to the kernel
+const NARROWEST = 160; // px that a widget is laid out for; a narrower place, such as a window mostly of side bars, clips
 const kinds = new Map();
 
 // `draw(frame, app, link)` draws widgets of a kind into an element. `app`: {head, arrays, bytes};
@@ -37,9 +38,10 @@ async function open(host, kind, bytes, link) {
   const frame = el("section", { class: "frame", "aria-label": app.head.title || kind });
   root.append(frame);
   const parts = kinds.get(kind)(frame, app, link);
-  parts.resize(frame.clientWidth || 640); // 0 in a hidden tab
+  const fit = () => parts.resize(Math.max(NARROWEST, frame.clientWidth || 640)); // 0 in a hidden tab
+  fit();
   const stopTheme = watchTheme(host, (palette) => parts.theme(palette));
-  const size = new ResizeObserver(() => host.isConnected && frame.clientWidth > 0 && parts.resize(frame.clientWidth));
+  const size = new ResizeObserver(() => host.isConnected && frame.clientWidth > 0 && fit());
   size.observe(frame);
   host.dataset.ready = "true";
   host.widget = { set: parts.set, close: () => (stopTheme(), size.disconnect(), parts.close()) };

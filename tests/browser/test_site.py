@@ -35,9 +35,14 @@ def site(tmp_path_factory):
     return out / "site"
 
 
+def written(site):
+    """The pages that Sphinx wrote. Decks that were taken along are looked at in test_decks.py."""
+    return sorted(p for p in site.rglob("*.html") if not {"_static", "slides"} & set(p.relative_to(site).parts))
+
+
 def test_every_page_is_quiet_and_alive(offline, site):
     """0 errors, 0 requests to anywhere, all widgets drawn, no equation that MathJax cannot read."""
-    pages = sorted(p for p in site.rglob("*.html") if "_static" not in p.parts)
+    pages = written(site)
     assert len(pages) > 25
     widgets = equations = 0
     for path in pages:
@@ -68,9 +73,7 @@ def test_the_search_finds(offline, site, words):
 def test_inner_links_lead_somewhere(site):
     """Each address within the site is a file, and what stands behind # is in it; outer ones are addresses."""
     missing, known = [], {}
-    for path in site.rglob("*.html"):
-        if "_static" in path.parts:
-            continue
+    for path in written(site):
         for address in re.findall(r'<a [^>]*href="([^"]+)"', path.read_text("utf-8")):
             if address == "#" or re.fullmatch(r"https?://[\w-]+(\.[\w-]+)+(:\d+)?(/\S*)?|mailto:\S+@\S+", address):
                 continue
@@ -106,7 +109,7 @@ def test_a_term_explains_itself_and_a_widget_follows_the_theme(offline, site):
     assert watched.errors == []
 
 
-@pytest.mark.parametrize("name", ["index", "METHOD", "glossary", "00_start_here", "api/tasks"])
+@pytest.mark.parametrize("name", ["index", "METHOD", "glossary", "00_start_here", "lecturers", "api/tasks"])
 def test_accessible_and_as_wide_as_the_window(offline, axe, site, name):
     for scheme, width in (("light", 1400), ("dark", 400)):
         watched = offline(site / f"{name}.html", color_scheme=scheme, viewport=(width, 900))

@@ -112,8 +112,25 @@ def modules(room: str) -> list[str]:
     return [m for m in sorted(found) if getattr(importlib.import_module(m), "__all__", None)]
 
 
-def stage(folder: Path) -> None:
-    """Write all that Sphinx reads."""
+def decks(slides: Path) -> str:
+    """A list of the decks in Markdown, with links to those that `make slides` has built in the folder `slides`."""
+    lines = []
+    for source in sorted((ROOT / "notebooks" / "decks").glob("*.md")):
+        head = source.read_text("utf-8").split("\n---\n", 1)[0]
+        told = dict(line.split(": ", 1) for line in head.strip().splitlines())
+        title = f"*{told['title']}*"
+        if (slides / f"{source.stem}.html").is_file():
+            title = f'<a href="slides/{source.stem}.html">{told["title"]}</a>'
+            if (slides / f"{source.stem}.pdf").is_file():
+                title += f' (<a href="slides/{source.stem}.pdf">to print</a>)'
+        lines.append(f"   - {title}, {told['minutes']} minutes")
+    if not any("href" in line for line in lines):
+        lines += ["", "   They were not built when this site was: `make slides site` does both."]
+    return "\n".join(lines)
+
+
+def stage(folder: Path, slides: Path = ROOT / "build" / "slides") -> None:
+    """Write all that Sphinx reads. `slides` is where `make slides` puts decks; without any, a page says how to."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("__pycache__", "make.py"))
     for place, name in PAGES.items():
@@ -132,6 +149,8 @@ def stage(folder: Path) -> None:
         index.read_text("utf-8").replace("@COURSE@", "\n".join(course)).replace("@PICTURE@", first[0] if first else "")
     )
     index.write_text(text, "utf-8")
+    lecturers = folder / "lecturers.md"
+    lecturers.write_text(lecturers.read_text("utf-8").replace("@DECKS@", decks(slides)), "utf-8")
     (folder / "api").mkdir()
     for room in ROOMS:
         title = f"lddm_lite.{room}" if room else "lddm_lite"
@@ -156,16 +175,20 @@ def mathjax() -> Path:
 def main(arguments=None) -> int:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", default=str(ROOT / "build"), help="the folder of site/ and site-source/ (default: build)")
-    out = Path(p.parse_args(arguments).out)
+    p.add_argument("--slides", type=Path, default=ROOT / "build" / "slides", help="decks to take along, where built")
+    args = p.parse_args(arguments)
+    out = Path(args.out)
     sys.path.insert(0, str(ROOT))
     from sphinx.cmd.build import main as sphinx
 
-    stage(out / "site-source")
+    stage(out / "site-source", args.slides)
     shutil.copy(mathjax(), out / "site-source" / "_static" / "mathjax.js")
     shutil.rmtree(out / "site", ignore_errors=True)
     failed = sphinx(["-W", "--keep-going", "-q", "-b", "html", "-d", str(out / "site-doctrees"),
                      str(out / "site-source"), str(out / "site")])  # fmt: skip
     if not failed:
+        if args.slides.is_dir():
+            shutil.copytree(args.slides, out / "site" / "slides")
         print(out / "site" / "index.html")
     return failed
 

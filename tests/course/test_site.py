@@ -106,6 +106,17 @@ def test_the_table_of_contents_has_every_notebook_and_room(tmp_path):
     assert {name.removesuffix(".md") for name in make.PAGES.values()} <= named
 
 
+def test_the_decks_are_named_and_linked_where_they_are_built(tmp_path):
+    none = make.decks(tmp_path)
+    assert none.count("minutes") == 3 and "href" not in none and "`make slides site`" in none
+    (tmp_path / "the-idea.html").write_text("x")
+    some = make.decks(tmp_path)
+    assert '   - <a href="slides/the-idea.html">Writing in parallel</a>, 45 minutes' in some.splitlines()
+    assert some.count("href") == 1 and "make slides" not in some
+    make.stage(tmp_path / "out", tmp_path)
+    assert 'href="slides/the-idea.html"' in (tmp_path / "out" / "lecturers.md").read_text("utf-8")
+
+
 def test_the_glossary_is_read():
     text = (SITE / "glossary.md").read_text("utf-8").split(":sorted:\n", 1)[1]
     pattern = re.search(r'^TERM = re.compile\(r"(.*)", re.M\)$', (SITE / "conf.py").read_text("utf-8"), re.M)[1]

@@ -32,6 +32,18 @@ def test_the_workflow_tries_each_python_that_is_promised():
     assert any(".ci/run" in step.get("run", "") for step in jobs["whole"]["steps"])
 
 
+def test_the_site_is_published_as_make_builds_it():
+    found = yaml.safe_load(read(".github/workflows/pages.yml"))
+    build, deploy = found["jobs"]["build"], found["jobs"]["deploy"]
+    (command,) = (step["run"] for step in build["steps"] if "run" in step)
+    words = [word for word in command.split()[1:] if "=" not in word]
+    assert words == ["slides", "site"] and all(f"\n{word}: " in read("Makefile") for word in words)
+    (folder,) = (step["with"]["path"] for step in build["steps"] if "pages-artifact" in step.get("uses", ""))
+    assert folder == "build/site" and deploy["needs"] == "build"
+    assert found["permissions"] == {"contents": "read"}, "only the last job may write, and only pages"
+    assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
+
+
 def test_binder_installs_what_the_project_pins():
     lines = read(".binder/requirements.txt").splitlines()
     (constraints,) = (line.split()[1] for line in lines if line.startswith("-c"))

@@ -7,7 +7,7 @@
 #
 # | you need | reading | computing on 2 CPU cores | on a GPU | memory |
 # |---|---|---|---|---|
-# | notebook 00; 02 helps | 30 minutes | about 4 minutes of CPU time on one core | the same: none is used | 1 GB |
+# | notebook 00; 02 helps | 30 minutes | about 5 minutes of CPU time on one core | the same: none is used | 1 GB |
 #
 # Symbols:
 #
@@ -396,8 +396,8 @@ axes[0].text(
 )
 axes[0].get_legend().remove()
 curves(axes[1], fall, "tokens", "token loss, nats", smooth=5)
-axes[1].axhline(task.entropy().value, color="#444444", lw=1, ls=":")
-axes[1].text(ld.course.shrunk(800), task.entropy().value + 0.08, "entropy H", fontsize=9, color="#444444", ha="right");
+axes[1].axhline(task.entropy().value, color="#444444", lw=1, ls=":", label="entropy H")
+axes[1].legend(fontsize=9, frameon=False);
 
 # %% [markdown]
 # **What to see.** (Means over seeds, and the range between them.) Left (log scale, same lines as right): without centring, the spread falls below the smallest noise that the tokens ever see, $\sigma_0\approx

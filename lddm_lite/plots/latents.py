@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from .._common import schemas
 from .._common.words import counted
 from .latent_map import plane
-from .style import COLOURS, FRESH, GROUPS, axes, hues, look, plain
+from .style import COLOURS, FRESH, GROUPS, INK, NOTE, THEMES, axes, hues, look, plain
 
 __all__ = ["codebook_use", "latent_spread", "latent_trajectories"]
 
@@ -46,8 +46,8 @@ def latent_trajectories(trace, rows: int = 12, cloud=None, hue=None, ax=None):
         ax = axes(ax, (4.6, 4.8))
         ax.scatter(*dots.T, s=9, alpha=0.75, lw=0, c=hues(hue, len(dots)))
         for k in range(lines.shape[1]):
-            ax.plot(*lines[:, k].T, color="#333333", lw=0.9, alpha=0.65)
-        ax.scatter(*lines[0].T, marker="x", color="#111111", s=28, label="noise", zorder=3)
+            ax.plot(*lines[:, k].T, color=NOTE, lw=0.9, alpha=0.65)
+        ax.scatter(*lines[0].T, marker="x", color=INK, s=28, label="noise", zorder=3)
         ax.scatter(*lines[-1].T, marker="o", color=FRESH, edgecolor="white", s=44, label="resolved", zorder=4)
         flat = np.prod(trace.latents.shape[2:]) == 2
         names = ("latent coordinate 1", "latent coordinate 2") if flat else ("principal axis 1", "principal axis 2")
@@ -81,7 +81,7 @@ def latent_spread(latents, ax=None):
         for k in range(m):
             shade = COLOURS["co-joint" if k % 2 else "co-seq"]
             ax.bar(k * d + np.arange(d), spread[k], width=0.9 if m * d > 8 else 0.5, color=shade, lw=0)
-        ax.axhline(1, color="#333333", ls="--", lw=1.2, label="unit scale")
+        ax.axhline(1, color=NOTE, ls="--", lw=1.2, label="unit scale")
         ax.set(xlim=(-0.8, m * d - 0.2), ylim=(0, 1.25 * max(1.0, spread.max())))
         ax.set(ylabel="std across inputs")
         every = -(-m // 12)  # names of at most 12 slots have room
@@ -125,12 +125,13 @@ def codebook_use(codes, size: int, ax=None):
             line = dict(color=GROUPS[k % len(GROUPS)], label=label, lw=1.6 if len(share) <= 8 else 0.8)
             own = own[own > 0]
             ax.stairs(own, np.arange(len(own) + 1), baseline=0, fill=len(share) == 1, **line)
-        ax.axhline(1 / size, color="#333333", ls="--", lw=1.2, label=f"even use, 1/{size}")
+        ax.axhline(1 / size, color=NOTE, ls="--", lw=1.2, label=f"even use, 1/{size}")
         top = 1.3 * max(share.max(), 1.5 / size)
         ax.set(xlim=(0, size), ylim=(0, top), xlabel="codebook entries, most used first", ylabel="share of inputs")
         if used < size:
-            label = f"never used: {size - used}"
-            ax.axvspan(used, size, facecolor="#f1f1f1", edgecolor="#c4c4c4", hatch="//", lw=0, zorder=0, label=label)
+            light, label = THEMES["light"], f"never used: {size - used}"
+            look_of = dict(facecolor=light["raised"], edgecolor=light["line"], hatch="//", lw=0, zorder=0)
+            ax.axvspan(used, size, **look_of, label=label)
         ax.set_title(f"perplexity {np.exp(entropy).mean():.1f} of {size} (entropy {entropy.mean():.2f} nats)")
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         ax.legend(loc="upper right", framealpha=1, frameon=True, edgecolor="none")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..diffusion.paths import Path
 from ..diffusion.rate_grid import RateGrid
 from .run_frame import png
-from .style import ACCENT, INK, ON_MAP, REVEAL, TERMS, look
+from .style import ACCENT, INK, ON_MAP, OUTLINE, REVEAL, TERMS, look
 
 __all__ = ["path_cost_figure", "path_cost_png"]
 
@@ -49,13 +49,13 @@ def path_cost_figure(grid: RateGrid, lead: float, token_steps: int, latent_steps
         label = f"{name} (nats per unit of time)"
         left.colorbar(heat, ax=ax, label=label, orientation="horizontal", shrink=0.8, aspect=30)
         at = np.array([(k.t_x, k.t_z) for k in knots])
-        ax.plot(*at.T, color="#10151b", lw=4)
+        ax.plot(*at.T, color=OUTLINE, lw=4)
         ax.plot(*at.T, color="white", lw=2)
         moves = at[:-1] - at[1:] > 0
         for axis, mark, size in ((1, "D", 50), (0, "o", 34)):  # a step that moves both shows one mark in the other
             some = at[:-1][moves[:, axis]]
             colour = ON_MAP["latents" if axis else "tokens"]
-            look_of = dict(marker=mark, s=size, color=colour, edgecolor="#10151b", lw=1, zorder=3, clip_on=False)
+            look_of = dict(marker=mark, s=size, color=colour, edgecolor=OUTLINE, lw=1, zorder=3, clip_on=False)
             ax.scatter(*some.T, label=("latents" if axis else "tokens") + " move", **look_of)
         ax.set(xlabel="token noise time $t_x$", ylabel="latent noise time $t_z$", xlim=(0, 1), ylim=(0, 1))
         ax.legend(loc="upper left", fontsize=9, framealpha=0.9, facecolor="white", frameon=True)

@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 
 from .._common import data_contract, schemas
 from .._common.arguments import integer, numbers_of
-from .style import FAINT, axes, look
+from .style import FAINT, FRESH, ON_MAP, axes, look
 
 __all__ = ["pictures"]
 
@@ -66,7 +66,7 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
             ax.imshow(picture.clip(0, top), cmap=colour, vmin=0, vmax=top, extent=box, interpolation="nearest")
             if out.any():
                 veil = np.ma.masked_where(~out, np.ones(out.shape))
-                ax.imshow(veil, cmap=ListedColormap([MASKED]), extent=box, interpolation="nearest")
+                ax.imshow(veil, cmap=ListedColormap([VEIL]), extent=box, interpolation="nearest")
             ax.plot([x, x + width, x + width, x, x], [y, y, y + height, y + height, y], color=FAINT, lw=0.6)
             if held is not None and held[k].any() and not held[k].all():
                 _edges(ax, held[k], x, y)
@@ -77,7 +77,7 @@ def pictures(tokens, shape=None, first: int | None = None, given=None, columns: 
         return ax
 
 
-MASKED, EDGE = "#9ecae8", "#d9730d"
+VEIL, EDGE = ON_MAP["tokens"], FRESH
 
 
 def _given(given, shape) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..diffusion.trace import Trace
 from . import run_panels
 from .latent_map import plane
 from .run_words import LINE, clip, printable, set_words
-from .style import hues, look, plain
+from .style import NOTE, hues, look, plain
 
 __all__ = ["Still", "frame", "png", "side_by_side"]
 
@@ -209,7 +209,7 @@ class Scene:
                 note += f"  Small dots: all samples; large dots: {self.behind}."
             given = any((t.reveal_step[sample] == 0)[t.tokens[sample] != t.pad_id].any() for t in self.traces)
             note += "  Pink: given." if given else ""
-            figure.text(EDGE / WIDTH, 0.1 / height, note, fontsize=9, color="#444444", va="baseline")
+            figure.text(EDGE / WIDTH, 0.1 / height, note, fontsize=9, color=NOTE, va="baseline")
         return figure
 
     def _tokens(self, t, sample: int, width: float) -> dict:
@@ -233,7 +233,7 @@ class Scene:
 
         name = clip(printable(self.names[k]), (width - 0.85) * 66, 11)
         line(name, 0, fontsize=11, weight="bold", parse_math=False)
-        line(f"sample {sample}", 0, x + width, ha="right", fontsize=9, color="#444444")
+        line(f"sample {sample}", 0, x + width, ha="right", fontsize=9, color=NOTE)
         t_x, t_z = t.knots[step]
         masked = int((t.tokens_at(step)[sample] == t.mask_id).sum())
         calls, times = f"NFE {step} of {t.nfe}", f"$t_x$ {t_x:.2f}"

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from .._common.words import plural
 from .run_words import LINE, POINTS, Word
-from .style import BIT_COLOURS, FAINT, FRESH, GIVEN, MASKED, NOW, ink_on, reveal_colour, reveal_range
+from .style import BIT_COLOURS, FAINT, FRESH, GIVEN, INK, MASKED, NOTE, NOW, SOFT, ink_on, reveal_colour, reveal_range
 
 __all__ = ["bit_cells", "bit_shape", "codes", "latent_plane", "path_square", "raster", "reveal_key", "text"]
 
@@ -81,7 +81,7 @@ def text(ax, trace, i: int, step: int, words: list[Word], left: int, room: float
             ax.text(*middle, w.text, fontsize=POINTS, color=ink_on(face), ha="center", va="baseline", parse_math=False)
     ax.add_collection(PolyCollection(boxes, facecolors=faces, edgecolors=edges, linewidths=1.6))
     if left:
-        ax.text(0, lines * LINE + LINE - 6, f"… {left} more", fontsize=POINTS, color="#444444", va="baseline")
+        ax.text(0, lines * LINE + LINE - 6, f"… {left} more", fontsize=POINTS, color=NOTE, va="baseline")
     ax.set(xlim=(-1, room + 1), ylim=((lines + bool(left)) * LINE, 0))
     ax.axis("off")
 
@@ -95,7 +95,7 @@ def reveal_key(ax, trace, short: bool) -> None:
     ax.imshow(colours, aspect="auto", extent=(0, 1, 0, 1), interpolation="nearest")
     name = f"step {first} to {last}" if last > first else f"step {first}"
     name = name if short else f"revealed at {name}"
-    ax.text(1.06, 0.5, name, fontsize=9, va="center", transform=ax.transAxes, color="#333333")
+    ax.text(1.06, 0.5, name, fontsize=9, va="center", transform=ax.transAxes, color=NOTE)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
@@ -155,10 +155,10 @@ def codes(ax, trace, i: int, step: int, slots_in_row: int) -> None:
         x, y = k % slots_in_row, k // slots_in_row
         masked, fresh = code == mask, code != before[k]
         corners = np.array([[0.05, 0.1], [0.95, 0.1], [0.95, 0.9], [0.05, 0.9]]) + [x, y]
-        face, edge = MASKED if masked else "#ffffff", FRESH if fresh else "#8d979f"
+        face, edge = MASKED if masked else "#ffffff", FRESH if fresh else SOFT
         wide = 1.8 if fresh else 0.8
         ax.add_collection(PolyCollection([corners], facecolors=[face], edgecolors=[edge], linewidths=wide))
-        ax.text(x + 0.5, y + 0.5, "···" if masked else int(code), fontsize=9, ha="center", va="center", color="#111111")
+        ax.text(x + 0.5, y + 0.5, "···" if masked else int(code), fontsize=9, ha="center", va="center", color=INK)
     ax.set(xlim=(0, slots_in_row), ylim=(rows, 0), xticks=[], yticks=[])
     ax.set_xlabel(plural(len(now), "latent code"), loc="left")
     ax.spines[:].set_visible(False)
@@ -170,7 +170,7 @@ def path_square(ax, knots, step: int, latents: bool) -> None:
     t_x."""
     x, z = np.array(knots).T
     z = z if latents else 0 * z
-    ax.plot(x, z, color="#8d979f", lw=1.4, ls=(0, (2, 1.5)), marker=".", ms=4, clip_on=False)
+    ax.plot(x, z, color=SOFT, lw=1.4, ls=(0, (2, 1.5)), marker=".", ms=4, clip_on=False)
     ax.plot(x[: step + 1], z[: step + 1], color=FRESH, lw=2.2, clip_on=False)
     ax.plot(x[step], z[step], marker="o", ms=7.5, color=FRESH, mec="white", clip_on=False, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 1], yticks=[0, 1] if latents else [])

@@ -18,9 +18,11 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
 from .._common import arguments, schemas
 
-__all__ = ["ACCENT", "BIT_COLOURS", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GROUPS", "INK", "MARKERS"]
-__all__ += ["MASKED", "NOW", "ON_MAP", "OTHERS", "REVEAL", "SOFT", "TERMS", "THEMES"]
-__all__ += ["axes", "hues", "in_legend", "ink_on", "look", "plain", "reveal_colour", "reveal_range"]
+__all__ = [
+    "ACCENT", "ATOMS", "BIT_COLOURS", "BRIGHT", "COLOURS", "CYCLE", "DOTS", "FAINT", "FRESH", "GIVEN", "GREYS",
+    "GROUPS", "INK", "MARKERS", "MASKED", "NOTE", "NOW", "ON_MAP", "OTHERS", "OUTLINE", "REVEAL", "SOFT",
+    "TERMS", "THEMES", "axes", "hues", "in_legend", "ink_on", "look", "plain", "reveal_colour", "reveal_range",
+]  # fmt: skip
 
 # systems, from dark to light: L* = 13, 33, 47, 56, 68, 75
 COLOURS = {
@@ -51,13 +53,22 @@ DOTS = "#9fb3c8"  # data behind
 NOW = "#12355b"
 ACCENT = "#b34700"  # what a figure is about; as in the browser
 ON_MAP = {"tokens": "#7cc4ff", "latents": "#ff8a3c"}  # marks on a coloured map; as in the browser
-INK, SOFT, FAINT = "#222222", "#777777", "#b5b5b5"  # curves, lines beside them, frames
-THEMES = {  # of drawings, as in the browser: every colour of text has a contrast of 4.5:1 on the paper
+INK, NOTE, SOFT, FAINT = "#222222", "#444444", "#777777", "#b5b5b5"  # curves, words and lines beside them, frames
+OUTLINE = "#10151b"  # around marks on a coloured map
+THEMES = {  # of drawings, widgets, site and decks: every colour of text has a contrast of 4.5:1 on the paper
     "light": {"paper": "#ffffff", "raised": "#f4f6f8", "ink": "#1c2127", "soft": "#565f69", "line": "#c3c9cf",
-              "mask": "#d9dee3", "tokens": "#0b5cad", "latents": "#b34700"},
+              "mask": "#d9dee3", "mask-ink": "#4f5963", "control": "#7a838c",
+              "tokens": "#0b5cad", "latents": "#b34700"},
     "dark": {"paper": "#15191e", "raised": "#20262d", "ink": "#eef1f4", "soft": "#aab4be", "line": "#4a545e",
-             "mask": "#38424c", "tokens": "#6cb6ff", "latents": "#ff9d4d"},
+             "mask": "#38424c", "mask-ink": "#b9c3cc", "control": "#8b959f",
+             "tokens": "#6cb6ff", "latents": "#ff9d4d"},
 }  # fmt: skip
+BRIGHT = {"co-seq": "#2f7fc1", "di-joint": "#c06cb4", "1": "#4f83bd"}  # systems, and bits, where paper may be dark
+GREYS = ["#f4f1ea", "#14181d"]  # of pictures, from white to black
+ATOMS = {  # of structures, as chemists colour them, apart from carbon
+    "light": {"n": "#1d4fd0", "o": "#c22a1e", "f": "#0f7a4a", "s": "#7d6400", "br": "#8a4b14", "i": "#8a2fc4"},
+    "dark": {"n": "#8fb4ff", "o": "#ff8a7a", "f": "#6fd6a2", "s": "#e0c760", "br": "#e0a36a", "i": "#cf9cf5"},
+}
 
 _LOOK = {
     **sns.axes_style("ticks"),

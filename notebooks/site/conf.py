@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import docstrings  # noqa: E402
 
 import lddm_lite  # noqa: E402
+from lddm_lite.plots.style import THEMES  # noqa: E402
 
 project, author, copyright = "lddm-lite", "The lddm-lite authors", "The lddm-lite authors, Apache-2.0"
 version = release = lddm_lite.__version__
@@ -41,7 +42,23 @@ html_js_files = [("site.js", {"defer": "defer"})]
 html_show_search_summary = False  # it would be fetched, which a page opened from disk may not
 html_copy_source = html_show_sourcelink = False
 mathjax_path = "mathjax.js"
-html_theme_options = {"navigation_with_keys": False}
+
+
+def _variables(ink: dict[str, str]) -> dict[str, str]:
+    """The theme's names for the colours of all widgets, figures and decks."""
+    return {
+        "color-background-primary": ink["paper"], "color-background-secondary": ink["raised"],
+        "color-foreground-primary": ink["ink"], "color-foreground-secondary": ink["soft"],
+        "color-foreground-muted": ink["soft"], "color-background-border": ink["line"],
+        "color-brand-primary": ink["latents"], "color-brand-content": ink["tokens"],
+        "color-brand-visited": ink["tokens"],
+    }  # fmt: skip
+
+
+html_theme_options = {
+    "navigation_with_keys": False,
+    "light_css_variables": _variables(THEMES["light"]), "dark_css_variables": _variables(THEMES["dark"]),
+}  # fmt: skip
 
 TERM = re.compile(r"^(?P<term>\S[^\n]*)\n(?P<says>(?:   .*\n)+)", re.M)
 

@@ -337,7 +337,7 @@ with ld.plots.look():
                 capsize=3, lw=1.8, label=name, **style,
             )  # fmt: skip
         ax.set(xlabel="latent steps, out of 8 calls", ylabel=label)
-    axes[0].axhline(0, color="#bbbbbb", lw=0.8)
+    axes[0].axhline(0, color="#b5b5b5", lw=0.8)
     axes[1].axhline(fresh["mode_tv"], color="#777777", lw=1.2, ls=":", label="true samples")
     axes[1].set_ylim(0, None)
     axes[1].legend()
@@ -501,7 +501,7 @@ with ld.plots.look():
         ax.set_xscale("log", base=2)
         ax.set_xticks(codes, codes)
         ax.set(xlabel="codes $K$ of the latent (16 prototypes)", title=f"{nfe} calls in all", ylim=(-0.3, None))
-        ax.axhline(0, color="#bbbbbb", lw=0.8)
+        ax.axhline(0, color="#b5b5b5", lw=0.8)
     axes[0].set_ylabel("excess (nats per sequence)")
     axes[1].legend()
 

@@ -7,7 +7,7 @@
 #
 # | you need | reading | computing on 2 CPU cores | on a GPU | memory |
 # |---|---|---|---|---|
-# | notebook 00; 02 helps | 30 minutes | about 4 minutes of CPU time on one core | the same: none is used | 1 GB |
+# | notebook 00; 02 helps | 30 minutes | about 5 minutes of CPU time on one core | the same: none is used | 1 GB |
 #
 # Symbols:
 #
@@ -164,10 +164,10 @@ def build(system="co-seq", seed=0, centre=True, unit=True, **changes):
 
 
 # %% tags=["setup"]
-def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, name=""):
+def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, lr=2e-3, clip=1.0, name=""):
     """Train, and return rows {step, tokens, norm, spread, response}."""
     g, known = torch.Generator().manual_seed(seed), task.sample(512, seed=99)
-    opt = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.99))
+    opt = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.99))
     tokens, latents, encoder = model.token_channel, model.latent_channel, model.encoder.train()
     steps, rows = ld.course.shrunk(steps), []
     freeze_at = round(stage1 * steps)
@@ -178,7 +178,7 @@ def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, n
     for step in tqdm(range(steps), desc=name, leave=False):
         if stage1 and step == freeze_at:
             encoder.settle([task.sample(256, g) for _ in range(8)])
-        opt.param_groups[0]["lr"] = 2e-3 * min(1, (step + 1) / 50) * (1 + math.cos(math.pi * step / steps)) / 2
+        opt.param_groups[0]["lr"] = lr * min(1, (step + 1) / 50) * (1 + math.cos(math.pi * step / steps)) / 2
         x, t_x = task.sample(batch, g), times(batch)
         z0 = encoder(x) if encoder.training else encoder(x).detach()
         lead = torch.rand(batch, generator=g) / 2
@@ -201,7 +201,7 @@ def train(model, latent_loss="bound", stage1=0.0, steps=800, seed=0, batch=64, n
                 rate = latents.training_loss(z0, z_s, z_hat, s)  # the library's, for a frozen encoder
             loss = loss + rate.mean()
         opt.zero_grad(), loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), clip)
         opt.step()
         if step % 20 == 0 or step == steps - 1:
             rows.append({"step": step + 1, "tokens": token_loss.item(), **gauges(model, known)})
@@ -220,19 +220,26 @@ def gauges(model, x):
 
 # %% [markdown]
 # The library measures the rest: `ld.evaluation.health` gives the spread, the z response, and the excess of one-step samples given `own`
-# latents (which the model drew itself), the `encoder`'s (of fresh data) and latents `zeroed`. We collect one line per model.
+# latents (which the model drew itself), the `encoder`'s (of fresh data) and latents `zeroed`. One training is an anecdote, so each experiment
+# is repeated with a few seeds; we collect one line for all of them, with the standard deviation between seeds.
 
 # %% tags=["setup"]
 table = []
+SEEDS = range(ld.course.shrunk(3, 2))
 
 
-def measure(name, model, quiet=False):
-    """A line of the table: the gauges of one model."""
-    h = ld.evaluation.health(model, task, n=N)
-    row = {"fix": name, "norm": gauges(model, task.sample(512, seed=98))["norm"] if "codes" not in h else math.nan}
-    row |= {"spread": h["spread"], "response": h["z_response"], "perplexity": h.get("perplexity", math.nan)}
-    row |= {k: h["one_step"][k].value for k in ("own", "encoder", "zeroed")}
-    row["se"] = h["one_step"]["own"].stderr
+def measure(name, *models, quiet=False):
+    """A line of the table: the gauges of a model, or the means of several; `se` of the excess that it is shown with."""
+    rows = []
+    for model in models:
+        h = ld.evaluation.health(model, task, n=N)
+        row = {"norm": gauges(model, task.sample(512, seed=98))["norm"] if "codes" not in h else math.nan}
+        row |= {"spread": h["spread"], "response": h["z_response"], "perplexity": h.get("perplexity", math.nan)}
+        row |= {k: h["one_step"][k].value for k in ("own", "encoder", "zeroed")}
+        rows.append(row | {"se": h["one_step"]["own"].stderr})
+    row = {"fix": name} | {k: float(np.mean([r[k] for r in rows])) for k in rows[0]}
+    if len(rows) > 1:
+        row["se"] = float(np.std([r["own"] for r in rows], ddof=1))  # between seeds
     if not quiet:
         table.append(row)
         print(
@@ -242,12 +249,28 @@ def measure(name, model, quiet=False):
     return row
 
 
-def curves(ax, runs, key, label):
-    """One gauge over the steps of several runs."""
+def one_token_step(model, k):
+    """Excess of one token step after k latent steps."""
+    return task.score(model.sample(N, token_steps=1, latent_steps=k, seed=0).tokens)["excess"]
+
+
+def over_seeds(name, latent_loss, stage1=0.0, centre=True, unit=True, **how):
+    """(models that differ by their seed alone, their rows): trained, and measured in one line of the table."""
+    models = [build(seed=seed, centre=centre, unit=unit) for seed in SEEDS]
+    runs = [train(m, latent_loss, stage1, seed=k, name=f"{name}, seed {k}", **how) for k, m in zip(SEEDS, models)]
+    measure(name, *models)
+    return models, runs
+
+
+def curves(ax, experiments, key, label, smooth=1):
+    """One gauge over the steps, each experiment with its mean over seeds and the range between them."""
     with ld.plots.look():
-        for k, (name, rows) in enumerate(runs.items()):
-            line = dict(color=ld.plots.GROUPS[k], lw=1.8, ls=["-", "--", "-.", ":"][k % 4])
-            ax.plot([r["step"] for r in rows], [r[key] for r in rows], label=name, **line)
+        for k, (name, runs) in enumerate(experiments.items()):
+            each = np.array([[r[key] for r in rows] for rows in runs])  # [seeds, rows]
+            each = np.array([[v[max(0, i + 1 - smooth) : i + 1].mean() for i in range(len(v))] for v in each])
+            at, colour = [r["step"] for r in runs[0]], ld.plots.GROUPS[k]
+            ax.plot(at, each.mean(0), label=name, color=colour, lw=1.8, ls=["-", "--", "-.", ":"][k % 4])
+            ax.fill_between(at, each.min(0), each.max(0), color=colour, alpha=0.2, lw=0)
         ax.set_xlabel("step", fontsize=10), ax.set_ylabel(label, fontsize=10)
         ax.spines[["top", "right"]].set_visible(False), ax.tick_params(labelsize=9)
         ax.legend(fontsize=9, frameon=False)
@@ -256,42 +279,61 @@ def curves(ax, runs, key, label):
 # %% [markdown]
 # ## 3. Blow-up
 #
-# Begin with no cure at all: the encoder may put $z_0$ anywhere, and the `"noise"` loss reaches it.
+# Begin with no cure at all: the encoder may put $z_0$ anywhere, and the `"noise"` loss reaches it. Add two ordinary mistakes, a learning rate
+# five times as high and no clipping of gradients.
 #
 # > **Predict, then run.** Let the encoder double all its outputs. Is the noise $\varepsilon$ in $z_t=a_tz_0+\sigma_t\varepsilon$ then easier or
 # > harder to guess? What will $\lVert z_0\rVert$ do, and what will the same network do if each slot is held to norm $\sqrt d$?
 
 # %%
-blown, held = build(centre=False, unit=False), build(centre=False, unit=True)
-growth = {
-    "no cure": train(blown, "noise", name="no cure"),
-    "unit norm": train(held, "noise", name="unit norm"),
-}
-_ = measure("no cure, noise loss", blown), measure("unit norm, noise loss", held)
+HASTY = {"lr": 1e-2, "clip": math.inf}
+blown, grown = over_seeds("no cure, noise loss", "noise", centre=False, unit=False, **HASTY)
+held, calm = over_seeds("unit norm, noise loss", "noise", centre=False, **HASTY)
+growth = {"no cure": grown, "unit norm": calm}
+latent_steps = (2, 4, 8, 16, 64)
+
+few = {name: np.array([[one_token_step(m, k) for k in latent_steps] for m in models])
+       for name, models in (("no cure", blown), ("unit norm", held))}  # fmt: skip
+for name, excess in few.items():
+    print(f"{name:<10}", *[f"{k} latent steps {v:+.2f} ± {e:.2f}" for k, v, e in zip(
+        latent_steps, excess.mean(0), excess.std(0, ddof=1))], sep="   ")  # fmt: skip
 
 # %% tags=["figure"]
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.4), layout="constrained")
 curves(axes[0], growth, "norm", r"mean norm of $z_0$")
 axes[0].axhline(math.sqrt(8), color="#444444", lw=1, ls=":")
-axes[0].text(10, math.sqrt(8) + 0.15, r"$\sqrt{d}$", fontsize=10, color="#444444")
+axes[0].text(10, math.sqrt(8) + 0.2, r"$\sqrt{d}$", fontsize=10, color="#444444")
 t = torch.linspace(0, 1, 200)
-for k, (name, r) in enumerate(
-    (("norm at the start", growth["no cure"][0]), ("norm at the end", growth["no cure"][-1]))
-):
-    lam = blown.latent_channel.log_snr(t)
+lam = blown[0].latent_channel.log_snr(t)
+for k, (name, r) in enumerate((("norm at the start", grown[0][0]), ("norm at the end", grown[0][-1]))):
     axes[1].plot(t, lam + math.log(r["norm"] ** 2 / 8), color=ld.plots.GROUPS[k], lw=1.8, ls=["--", "-"][k], label=name)
 with ld.plots.look():
-    axes[1].plot(t, lam, color="#444444", lw=1, ls=":", label=r"the schedule, as if $\|z_0\|=\sqrt{d}$")
+    axes[1].plot(t, lam, color="#444444", lw=1, ls=":", label=r"as if $\|z_0\|=\sqrt{d}$")
     axes[1].set_xlabel(r"latent noise time $t_z$", fontsize=10)
     axes[1].set_ylabel("log-SNR that the network meets", fontsize=10)
-    axes[1].spines[["top", "right"]].set_visible(False), axes[1].legend(fontsize=9, frameon=False)
+    for k, (name, excess) in enumerate(few.items()):
+        how = dict(color=ld.plots.GROUPS[k], fmt=["o-", "s--"][k], capsize=3)
+        axes[2].errorbar(latent_steps, excess.mean(0), excess.std(0, ddof=1), label=name, **how)
+    bare = task.score(one_step.tokens)["excess"]
+    axes[2].axhline(bare, color="#444444", lw=1, ls=":")
+    axes[2].text(64, bare - 0.15, "no latent at all", fontsize=9, color="#444444", ha="right", va="top")
+    axes[2].set_xscale("log", base=2), axes[2].set_xticks(latent_steps, latent_steps), axes[2].minorticks_off()
+    axes[2].set_xlabel("latent steps, then one token step", fontsize=10)
+    axes[2].set_ylabel("excess, nats", fontsize=10)
+    for ax in axes[1:]:
+        ax.spines[["top", "right"]].set_visible(False), ax.tick_params(labelsize=9)
+        ax.legend(fontsize=9, frameon=False)
 
 # %% [markdown]
-# **What to see.** Left: without a cure the norm keeps growing as long as the learning rate lets it. Scaling $z_0$ by $c$ multiplies the SNR
+# **What to see.** (Means over seeds; bands and bars: how far they differ.) Left: without a cure the norm keeps growing as long as the learning rate lets it. Scaling $z_0$ by $c$ multiplies the SNR
 # by $c^2$ at *every* noise time; latents far apart can be told apart under any noise, and then $\varepsilon$ can be read off as
-# $(z_t-a_tz_0)/\sigma_t$. The token loss pulls the same way, since it, too, sees $z$ through noise. Right: the price. The schedule that we chose
-# means less and less: the whole log-SNR axis has been shifted upwards, by the square of the growth, and goes on being shifted for as long as
-# we train. At $t_z=1$ a trace of $z_0$ is left in what sampling takes for pure noise. The latents are informative, but nothing holds them.
+# $(z_t-a_tz_0)/\sigma_t$. The token loss pulls the same way, since it, too, sees $z$ through noise. Middle: the schedule that we chose
+# means less and less. The whole log-SNR axis has been shifted upwards, by the square of the growth; at $t_z=1$ a trace of $z_0$ is left in what
+# sampling takes for pure noise, and all that decides about $z$ happens in its first step.
+#
+# Right: **the price is a disaster where latents were to help, in few steps.** With two latent steps the blown-up models are five nats worse than those of
+# unit norm, which is more than half of what a latent can win here. And it hides: who samples with 64 latent steps sees a small difference, and the
+# latents are informative by every gauge. (An excess below zero says that samples have less entropy than data; section 6.)
 #
 # **Cure: unit norm per slot, times $\sqrt d$**, so that each coordinate has unit mean square, which is what the schedule assumes. The mismatch at
 # the start of sampling is the prior term (M8), which grows with the square of the norm:
@@ -299,8 +341,10 @@ with ld.plots.look():
 # %%
 x = task.sample(N, seed=5)
 with torch.no_grad():
-    for name, model in (("no cure", blown), ("unit norm", held)):
-        print(f"{name:<10} KL(q(z_1|x) || N(0,I)) = {model.latent_channel.prior_kl(model.encode(x)).mean():.3f} nats")
+    for name, models in (("no cure", blown), ("unit norm", held)):
+        print(
+            f"{name:<10} KL(q(z_1|x) || N(0,I)) = {models[0].latent_channel.prior_kl(models[0].encode(x)).mean():.3f} nats"
+        )
 
 # %% [markdown]
 # ## 4. Collapse
@@ -311,15 +355,13 @@ with torch.no_grad():
 # > the tokens it costs on the latents. Our predictors are not perfect, and at the start know nothing. To which $z_0$ does that draw the encoder?
 
 # %%
-free, unit = build(centre=False, unit=False), build(centre=False, unit=True)
 fall = {
-    "no cure": train(free, "bound", name="no cure"),
-    "unit norm": train(unit, "bound", name="unit norm"),
+    "no cure": over_seeds("no cure, bound", "bound", centre=False, unit=False)[1],
+    "unit norm": over_seeds("unit norm, bound", "bound", centre=False)[1],
 }
-_ = measure("no cure, bound", free), measure("unit norm, bound", unit)
 
 # %% [markdown]
-# Both are dead: spread and z response are about zero, and one-step samples are as bad as with no latent at all. A latent that is not yet used
+# Both are dead, with every seed: spread and z response are about zero, and one-step samples are as bad as with no latent at all. A latent that is not yet used
 # costs, and saves nothing, so the cheapest $z_0$ is one that needs no information: **the same for all inputs**. Unit norm does not help; the latents
 # agree on a direction instead of shrinking to a point. And nothing pulls them back: from differences that are smaller than the noise the tokens
 # gain next to nothing, while the latent loss goes on pressing them together.
@@ -330,9 +372,7 @@ _ = measure("no cure, bound", free), measure("unit norm, bound", unit)
 # to all inputs is removed, and what differs, however little, is brought to unit scale.
 
 # %%
-centred = build(centre=True, unit=True)
-fall["centred, unit norm"] = train(centred, "bound", name="centred")
-_ = measure("+ centring, bound", centred)
+_, fall["centred, unit norm"] = over_seeds("+ centring, bound", "bound")
 
 # %% [markdown]
 # ### Second cure: two stages
@@ -343,10 +383,8 @@ _ = measure("+ centring, bound", centred)
 # the finest noise scale drown the rest.
 
 # %%
-both, staged = build(centre=True, unit=True), build(centre=False, unit=True)
-fall["centred, unit norm, two stages"] = train(both, "training", stage1=0.3, name="both cures")
-train(staged, "training", stage1=0.3, name="stages alone")
-_ = measure("+ centring + two stages", both), measure("unit norm + two stages, no centring", staged)
+(both, *_), fall["centred, unit norm, two stages"] = over_seeds("+ centring + two stages", "training", stage1=0.3)
+_ = over_seeds("unit norm + two stages, no centring", "training", stage1=0.3, centre=False)
 
 # %% tags=["figure"]
 fig, axes = plt.subplots(1, 2, figsize=(10.5, 3.4), layout="constrained")
@@ -357,14 +395,12 @@ axes[0].text(
     ld.course.shrunk(800), math.exp(-3) * 1.12, r"$\sigma_0$, noise floor", fontsize=9, color="#444444", ha="right"
 )
 axes[0].get_legend().remove()
-smooth = {k: [dict(r, tokens=np.mean([v["tokens"] for v in rows[max(0, i - 4) : i + 1]])) for i, r in enumerate(rows)]
-          for k, rows in fall.items()}  # fmt: skip
-curves(axes[1], smooth, "tokens", "token loss, nats")
-axes[1].axhline(task.entropy().value, color="#444444", lw=1, ls=":")
-axes[1].text(ld.course.shrunk(800), task.entropy().value + 0.08, "entropy H", fontsize=9, color="#444444", ha="right");
+curves(axes[1], fall, "tokens", "token loss, nats", smooth=5)
+axes[1].axhline(task.entropy().value, color="#444444", lw=1, ls=":", label="entropy H")
+axes[1].legend(fontsize=9, frameon=False);
 
 # %% [markdown]
-# **What to see.** Left (log scale, same lines as right): without centring, the spread falls below the smallest noise that the tokens ever see, $\sigma_0\approx
+# **What to see.** (Means over seeds, and the range between them.) Left (log scale, same lines as right): without centring, the spread falls below the smallest noise that the tokens ever see, $\sigma_0\approx
 # e^{-\lambda_{\max}/2}$. With centring it cannot. Right: the token loss of the collapsed models ends at about the entropy or above, because all
 # information must come from the tokens; where $z$ is used, part of it comes from $z$, and the loss is lower. (Leads and noise times differ
 # between stages, so compare the ends, not the courses.)
@@ -489,7 +525,7 @@ show(table)
 print(f"{'no latent, exact':<38}{'':>7}{'':>9}{'':>12}{task.score(one_step.tokens)['excess']:>16.2f}")
 
 # %% [markdown]
-# **What to see.** Collapsed models are no better than the last line, the exact predictor's single step without a latent. Centring brings the excess down; two
+# **What to see.** (Means over seeds; ±: the standard deviation between them.) Collapsed models are no better than the last line, the exact predictor's single step without a latent. Centring brings the excess down; two
 # stages raise the z response further. An excess a little below zero says that samples have less entropy than data, by more than their
 # divergence (notebook 03, section 9): the tiny token network is too sure of itself when $z$ is clean.
 #
@@ -1077,9 +1113,7 @@ for m, d in ((1, 2), (1, 8), (4, 2)):
     train(model, "training", stage1=0.3, name=f"m={m}, d={d}")
     answer.append(model)
     spread, r = gauges(model, task.sample(512, seed=98))["spread"], measure("", model, quiet=True)
-    print(
-        f"m={m} d={d}: spread {spread:.3f}, z response {r['response']:.3f}, excess {r['own']:+.2f} ± {r['se']:.2f}"
-    )
+    print(f"m={m} d={d}: spread {spread:.3f}, z response {r['response']:.3f}, excess {r['own']:+.2f} ± {r['se']:.2f}")
 
 # %% [markdown] tags=["solution"]
 # All three have unit spread: centring sees to that, whatever the size, so the spread does not decide. The z response and the excess do. Two numbers on a

@@ -389,7 +389,7 @@ for system in ("co-seq", "co-joint"):
     own = [row for row in paid if row["system"] == system]
     style = dict(color=ld.plots.COLOURS[system], marker=ld.plots.MARKERS[system], capsize=3, label=system)
     ax.errorbar([r["lead"] for r in own], [r["excess"] for r in own], [2 * r["excess_se"] for r in own], **style)
-ax.axhline(0, color="#bbbbbb", lw=0.8)
+ax.axhline(0, color="#b5b5b5", lw=0.8)
 ax.set(xlabel="lead δ (0 joint, ½ sequential)", ylabel="excess (nats per sequence)")
 ax.set_title("eight calls; bars are two standard errors")
 ax.spines[["top", "right"]].set_visible(False)

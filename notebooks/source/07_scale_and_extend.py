@@ -230,7 +230,7 @@ assert gap < 1e-3
 
 # %% tags=["figure"]
 fig, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
-ax.plot(range(1, STEPS + 1), [r["loss"] for r in whole.rows], color="#999999", lw=1.2, label="1 process, 1 piece")
+ax.plot(range(1, STEPS + 1), [r["loss"] for r in whole.rows], color="#9a9a9a", lw=1.2, label="1 process, 1 piece")
 ax.plot(range(1, STEPS + 1), one, color=BLUE, lw=2.2, label="1 process, 2 pieces")
 ax.plot(range(1, STEPS + 1, 4), both[::4], "o", color=ORANGE, ms=4, label="2 processes, a piece each")
 ax.set_xlabel("step"), ax.set_ylabel("training loss (nats)"), ax.legend(fontsize=9)

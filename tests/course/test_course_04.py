@@ -2,6 +2,7 @@
 be trained."""
 
 import functools
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -38,9 +39,9 @@ def trained(book):
     claims share them."""
 
     @functools.cache
-    def get(loss="training", stage1=0.3, seed=0, steps=800, **changes):
+    def get(loss="training", stage1=0.3, seed=0, steps=800, lr=2e-3, clip=1.0, **changes):
         model = book["build"](seed=seed, **changes)
-        rows = book["train"](model, loss, stage1=stage1, steps=steps, seed=seed)
+        rows = book["train"](model, loss, stage1=stage1, steps=steps, seed=seed, lr=lr, clip=clip)
         return model, book["measure"]("", model, quiet=True), rows
 
     return get
@@ -70,18 +71,23 @@ def test_switches_do_what_they_say(book):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-def test_blow_up_and_its_cure(book, trained, seed):
-    """Section 3."""
+def test_blow_up_and_its_cure(book, trained, none, seed):
+    """Section 3. 512 samples have a standard error of 0.15 nats, of which 2 and 4 latent steps
+    leave 4 to 5 between the two models."""
     x = book["task"].sample(512, seed=5)
-    (wild, drawn, rows), (held, _, calm) = (
-        trained("noise", stage1=0, seed=seed, centre=False, unit=unit) for unit in (False, True)
+    (wild, drawn, rows), (held, cured, calm) = (
+        trained("noise", stage1=0, seed=seed, centre=False, unit=unit, lr=1e-2, clip=math.inf) for unit in (False, True)
     )
     assert rows[-1]["norm"] > 5 * rows[0]["norm"] and rows[-1]["norm"] > 2 * 8**0.5
-    assert all(b["norm"] > a["norm"] for a, b in pairwise(rows[::10])), "grows all the time"
     assert drawn["response"] > 0.5, "informative, though nothing holds it"
     assert all(abs(r["norm"] - 8**0.5) < 1e-3 for r in calm)
     prior = [float(m.latent_channel.prior_kl(m.encode(x)).mean()) for m in (wild, held)]
     assert prior[0] > 3 * prior[1]
+
+    excess = {k: [book["one_token_step"](m, k) for m in (wild, held)] for k in (2, 64)}
+    assert excess[2][0] - excess[2][1] > none / 2, "more than half of what a latent can win"
+    assert excess[2][1] < 1 and cured["own"] < 1, "cured"
+    assert excess[64][0] < 1.5, "many latent steps hide it"
 
 
 @pytest.mark.slow

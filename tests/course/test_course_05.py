@@ -37,8 +37,8 @@ def book():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("SETTING", raising=False)
         patch.delenv("LDDM_FAST", raising=False)
-        names = defined("05_language")
-    yield names
+        patch.setenv("LDDM_LIMIT_DIM", "6400")  # as the notebook does; taken back afterwards
+        yield defined("05_language")
     torch.set_num_threads(threads)
 
 
@@ -188,12 +188,14 @@ def test_gaps_are_filled_better_without_the_code(book):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_minutes_of_training_pass_even_steps_too(book, seed):
-    """Sections 2 to 4, two to three minutes for each seed."""
+    """Sections 2 to 4, about a minute for each seed; 512 sentences: standard errors are 0.02."""
     news, S = book["news"], book["S"]
     model = ld.LatentDiffusion.preset("di-seq", news, seed=seed, **S["model"], **S["codes"])
+    model.encoder.prepare(news.sample(20_000, seed=100 + seed), progress=False)
     history = ld.fit(model, news, steps=S["steps"]["di-seq"], seed=seed, progress=False, **S["fit"], **S["few"])
     two = news.coherent(model.sample(512, *split(model, 2), seed=seed).tokens).double().mean()
-    assert two > 0.05, "the exact predictor in even steps: 0.001; in its best ones 0.06"
+    # seeds 0 to 2 had 0.46 and more; the exact predictor has 0.001 in even steps, 0.06 in its best
+    assert two > 0.35, "five standard errors below what was seen"
     last = [row for row in history.rows if row["stage"] == 2][-10:]
     assert sum(row["tokens"] + row["latents"] for row in last) / 10 > news.entropy().value
     found = ld.evaluation.latent_health(model, news, token_steps=(1,), n=256)["token_steps"][1]["nll"]

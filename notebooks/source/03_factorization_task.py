@@ -601,6 +601,19 @@ print(f"{'true samples':16} {0:9.2f} {0:8.2f} {0:7.2f} {'0':>7} {'':6} {fresh['m
 #   both channels want many calls.
 # - An excess below 0 means less entropy than data. Read it with the divergences, or at least with mode TV.
 
+# %% tags=["setup"]
+def difference(exercise, answer, measured):
+    """Checks [difference, its standard error] against two scores measured afresh, when the answer is of that kind."""
+    given = ld.course.numbers(answer)
+    if given is None or given.shape != (2,):
+        return ld.selfcheck(exercise, answer, [0.0, 0.0])
+    first, second = measured()
+    errors = [first["excess_se"], second["excess_se"]]
+    off = {"that is the error of one of the two; both are uncertain": errors[0], "the errors' squares add": sum(errors)}
+    ld.selfcheck(exercise, given[0], first["excess"] - second["excess"], tol=0.3, unit="nats")
+    return ld.selfcheck(f"{exercise}, its error", given[1], math.hypot(*errors), tol=0.1 * errors[0], mistakes=off)
+
+
 # %% [markdown] tags=["exercises"]
 # ## Exercises
 #
@@ -757,18 +770,6 @@ answer = [straight.value - random.value, math.hypot(straight.stderr, random.stde
 # Nothing beyond the error of about 0.07: both samples are drawn afresh, so the squares of their errors add. The randomness of the latent steps is not the trouble: tokens are drawn before $z$ is known, whether or not $z$ then moves straight.
 
 # %% tags=["check"]
-def difference(exercise, answer, measured):
-    """Checks [difference, its standard error] against two scores measured afresh, when the answer is of that kind."""
-    given = ld.course.numbers(answer)
-    if given is None or given.shape != (2,):
-        return ld.selfcheck(exercise, answer, [0.0, 0.0])
-    first, second = measured()
-    errors = [first["excess_se"], second["excess_se"]]
-    off = {"that is the error of one of the two; both are uncertain": errors[0], "the errors' squares add": sum(errors)}
-    ld.selfcheck(exercise, given[0], first["excess"] - second["excess"], tol=0.3, unit="nats")
-    return ld.selfcheck(f"{exercise}, its error", given[1], math.hypot(*errors), tol=0.1 * errors[0], mistakes=off)
-
-
 def both_eta():
     model = ld.LatentDiffusion.exact(task, "shift")
     runs = [model.sample(2048, 8, 8, path=ld.Path(0.0), eta=eta, seed=100) for eta in (0.0, 1.0)]

@@ -7,7 +7,7 @@
 #
 # | you need | reading | computing on 2 CPU cores | on a GPU | memory |
 # |---|---|---|---|---|
-# | `00` to `04`; for two sections two packages, see below | 35 minutes | about 10 minutes | `newswire`: the same; `lm1b`: about 18 for training, at most; the rest is not measured | 2 GB |
+# | `00` to `04`; for two sections two packages, see below | 35 minutes | about 5 minutes | `newswire`: the same; `lm1b`: about 18 for training, at most; the rest is not measured | 2 GB |
 #
 # Symbols:
 #

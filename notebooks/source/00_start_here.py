@@ -67,8 +67,8 @@ ld.widgets.Scrubber([shown, beside], model=[big, None], task=big_task, names=["w
 # | [`02_elbo`](02_elbo.ipynb) | derive every term of the bound, and why the order of denoising matters only in few steps | about 2 minutes |
 # | [`03_factorization_task`](03_factorization_task.ipynb) | train and compare the five systems, beside exact predictions without latents | about 13 minutes |
 # | [`03b_by_hand`](03b_by_hand.ipynb) | write the whole method from nothing, continuous and discrete | about 1 minute |
-# | [`04_latents`](04_latents.ipynb) | make a latent informative: collapse and blow-up, caused and cured | about 4 minutes |
-# | [`05_language`](05_language.ipynb) | train on text, and judge what comes out | about 10 minutes |
+# | [`04_latents`](04_latents.ipynb) | make a latent informative: collapse and blow-up, caused and cured | about 5 minutes |
+# | [`05_language`](05_language.ipynb) | train on text, and judge what comes out | about 5 minutes |
 # | [`06_scrub`](06_scrub.ipynb) | explore trained models: systems, orders, infilling, walks, paths | about 1 minute |
 # | [`07_scale_and_extend`](07_scale_and_extend.ipynb) | train on several GPUs; add a path, a channel, a task, an encoder | about 4 minutes |
 # | [`08_your_own_data`](08_your_own_data.ipynb) | put in your own sequences: digits, characters, families, grammars | about 2 minutes |

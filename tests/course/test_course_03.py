@@ -173,11 +173,10 @@ def test_the_frontier(trained, limit, seed):
 
 
 @pytest.mark.slow
-def test_a_continuous_latent_on_average(trained, limit):
-    """Section 5: over the notebook's three seeds `co-seq` is below the limit of even steps; not every
-    training is."""
+def test_a_continuous_latent_where_its_encoder_succeeds(trained, limit):
+    """Section 5: with four of five seeds `co-seq` is below the limit of even steps."""
     for k in (4, 8):
-        assert sum(trained(seed)[1]["co-seq", k]["excess"] for seed in (0, 1, 2)) / 3 < limit[k]
+        assert sum(trained(seed)[1]["co-seq", k]["excess"] < limit[k] for seed in SEEDS) >= 4
 
 
 @pytest.mark.slow
@@ -196,22 +195,20 @@ def test_how_to_divide_eight_calls(book, trained, seed):
 
 @pytest.mark.slow
 def test_the_path_matters_more_than_the_network(book, trained):
-    """Section 7, eight calls: the path gains with every network; over the notebook's seeds, more
-    than networks differ (not with every seed: `co-seq` of seed 4 has the poor encoder of section
-    5)."""
+    """Section 7, eight calls: the path gains with every network and every seed; in the means over the
+    notebook's seeds more than networks differ."""
     for joint, seq in (("co-joint", "co-seq"), ("di-joint", "di-seq")):
-        gains, differ = {}, {}
-        for seed in SEEDS:
-            models, _ = trained(seed)
-            at = {
-                (s, lead): book["measure"](models[s], 8, seed=seed, path=ld.Path(lead))["excess"]
-                for s in (joint, seq)
-                for lead in (0.0, 0.5)
-            }
-            gains[seed] = min(at[s, 0.0] - at[s, 0.5] for s in (joint, seq))
-            differ[seed] = max(abs(at[joint, lead] - at[seq, lead]) for lead in (0.0, 0.5))
-        assert min(gains.values()) > 1
-        assert sum(gains[s] - differ[s] for s in (0, 1, 2)) > 0
+        at = {
+            (s, lead): [
+                book["measure"](trained(seed)[0][s], 8, seed=seed, path=ld.Path(lead))["excess"] for seed in SEEDS
+            ]
+            for s in (joint, seq)
+            for lead in (0.0, 0.5)
+        }
+        assert all(even - ahead > 1 for s in (joint, seq) for even, ahead in zip(at[s, 0.0], at[s, 0.5], strict=True))
+        mean = {key: sum(values[:3]) / 3 for key, values in at.items()}
+        gain = min(mean[s, 0.0] - mean[s, 0.5] for s in (joint, seq))
+        assert gain > max(abs(mean[joint, lead] - mean[seq, lead]) for lead in (0.0, 0.5))
 
 
 @pytest.mark.slow

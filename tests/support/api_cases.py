@@ -270,7 +270,7 @@ def cases(tmp):
         "held_out": (E.held_out, dict(model=mdlm, x=x, seed=0, draws=1)),
         "rate_grid": (ld.rate_grid, dict(model=model, x=x)),
         "best_schedule": (E.best_schedule, dict(model=mdlm, data=task, nfe=2, seed=0)),
-        "diagnose": (E.diagnose, dict(model=model, data=task, n=8, seed=0)),
+        "diagnose": (E.diagnose, dict(model=model, data=task, n=8, seed=0, progress=False)),
         "health": (E.health, dict(model=model, data=task, n=8, seed=0)),
         "z_response": (E.z_response, dict(model=model, x0=x, seed=0)),
         "distinct_n": (E.distinct_n, dict(texts=["a b"], n=1)),

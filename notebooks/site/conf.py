@@ -51,7 +51,7 @@ def _variables(ink: dict[str, str]) -> dict[str, str]:
         "color-foreground-primary": ink["ink"], "color-foreground-secondary": ink["soft"],
         "color-foreground-muted": ink["soft"], "color-background-border": ink["line"],
         "color-brand-primary": ink["latents"], "color-brand-content": ink["tokens"],
-        "color-brand-visited": ink["tokens"],
+        "color-brand-visited": ink["tokens"], "color-sidebar-link-text--top-level": ink["ink"],
     }  # fmt: skip
 
 

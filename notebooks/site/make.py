@@ -86,7 +86,7 @@ def staged(text: str, place: str) -> str:
 
 
 def page_of(notebook: Path):
-    """A notebook as its page shows it: no cell for Colab, imports and helpers folded."""
+    """A notebook as its page shows it: no cell for Colab, and folded what JupyterLab folds."""
     nb = nbformat.read(notebook, as_version=4)
     nb.cells = [c for c in nb.cells if "colab" not in c.metadata.get("tags", [])]
     titled = False
@@ -96,9 +96,11 @@ def page_of(notebook: Path):
             if titled:  # a page has one title
                 cell.source = re.sub(r"^# ", "## ", cell.source, flags=re.M)
             titled = titled or cell.source.startswith("# ")
-        elif {"setup", "check"} & set(cell.metadata.get("tags", [])):
-            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
-        cell.metadata.pop("jupyter", None)
+        hidden = cell.metadata.pop("jupyter", {})
+        kinds = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
+        fold = [tag for key, tag in kinds.items() if hidden.get(key)]
+        if fold:
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), *fold]
     nb.metadata.pop("widgets", None)
     return nb
 

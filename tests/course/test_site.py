@@ -69,13 +69,16 @@ def test_links_lead_to_pages_or_are_text(place, link, becomes):
     assert make.staged(link, place) == becomes
 
 
-def test_a_page_of_a_notebook_has_one_title_and_nothing_for_colab(tmp_path):
+def test_a_page_of_a_notebook_has_one_title_and_folds_what_jupyterlab_folds(tmp_path):
     cells = [nbformat.v4.new_markdown_cell("# Title\n\n(M1)"), nbformat.v4.new_markdown_cell("# Second")]
-    cells += [nbformat.v4.new_code_cell("x", metadata={"tags": [tag]}) for tag in ("colab", "setup", "figure")]
+    folds = {"colab": {}, "setup": {"source_hidden": True}, "figure": {"source_hidden": True}}
+    folds |= {"predict": {"outputs_hidden": True}, "plain": {}}
+    cells += [nbformat.v4.new_code_cell("x", metadata={"tags": [k], "jupyter": v}) for k, v in folds.items()]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01_a.ipynb")
     page = make.page_of(tmp_path / "01_a.ipynb")
-    assert [c.source for c in page.cells] == ["# Title\n\n[(M1)](#m1)", "## Second", "x", "x"]
-    assert [c.metadata.get("tags") for c in page.cells[2:]] == [["setup", "hide-input"], ["figure"]]
+    assert [c.source for c in page.cells] == ["# Title\n\n[(M1)](#m1)", "## Second", "x", "x", "x", "x"]
+    hidden = [["setup", "hide-input"], ["figure", "hide-input"], ["predict", "hide-output"], ["plain"]]
+    assert [c.metadata.get("tags") for c in page.cells[2:]] == hidden
 
 
 def test_docstrings_keep_their_words_lists_and_examples():

@@ -158,7 +158,7 @@ slides-pdf: install  ## the same, and printed to PDF by Chromium
 address: install  ## tell badges, citation and notebooks where the repository lies: REPOSITORY=https://github.com/OWNER/NAME
 	$(BIN)/python notebooks/address.py $(REPOSITORY)
 
-site: install  ## the course as pages that open from disk, from what is committed, with the decks of `make slides`: build/site/index.html (a minute)
+site: install  ## the course as pages that open from disk, with the decks that are built: build/site/index.html (a minute)
 	$(INSTALL) -c $(CONSTRAINTS) -e '.[site]'
 	$(BIN)/python notebooks/site/make.py
 

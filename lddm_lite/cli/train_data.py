@@ -80,8 +80,8 @@ def load(options: dict, progress: bool = False) -> tuple[Data, Data | None]:
         kept = options["vocab"]
         lines = None if kept is None else read_lines(options["text"])[0]
         codec = bert(64 if length is None else length, kept=kept, lines=lines)
-    how = {k: options[k] for k in ("lowercase", "tokenizer", "allow_losses")}
-    same = {"length": length, "codec": codec, "vocab": options["vocab"] or 4000, **how}
+    how = {k: options[k] for k in ("vocab", "lowercase", "tokenizer", "allow_losses") if options[k] is not None}
+    same = {"length": length, "codec": codec, **how}
     if options["stream"]:
         from ..text import build_token_store
 

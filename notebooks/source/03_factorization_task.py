@@ -129,8 +129,8 @@ assert max(sizes) < 1.1 * min(sizes)
 # ## 3. Train
 #
 # 1,000 steps of 64 sequences; `mdlm`, whose steps are cheaper, gets 1,400, so that training times are about equal. Three options were chosen by
-# trial, and it is fair that you know how. The learning rate, 0.004, is twice the usual one, at which `mdlm` does not always leave its first plateau (with seed 4 it
-# ends 1.2 nats above the bound that it has at this one). `few_step2` is the share of training times moved to the start of sampling. Where latents lead, that is the state
+# trial, and it is fair that you know how. The learning rate, 0.004, is twice the usual one, at which `mdlm` does not leave its first plateau with each seed (4
+# is one with which it does not). `few_step2` is the share of training times moved to the start of sampling. Where latents lead, that is the state
 # from which *all* tokens are drawn at once; the sequential systems need it often (0.5; for `mdlm` and the joint
 # systems we took 0.1). And `stage1=0.5` gives the encoder half of the steps, more than the usual 0.3, lest it be frozen before it has learned.
 # Since one run proves little, we train each system from three seeds, which change the initial weights, the data and the noise.

@@ -51,7 +51,7 @@ export function pointMap(app, on) {
     }
     g.lineWidth = 0.6;
     for (let i = 0; i < n; i++) {
-      const look = head.hue === "groups" ? lookOf(colour[i]) : { shape: "circle", colour: head.hue === "circle" ? ramp(CYCLE, colour[i], true) : "#7ba1c2" };
+      const look = head.hue === "groups" ? lookOf(colour[i]) : { shape: "circle", colour: head.hue === "circle" ? ramp(CYCLE, colour[i], true) : "#4f83bd" };
       const dim = !among(i);
       g.globalAlpha = dim ? 0.12 : 0.92;
       g.fillStyle = look.colour;

@@ -64,7 +64,7 @@ export class Plane {
     this.element = el("figure", { class: "plane" }, el("figcaption", { text: this.goal ? "latents; ring: encoder's place" : "latent plane" }), this.canvas, key);
   }
   colour(i) {
-    if (!this.hue) return "#7ba1c2";
+    if (!this.hue) return "#4f83bd";
     const v = this.hue.data[i];
     return this.head.groups ? GROUPS[Math.min(v, GROUPS.length - 1)] : ramp(CYCLE, v, true);
   }

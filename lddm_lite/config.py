@@ -64,7 +64,7 @@ class Config:
         choices=("plain", "text", "bert"))
     encoder: str = option(
         "learned", "what makes the latents: learned; mixture, codes that are the classes of a mixture of products; or "
-        "of a text a frozen encoder: minilm, a folder, a name on the hub")
+        "of a text a frozen encoder: minilm, a folder, a name on the hub; codes are then k-means of its vectors")
     encoder_blocks: int = option(2, "transformer blocks of the encoder", minimum=1)
     log_snr_max: float = option(6.0, "log signal-to-noise ratio of continuous latents at t_z=0, their noise floor")
     log_snr_min: float = option(-6.0, "the same at t_z=1, pure noise")  # M5
@@ -101,9 +101,10 @@ class Config:
             raise ValueError(f"width must be a multiple of heads={self.heads}, got {self.width}")
         if self.network == "text" and self.width // self.heads % 2:
             raise ValueError(f"network='text' needs an even width per head, got {self.width} / {self.heads}")
-        kind = {"learned": self.latent, "mixture": "discrete"}.get(self.encoder, "continuous")
-        if self.latent != kind:
-            raise ValueError(f"encoder={shown(self.encoder)} needs {kind} latents, got latent={self.latent!r}")
+        if self.encoder == "mixture" and self.latent != "discrete":
+            raise ValueError(f"encoder='mixture' needs discrete latents, got latent={self.latent!r}")
+        if self.encoder != "learned" and self.latent == "none":
+            raise ValueError(f"encoder={shown(self.encoder)} needs latents, got latent='none'")
 
     @classmethod
     def preset(cls, system: str, length: int, vocab: int, size: str | None = None, **changes) -> Config:

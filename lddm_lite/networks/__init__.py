@@ -10,7 +10,7 @@
 | `mixture_codes` | codes that are the classes of a mixture of products |
 | `exact` | Bayes-optimal denoisers of tasks |
 | `build`, `custom_parts` | which parts a configuration asks for, and parts of your own |
-| `sentence_latents`, `frozen_text_encoder`, `pretrained`, `latent_cache` | latents by a frozen text encoder |
+| `sentence_latents`, `frozen_text_encoder`, `pretrained`, `latent_cache` | latents and codes by a frozen text encoder |
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from .codebook import DiscreteEncoder
 from .denoiser import Denoiser
 from .encoders import ContinuousEncoder
 from .exact import ExactDenoiser, ShiftEncoder
-from .frozen_text_encoder import FrozenTextEncoder
+from .frozen_text_encoder import FrozenTextCodes, FrozenTextEncoder
 from .mixture_codes import MixtureCodes
 from .pretrained import TextEncoder
 from .sentence_latents import SentenceLatents
 from .transformer import StreamBlock, TwoStreamTransformer
 
 __all__ = [
-    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextEncoder", "MixtureCodes",
-    "SentenceLatents", "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
+    "ContinuousEncoder", "Denoiser", "DiscreteEncoder", "ExactDenoiser", "FrozenTextCodes", "FrozenTextEncoder",
+    "MixtureCodes", "SentenceLatents", "ShiftEncoder", "StreamBlock", "TextEncoder", "TwoStreamTransformer",
 ]  # fmt: skip

@@ -23,10 +23,12 @@ def make_encoder(config: Config, labels) -> nn.Module | None:
     if config.encoder == "mixture":
         return MixtureCodes(config)
     if config.encoder != "learned":
-        from .frozen_text_encoder import FrozenTextEncoder
+        from .frozen_text_encoder import FrozenTextCodes, FrozenTextEncoder
         from .sentence_latents import SentenceLatents
 
-        return FrozenTextEncoder(SentenceLatents(config.encoder, config.slots, config.dim), labels)
+        latents = SentenceLatents(config.encoder, config.slots, config.dim)
+        discrete = config.latent == "discrete"
+        return FrozenTextCodes(latents, labels, config.codes) if discrete else FrozenTextEncoder(latents, labels)
     return {"none": lambda c: None, "continuous": ContinuousEncoder, "discrete": DiscreteEncoder}[config.latent](config)
 
 

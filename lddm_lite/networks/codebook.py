@@ -12,12 +12,15 @@ import torch
 import torch.nn.functional as F
 
 from .._common import schemas
+from .._common.progress import bar
 from .._common.protocols import Encoder
 from .._common.randomness import generator, rand
 from ..config import Config
 from .encoders import ContinuousEncoder
 
 __all__ = ["DiscreteEncoder"]
+
+COMPARED = 1 << 24  # pairs of a vector and a code that are compared at once
 
 
 class DiscreteEncoder(ContinuousEncoder):
@@ -54,7 +57,7 @@ class DiscreteEncoder(ContinuousEncoder):
     @schemas.fitting
     def nearest(self, features: torch.Tensor) -> torch.Tensor:
         """Codes [B, m] nearest in angle to features [B, m, d]."""
-        return (features @ self.codebook.T).argmax(-1)
+        return nearest(features, self.codebook)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Sequences [B, L] -> codes [B, m], int64."""
@@ -75,14 +78,13 @@ class DiscreteEncoder(ContinuousEncoder):
         return codes, y + (q - y).detach(), commit
 
     def settle(self, batches) -> None:
-        """As for continuous latents; with `late` codes, the codebook is then made: k-means by angle
-        of the features of `batches`, from centres drawn far apart (k-means++, Arthur &
-        Vassilvitskii 2007). Source: METHOD 5, 6."""
+        """As for continuous latents; with `late` codes, the codebook is then made: `k_means`
+        of the features of `batches`. Source: METHOD 5, 6."""
         super().settle(batches)
         if self.late:
             with torch.no_grad():
                 y = torch.cat([self.features(x) for x in batches]).flatten(0, 1)
-                self.codebook.copy_(_k_means(y, len(self.codebook)))
+                self.codebook.copy_(k_means(y, len(self.codebook)))
 
     @torch.no_grad()
     def _follow(self, y: torch.Tensor, codes: torch.Tensor, g: torch.Generator) -> None:
@@ -104,18 +106,26 @@ class DiscreteEncoder(ContinuousEncoder):
         return float((-(p * p.clamp_min(1e-12).log()).sum(-1)).exp().mean())
 
 
-def _k_means(y: torch.Tensor, k: int, rounds: int = 10, seed: int = 0) -> torch.Tensor:
-    """k centres [k, d] of points y [N, d] on a sphere, on that sphere."""
+def nearest(y: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
+    """Codes [...], the rows of `book` [K, d] that are nearest in angle to y [..., d], both on a
+    sphere."""
+    parts = y.flatten(0, -2).split(max(1, COMPARED // len(book)))
+    return torch.cat([(part @ book.T).argmax(-1) for part in parts]).view(y.shape[:-1])
+
+
+def k_means(y: torch.Tensor, k: int, rounds: int = 10, seed: int = 0, progress: bool = False) -> torch.Tensor:
+    """k centres [k, d] of points y [N, d] on a sphere, on that sphere: k-means by angle, from
+    centres drawn far apart (k-means++, Arthur & Vassilvitskii 2007)."""
     g = generator(seed, y.device)
-    centres = y[:1]
-    gap = (y - centres).pow(2).sum(-1)  # [N], squared distance to the nearest centre
-    for _ in range(k - 1):
-        u = rand((1,), g, y, dtype=torch.float64)
-        at = torch.searchsorted(gap.double().cumsum(0), u * gap.double().sum()).clamp_max(len(y) - 1)
-        centres = torch.cat([centres, y[at]])
+    centres = y[:1].repeat(k, 1)
+    gap = (y - y[0]).pow(2).sum(-1)  # [N], squared distance to the nearest centre
+    for j in bar(range(1, k), show=progress, desc="first centres", unit="centre", leave=False):
+        far = gap.double().cumsum(0)
+        at = torch.searchsorted(far, rand((1,), g, y, dtype=torch.float64) * far[-1]).clamp_max(len(y) - 1)
+        centres[j] = y[at]
         gap = torch.minimum(gap, (y - y[at]).pow(2).sum(-1))
-    for _ in range(rounds):
-        of = (y @ centres.T).argmax(-1)
+    for _ in bar(range(rounds), show=progress, desc="k-means", unit="round", leave=False):
+        of = nearest(y, centres)
         sums = torch.zeros_like(centres).index_add_(0, of, y)
         used = torch.bincount(of, minlength=k) > 0
         centres = torch.where(used.unsqueeze(1), F.normalize(sums, dim=-1) * y[0].norm(), centres)

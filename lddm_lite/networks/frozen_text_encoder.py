@@ -1,5 +1,5 @@
 """A frozen sentence encoder as the encoder of a model: token ids -> z_0, looked up in a table where
-they are known."""
+they are known; or the code of that z_0, from a codebook by k-means."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import nn
 
 from .._common import schemas
 from .._common.words import joined
+from .codebook import k_means, nearest
 from .sentence_latents import SentenceLatents, Statistics
 
-__all__ = ["FrozenTextEncoder"]
+__all__ = ["FrozenTextCodes", "FrozenTextEncoder"]
 
 SILENT = ("[PAD]", "[CLS]", "[SEP]", "·")  # labels that are no words: · fills up the toy newswire
 EXTRA = 65_536  # latents remembered beside those of the corpus
@@ -131,6 +132,60 @@ class FrozenTextEncoder(nn.Module):
             if kept is None or any(not torch.equal(v, new[k]) for k, v in kept.tensors().items()):
                 self._keys, self._values, self.table = self._keys[:0], self._values[:0], 0
             self.encoder.statistics = statistics
+
+
+class FrozenTextCodes(FrozenTextEncoder):
+    """Frozen sentence encoder of discrete latents, token ids [B, L] -> codes [B, m]: the nearest in
+    angle of K vectors to its z_0 in each slot, k-means of the corpus that `prepare` reads.
+
+    With one slot the code tells what a sentence is about, and its law is a table: drawing it takes
+    no network. ValueError by `prepare` for fewer vectors than codes.
+
+    >>> letters = lambda texts: (torch.tensor([[[ord(t[0]) % 2, ord(t[0]) % 3]] for t in texts]).float(),
+    ...                          torch.ones(len(texts), dtype=torch.long))
+    >>> module = FrozenTextCodes(SentenceLatents(letters, slots=1, dim=2), ["[PAD]", *"abcdef"], codes=2)
+    >>> module.prepare(torch.tensor([[i, 0] for i in range(1, 7)]), progress=False).codebook.shape
+    torch.Size([2, 2])
+    """
+
+    codebook: torch.Tensor  # [K, d]; zeros until `prepare`
+
+    @schemas.checked(codes=schemas.whole(2, limit="codes"))
+    def __init__(self, encoder: SentenceLatents, labels, codes: int):
+        super().__init__(encoder, labels)
+        self.register_buffer("codebook", torch.zeros(codes, encoder.dim))
+
+    def prepare(self, rows: torch.Tensor, progress: bool = True) -> FrozenTextCodes:
+        """As of continuous latents; then the codebook, unless there is one."""
+        super().prepare(rows, progress)
+        if not self.codebook.any():
+            vectors = self._values.flatten(0, 1)
+            if len(vectors) < len(self.codebook):
+                wish = f"as many different sentences at least, times {self.encoder.slots} slots"
+                raise ValueError(f"codes={len(self.codebook)} need {wish}; got {self.table}")
+            self.codebook.copy_(k_means(vectors.to(self.codebook.device), len(self.codebook), progress=progress))
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Sequences [B, L] -> codes [B, m], int64. Raises as of continuous latents."""
+        return nearest(super().forward(x), self.codebook)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.encoder.statistics is not None:
+            destination[f"{prefix}codebook"] = self.codebook
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing, unexpected, errors):
+        name = f"{prefix}codebook"
+        rest, book = {k: v for k, v in state_dict.items() if k != name}, state_dict.get(name)
+        super()._load_from_state_dict(rest, prefix, local_metadata, strict, missing, unexpected, errors)
+        if book is None:
+            missing += [name] if any(k.startswith(prefix) for k in rest) else []  # else saved before there was one
+        elif book.shape != self.codebook.shape:
+            errors.append(f"codebook of shape {tuple(book.shape)}, not {tuple(self.codebook.shape)}")
+        else:
+            with torch.no_grad():
+                self.codebook.copy_(book)
 
 
 def _hash(x: torch.Tensor) -> torch.Tensor:

@@ -94,7 +94,9 @@ def fits(config: Config, found: checkpoint.Form, given: Collection[str] = ()) ->
     if config.encoder not in ("learned", "mixture") and "encoder" not in given:
         rest = {name: v for name, v in found.items() if not name.startswith("encoder.")}
         if len(rest) < len(found):  # else it was saved before there were statistics
-            check_statistics(config.slots, config.dim, found, "encoder.")
+            book: checkpoint.Form = {"encoder.codebook": ((config.codes, config.dim), torch.float32)}
+            more = book if config.latent == "discrete" else None
+            check_statistics(config.slots, config.dim, found, "encoder.", more)
     checkpoint.compare(rest, expected(config, given), own)
     if odd := [name for name in found if not name.startswith(("denoiser.", "encoder."))]:
         raise ValueError(f"{shown(odd[0])} is none of its tensors")

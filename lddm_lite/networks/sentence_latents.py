@@ -286,9 +286,11 @@ def statistics_form(slots: int, dim: int, width: int | None) -> checkpoint.Form 
     return {**{name: (shape, torch.float32) for name, shape in form.items()}, "fingerprint": ((32,), torch.uint8)}
 
 
-def check_statistics(slots: int, dim: int, found: checkpoint.Form, prefix: str = "") -> None:
+def check_statistics(
+    slots: int, dim: int, found: checkpoint.Form, prefix: str = "", more: checkpoint.Form | None = None
+) -> None:
     """ValueError unless those `found` in a file, whose names begin with `prefix`, are `Statistics`
-    for m slots of d numbers.
+    for m slots of d numbers, and what there is to be `more`.
 
     >>> check_statistics(1, 2, statistics_form(1, 2, 3))
     """
@@ -296,4 +298,5 @@ def check_statistics(slots: int, dim: int, found: checkpoint.Form, prefix: str =
     mean, mark = (own.get(name, ((), None))[0] for name in ("mean", "fingerprint"))
     form = statistics_form(slots, dim, mean[-1] if len(mean) == 2 else 0) or {}
     form["fingerprint"] = (mark if mark in ((1,), (32,)) else (32,)), torch.uint8
+    form |= {name.removeprefix(prefix): v for name, v in (more or {}).items()}
     checkpoint.compare(own, form)

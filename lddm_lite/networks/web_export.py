@@ -73,7 +73,7 @@ def export(model: Model, weights: str = "int8", encoder: bool | None = None) -> 
     tensors = {
         name: value
         for name, value in model.state_dict().items()
-        if name.startswith("denoiser.") or (able and (encodes or name == "encoder.codebook"))
+        if name.startswith("denoiser.") or name == "encoder.codebook" or (able and encodes)
     }
     if isinstance(model.encoder, MixtureCodes):
         tensors["encoder.codebook"] = model.encoder.codebook

@@ -88,7 +88,7 @@ def estimate(model: Model, data: Data, config: TrainConfig | None = None, proces
     # held_out is no part of it
     preflight.check_together(model, data, replace(config, validate_every=0, tensorboard=False))
     preflight.check_micro_batches(model, config, processes)
-    if is_frozen(model.encoder) and model.config.latent == "continuous":
+    if is_frozen(model.encoder) and model.config.encoder != "mixture":
         shallow: Any = copy.copy(model)
         shallow._modules = {**shallow._modules, "encoder": _Table(model.config)}
         model = shallow
@@ -199,10 +199,15 @@ class _Table(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        self.shape = config.slots, config.dim
+        self.config = config
+        if config.latent == "discrete":
+            self.register_buffer("codebook", torch.randn(config.codes, config.dim, generator=randomness.generator(1)))
 
     def forward(self, x):
-        return torch.randn(len(x), *self.shape, device=x.device, generator=randomness.generator(0, x.device))
+        c, g = self.config, randomness.generator(0, x.device)
+        if c.latent == "discrete":
+            return torch.randint(c.codes, (len(x), c.slots), device=x.device, generator=g)
+        return torch.randn(len(x), c.slots, c.dim, device=x.device, generator=g)
 
 
 def _bytes(n: float) -> str:

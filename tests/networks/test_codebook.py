@@ -6,18 +6,18 @@ import torch
 from lddm_lite import LatentDiffusion, tasks
 from lddm_lite._common import randomness
 from lddm_lite.networks import codebook
-from lddm_lite.networks.codebook import _k_means
+from lddm_lite.networks.codebook import k_means
 from lddm_lite.training import processes
 from tests.support.training_runs import start
 
 
-def test_k_means_finds_clusters_that_are_apart():
+def testk_means_finds_clusters_that_are_apart():
     g = torch.Generator().manual_seed(0)
     centres = 2 * torch.nn.functional.normalize(torch.randn(20, 4, generator=g), dim=-1)
     of = torch.arange(20).repeat_interleave(30)
     y = centres[of] + 0.01 * torch.randn(600, 4, generator=g)
     y = 2 * torch.nn.functional.normalize(y, dim=-1)
-    found = _k_means(y, 20)
+    found = k_means(y, 20)
     codes = (y @ found.T).argmax(-1)
     # k-means++ with far more than 0.01 between centres misses none
     assert len(codes.unique()) == 20
@@ -25,9 +25,9 @@ def test_k_means_finds_clusters_that_are_apart():
     torch.testing.assert_close(found.norm(dim=-1), torch.full((20,), 2.0))
 
 
-def test_k_means_of_fewer_points_than_centres():
+def testk_means_of_fewer_points_than_centres():
     y = torch.nn.functional.normalize(torch.eye(3), dim=-1)
-    found = _k_means(y, 8)
+    found = k_means(y, 8)
     assert found.shape == (8, 3) and torch.isfinite(found).all()
 
 

@@ -7,7 +7,7 @@ import torch
 
 from lddm_lite import LatentDiffusion, TrainConfig, fit, tasks
 from lddm_lite._common import checkpoint
-from lddm_lite.networks.frozen_text_encoder import FrozenTextEncoder
+from lddm_lite.networks.frozen_text_encoder import FrozenTextCodes, FrozenTextEncoder
 from lddm_lite.networks.sentence_latents import SentenceLatents, Statistics
 from lddm_lite.text import dataset
 from tests.support.sentences import TEXTS, Letters
@@ -142,9 +142,75 @@ def test_data_without_rows_are_refused(bert):
         fit(LatentDiffusion.preset("co-seq", task, width=16, encoder=bert), task, steps=1, progress=False)
 
 
-def test_discrete_latents_are_refused(data, bert):
-    with pytest.raises(ValueError, match="needs continuous latents, got latent='discrete'"):
-        LatentDiffusion.preset("di-seq", data, encoder=bert)
+# --- its codes ------------------------------------------------------------------------------------
+
+def with_codes(data, seed=0, codes=5, slots=1):
+    """A discrete model whose codes are k-means of a frozen encoder's vectors."""
+    model = LatentDiffusion.preset("di-seq", data, seed, slots=slots, dim=3, codes=codes, width=16, blocks=1)
+    model.encoder = FrozenTextCodes(SentenceLatents(Letters(), slots, 3), model.labels, codes)
+    return model
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_codes_are_the_nearest_centres_of_the_latents(data, slots):
+    codes = with_codes(data, slots=slots).encoder.prepare(data.rows, progress=False)
+    latents = FrozenTextEncoder(SentenceLatents(Letters(), slots, 3), data.labels).prepare(data.rows, progress=False)
+    x = data.sample(40)
+    z, found = latents(x), codes(x)
+    assert found.shape == (40, slots)
+    assert torch.equal(found, torch.cdist(z, codes.codebook).argmin(-1)), "nearest in angle, hence on the sphere"
+    for k in found.unique():  # a centre is the direction of the mean of its own
+        every = latents(data.rows.long())[codes(data.rows.long()) == k]
+        own = torch.nn.functional.normalize(every.sum(0), dim=0) * math.sqrt(3)
+        assert torch.nn.functional.cosine_similarity(own, codes.codebook[k], dim=0) > 0.98
+
+
+def test_codes_train_go_to_a_file_and_come_back(data, tmp_path):
+    model = with_codes(data)
+    history = fit(model, data, steps=4, batch=8, log_every=1, out=tmp_path / "run", progress=False)
+    assert {row["stage"] for row in history.rows} == {2}
+    book = model.encoder.codebook.clone()
+    longer = with_codes(data)
+    fit(longer, data, steps=6, batch=8, log_every=1, out=tmp_path / "run", resume=True, progress=False)
+    assert torch.equal(longer.encoder.codebook, book), "one codebook in the whole run"
+    other = with_codes(data, seed=1)
+    other.load_state_dict(checkpoint.read(tmp_path / "run")[0])
+    x = data.sample(9)
+    assert torch.equal(other.eval().encode(x), longer.eval().encode(x))
+    bound = other.nelbo(x, seed=0)
+    assert math.isfinite(bound.total.value) and bound.latents.value > 0
+
+
+def test_codes_by_name_are_kept_by_the_models_file(data, bert, tmp_path):
+    model = LatentDiffusion.preset("di-seq", data, width=16, dim=3, codes=5, encoder=bert)
+    fit(model, data, steps=2, batch=8, out=tmp_path / "run", progress=False)
+    loaded = LatentDiffusion.load(tmp_path / "run", encoder=bert)
+    assert torch.equal(loaded.encoder.codebook, model.encoder.codebook) and model.encoder.codebook.any()
+    x = data.sample(6)
+    assert torch.equal(loaded.encode(x), model.encode(x))
+
+
+def test_states_whose_codes_do_not_fit_are_refused(data):
+    model, other = with_codes(data), with_codes(data, codes=4)
+    model.encoder.prepare(data.rows, progress=False)
+    with pytest.raises(RuntimeError, match=r"codebook of shape \(5, 3\), not \(4, 3\)"):
+        other.load_state_dict({**other.state_dict(), **{k: v for k, v in model.state_dict().items() if "encoder" in k}})
+    part = {k: v for k, v in model.state_dict().items() if k != "encoder.codebook"}
+    with pytest.raises(RuntimeError, match="encoder.codebook"):
+        with_codes(data).load_state_dict(part)
+    blank = with_codes(data)
+    blank.load_state_dict(blank.state_dict())  # saved before there was a codebook
+    assert not blank.encoder.codebook.any()
+
+
+def test_more_codes_than_sentences_are_refused(data):
+    with pytest.raises(ValueError, match="codes=64 need as many different sentences"):
+        with_codes(data, codes=64).encoder.prepare(data.rows[:20], progress=False)
+
+
+def test_latents_that_no_frozen_encoder_makes_are_refused(data, bert):
+    with pytest.raises(ValueError, match="needs latents, got latent='none'"):
+        LatentDiffusion.preset("mdlm", data, encoder=bert)
 
 
 def test_a_state_that_does_not_fit_is_refused(data):

@@ -388,6 +388,7 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
     named.save(os.path.join(tmp, "frozen"))
     module = N.FrozenTextEncoder(frozen, ["[PAD]", *"abcdef"])
     ids = torch.tensor([[i, 0] for i in range(1, 7)])
+    of_text = N.FrozenTextCodes(frozen, ["[PAD]", *"abcdef"], codes=2).prepare(ids, progress=False)
     codes = N.MixtureCodes(ld.Config.preset("di-seq", length=8, vocab=2, codes=4, encoder="mixture"))
     codes.prepare(x, progress=False)
     fn = os.path.join(tmp, "lines.txt")
@@ -477,6 +478,9 @@ def more(tmp, task, model, mdlm, disc, x, trace, td, z, grid, g):
             x_t=x_t, z_t=None, t_z=None, where=x_t == 2, need_latents=True, lengths=None,
         )),
         "ShiftEncoder.forward": (N.ShiftEncoder(task).forward, dict(x=x, g=g)),
+        "FrozenTextCodes": (N.FrozenTextCodes, dict(encoder=frozen, labels=["[PAD]", "a"], codes=2)),
+        "FrozenTextCodes.forward": (of_text.forward, dict(x=ids)),
+        "FrozenTextCodes.prepare": (of_text.prepare, dict(rows=ids, progress=False)),
         "FrozenTextEncoder": (N.FrozenTextEncoder, dict(encoder=frozen, labels=["[PAD]", "a"])),
         "FrozenTextEncoder.forward": (module.forward, dict(x=ids)),
         "FrozenTextEncoder.prepare": (module.prepare, dict(rows=ids, progress=False)),

@@ -50,7 +50,7 @@ def fastest(seconds: Callable[[str], float], device: torch.device) -> str:
 @contextmanager
 def computing(model: Model, precision: str = "float32", compile: bool = False, say=print):
     """Within this block the model's transformer blocks compute in `precision`, and compiled if
-    `compile`. Where there is no working compiler, `say` is told so in a sentence, once, and the
+    `compile`. Where compiling fails, `say` is told so in a sentence, once, and the
     blocks run as they are. Modules and state dict are the same during and after it.
 
     >>> from lddm_lite import LatentDiffusion, tasks
@@ -100,7 +100,7 @@ def _bf16(forward, kind: str):
 def _compiled(forward, say):
     from torch._dynamo.exc import TorchDynamoException
 
-    fast: Callable | None = torch.compile(forward, dynamic=True)  # the number of rows changes from step to step
+    fast: Callable | None = torch.compile(forward)  # whose second graph takes any number of rows
 
     def call(*args, **options):
         nonlocal fast
@@ -111,7 +111,7 @@ def _compiled(forward, say):
                 if not _is_compilers(e):
                     raise
                 fast = None
-                say(f"compile: this machine has no working compiler ({_line(e)}); going on without")
+                say(f"compile: that fails here ({_line(e)}); going on without")
         return forward(*args, **options)
 
     return call

@@ -127,6 +127,15 @@ class Config:
             changes["dim"] = length // changes.get("slots", cls.slots) * vocab
         return cls(**{"length": length, "vocab": vocab, "system": system, **SYSTEMS[system], **sized, **changes})
 
+    @property
+    def per_token(self) -> bool:
+        """Are latents one a token, with its position, and none where there is padding?
+
+        >>> Config.preset("co-joint", length=8, vocab=2, slots=8, network="bert").per_token
+        True
+        """
+        return self.network == "bert" and self.latent != "none" and self.slots == self.length
+
     def parameters(self) -> int:
         """About how many weights a network of these sizes has.
 

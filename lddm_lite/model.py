@@ -230,6 +230,8 @@ class LatentDiffusion(nn.Module):
             z = self.encoder(x, randomness.generator(0, self.device) if g is None else g)
         else:
             z = self.encoder(x)
+        if self.config.per_token and self.config.pad_id is not None:
+            z = z.masked_fill(~self.valid(x).view(*x.shape, *[1] * (z.dim() - 2)), 0)
         return z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
 
     @schemas.checked(**schemas.CALL)

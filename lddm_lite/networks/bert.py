@@ -77,7 +77,7 @@ class BertTransformer(nn.Module):
     """BERT's blocks over latents and tokens together; either may be absent (None) in a call.
 
     - `width`, `blocks`, `heads`: its size;
-    - `length`: tokens at most.
+    - `length`: tokens at most; as many latents are one a token, and have its position.
 
     >>> net = BertTransformer(width=8, blocks=1, heads=2, length=4)
     >>> h, y = net(torch.zeros(2, 4, 8), torch.zeros(2, 1, 8), valid=torch.ones(2, 4, dtype=torch.bool))
@@ -92,27 +92,30 @@ class BertTransformer(nn.Module):
     def __init__(self, width: int, blocks: int, heads: int, length: int):
         super().__init__()
         self.heads = heads
-        self.places = nn.Parameter(0.02 * torch.randn(1 + length, width))  # the first one is that of latents
+        self.length = length
+        # the first one is that of latents, unless there is one for each token
+        self.places = nn.Parameter(0.02 * torch.randn(1 + length, width))
         self.norm = nn.LayerNorm(width, EPS)
         self.both: Any = nn.ModuleList(BertBlock(width) for _ in range(blocks))
 
-    def forward(self, h, y, valid=None, tokens=True, latents: bool = True):
+    def forward(self, h, y, valid=None, tokens=True, latents: bool = True, slots=None):
         """Both streams through all blocks: updated (h, y), as `TwoStreamTransformer.forward`.
 
         - `h` [B, L, W]: the token stream, or None;
         - `y` [B, m, W]: the latent stream, or None;
         - `valid` [B, L]: bool, tokens that are no padding, for which h comes back as 0; None for all;
         - `tokens`: True for all positions, a bool mask [B, L] for those, [N, W], or False for None;
-        - `latents`: False makes y None."""
+        - `latents`: False makes y None;
+        - `slots` [B, m]: bool, latents that there are, the others come back as 0; None for all."""
         parts, there = [], []
         if y is not None:
-            parts.append(y + self.places[0])
-            there.append(torch.ones(y.shape[:2], dtype=torch.bool, device=y.device))
+            parts.append(y + (self.places[1:] if y.shape[1] == self.length else self.places[0]))
+            there.append(torch.ones(y.shape[:2], dtype=torch.bool, device=y.device) if slots is None else slots)
         if h is not None:
             parts.append(h + self.places[1 : 1 + h.shape[1]])
             there.append(torch.ones(h.shape[:2], dtype=torch.bool, device=h.device) if valid is None else valid)
         place = Place(torch.cat(there, 1))
-        asked = [torch.full_like(there[0], latents)] if y is not None else []
+        asked = [there[0] & latents] if y is not None else []
         if h is not None:
             asked.append(tokens & there[-1] if isinstance(tokens, torch.Tensor) else torch.full_like(there[-1], tokens))
         wanted = place.packed(torch.cat(asked, 1).unsqueeze(-1)).squeeze(1)  # [N], of the packed rows
@@ -123,11 +126,11 @@ class BertTransformer(nn.Module):
         if only is not None:  # back into their packed places
             rows = rows.new_zeros(len(wanted), rows.shape[1]).index_copy(0, only, rows)
         out = place.spread(rows)
-        slots = 0 if y is None else y.shape[1]
-        y = out[:, :slots] if y is not None and latents else None
+        m = 0 if y is None else y.shape[1]
+        y = out[:, :m] if y is not None and latents else None
         if h is None or tokens is False:
             return None, y
-        h = out[:, slots:]
+        h = out[:, m:]
         return h[tokens] if isinstance(tokens, torch.Tensor) else h, y
 
 

@@ -34,7 +34,9 @@ class Denoiser(nn.Module):
     Continuous latents: z_hat = a_t z_t + sigma_t F, where a_t z_t is the best linear guess at unit
     variance, so the output is right at both ends of the noise scale before F has learned anything.
     Discrete latents: code logits; what codes of a mixture say of the tokens is added to the token
-    logits (`MixtureCodes`). The token head starts at zero: the loss starts at log V.
+    logits (`MixtureCodes`). The token head starts at zero: the loss starts at log V. Latents that are
+    one a token (`Config.per_token`) end with the text: beyond it they are 0, or the first code,
+    which no token sees, and which cost nothing.
 
     >>> net = Denoiser(Config.preset("mdlm", length=4, vocab=2))
     >>> net(torch.tensor([[0, 2, 2, 1]]), None, None, torch.tensor([[False, True, True, False]])).tokens.exp()
@@ -111,10 +113,13 @@ class Denoiser(nn.Module):
             if self.timed:
                 cond = self.time(sinusoid(t_z * 1000, self.config.width).to(y))
         asked = False if where is None else where
+        there = None  # all slots
+        if y is not None and c.per_token and lengths is not None:
+            there = torch.arange(c.slots, device=y.device) < lengths.unsqueeze(1)
         if isinstance(self.trunk, BertTransformer):
             valid = None if x_t is None or c.pad_id is None else x_t != c.pad_id
             y = y if y is None or cond is None else y + cond.unsqueeze(1)
-            h, y = self.trunk(h, y, valid, asked, need_latents)
+            h, y = self.trunk(h, y, valid, asked, need_latents, there)
         else:
             h, y = self.trunk(h, y, cond, asked, need_latents)
         tokens: Head | None = None
@@ -134,6 +139,11 @@ class Denoiser(nn.Module):
                 latents = a * z_t + sigma * out
             else:
                 latents = out.log_softmax(-1)
+            if there is not None:  # what is known costs nothing: 0, or the first code
+                known = latents.new_zeros(latents.shape[-1])
+                if not self.timed:
+                    known[1:] = _NEVER
+                latents = torch.where(there.unsqueeze(-1), latents, known)
         return Prediction(tokens, latents)
 
 

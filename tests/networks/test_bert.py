@@ -93,9 +93,55 @@ def test_what_nobody_asks_for_is_not_given():
     assert torch.allclose(part, whole[asked], atol=1e-6) and torch.allclose(z_too, z, atol=1e-6)
 
 
+@pytest.mark.parametrize("system", ["co-joint", "di-seq"])
+def test_latents_of_tokens_end_with_the_text(system, data):
+    """What lies in slots beyond it is not seen, is known, and costs nothing."""
+    model = LatentDiffusion.preset(system, data, codes=4, slots=6, dim=4, encoder_blocks=1, **SIZES).eval()
+    for part in (model.denoiser.head, model.denoiser.latent_head):
+        torch.nn.init.normal_(part.weight)
+    x = data.rows[:3].long()
+    valid, lengths = model.valid(x), model.valid(x).sum(1)
+    assert not bool(valid.all()) and model.config.per_token
+    z0 = model.encode(x)
+    assert not z0[~valid].any() and z0[valid].any()
+    g = torch.Generator().manual_seed(1)
+    noise = [model.latent_channel.corrupt(z0, torch.full((3,), 0.5), g) for _ in range(2)]
+    own = valid if system == "di-seq" else valid.unsqueeze(-1)
+    noise[1] = torch.where(own, noise[0], noise[1])
+    assert not torch.equal(*noise)
+    masked = torch.where(valid, torch.full_like(x, data.vocab), x)
+    t = torch.full((3,), 0.5)
+    with torch.no_grad():
+        first, second = (model.predict(masked, z, t, masked == data.vocab) for z in noise)
+        alone = model.predict(None, noise[0], t, lengths=lengths)
+    assert torch.equal(first.tokens, second.tokens) and torch.equal(first.latents, second.latents)
+    assert torch.equal(first.latents[~valid], alone.latents[~valid])
+    costs = [model.latent_channel.rate(z0, noise[0], out.latents, t) for out in (first, second)]
+    assert torch.equal(*costs)
+    if system == "di-seq":
+        assert first.latents[~valid][:, 0].abs().max() == 0
+    else:
+        assert first.latents[~valid].abs().max() == 0
+    trace = model.sample(8, 3, 3, seed=0)
+    assert (trace.tokens != data.vocab).all()
+
+
+def test_the_position_of_a_tokens_latent_is_the_tokens(data):
+    """Two blank latents differ by their place and slot alone; by the first, where slots are alike."""
+    for slots, differ in ((2, False), (6, True)):
+        model = LatentDiffusion.preset("co-joint", data, slots=slots, dim=4, **SIZES).eval()
+        with torch.no_grad():
+            model.denoiser.slot.zero_()
+            torch.nn.init.normal_(model.denoiser.latent_head.weight)
+            z = torch.zeros(1, slots, 4)
+            out = model.predict(None, z, torch.ones(1), lengths=torch.tensor([6])).latents[0]
+        assert torch.allclose(out[0], out[1], atol=1e-6) != differ
+
+
+@pytest.mark.parametrize("slots", [2, 6])
 @pytest.mark.parametrize("system", ["mdlm", "co-joint", "co-seq", "di-joint", "di-seq"])
-def test_every_system_trains_samples_and_is_saved(system, data, tmp_path):
-    model = LatentDiffusion.preset(system, data, codes=4, slots=2, dim=4, encoder_blocks=1, **SIZES)
+def test_every_system_trains_samples_and_is_saved(system, slots, data, tmp_path):
+    model = LatentDiffusion.preset(system, data, codes=4, slots=slots, dim=4, encoder_blocks=1, **SIZES)
     loss = model.loss(data.sample(8, 0))
     loss.total.backward()
     assert all(p.grad is not None for name, p in model.denoiser.named_parameters() if "mask_vector" not in name)

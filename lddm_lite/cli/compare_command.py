@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DRAWS", "Compare", "run", "seed_list", "trusting"]
 
-DRAWS = ("order", "temperature", "top_p")  # how tokens are drawn may differ, how latents are may not
+DRAWS = ("order", "temperature", "top_p", "latent_temperature")  # of tokens, and of codes where there are some
 
 
 @dataclass

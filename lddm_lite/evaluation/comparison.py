@@ -43,7 +43,8 @@ HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health o
     "data", "seed", "progress", judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")),
     latent_share=schemas.maybe(schemas.number(0.0, 1.0)), latent_steps=schemas.maybe(schemas.whole(1)),
     health=schemas.boolean, exact=schemas.boolean, bounds=schemas.boolean, save=schemas.maybe(schemas.function),
-    schedule=schemas.choice("even", "best"), nfe=schemas.maybe(schemas.counts), n=schemas.whole(2, limit="samples"),
+    schedule=schemas.choice("even", "best"), nfe=schemas.maybe(schemas.counts),
+    latent_temperature=schemas.number(0.0, below=math.inf), n=schemas.whole(2, limit="samples"),
 )  # fmt: skip
 def compare(
     models: Mapping[str, Model],
@@ -63,6 +64,7 @@ def compare(
     progress: bool = False,
     save=None,
     schedule: str = "even",
+    latent_temperature: float = 1.0,
 ) -> dict:
     """Compare models at equal NFE: sample from each at each total of network calls, and score.
     JSON-able.
@@ -85,6 +87,7 @@ def compare(
     - `schedule`: "even", or "best", which gives each model the best schedule of all calls that it
       has (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact
       predictor in its best steps stands beside the one in even steps.
+    - `latent_temperature`: of `model.sample`, for the models that have codes.
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
@@ -112,7 +115,9 @@ def compare(
     plans, skipped = _plans(models, totals, latent_share, latent_steps)
     held, real = _real(data, n, seed, judge)
     task = has_scores(data)
-    options: dict[str, Any] = {"order": order, "temperature": temperature, "top_p": top_p}
+    options: dict[str, Any] = {
+        "order": order, "temperature": temperature, "top_p": top_p, "latent_temperature": latent_temperature,
+    }  # fmt: skip
     out: dict[str, Any] = {
         "format": FORMAT, "version": VERSION, "finished": False,
         "kind": "task" if task else "text", "data": repr(data), "n": n, "seed": seed, "nfe": totals,
@@ -154,6 +159,8 @@ def _row(
     options: dict,
 ) -> dict:
     """The row of one model at one total: `plan` is (token_steps, latent_steps, path)."""
+    if model.config.latent != "discrete":
+        options = {**options, "latent_temperature": 1.0}
     row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
     if has_scores(data):
         scores = few_steps.score_samples(data, trace.tokens, seed)

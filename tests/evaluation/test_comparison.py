@@ -135,6 +135,20 @@ def test_options_reach_the_sampler():
         entropy(temperature=-1)
 
 
+def test_the_temperature_of_codes_is_for_models_that_have_some(monkeypatch):
+    models, asked, draw = {"m": build("mdlm"), "d": build("di-seq")}, {}, few_steps.timed_sample
+
+    def told(model, *args, **options):
+        asked[model.name] = options["latent_temperature"]
+        return draw(model, *args, **options)
+
+    monkeypatch.setattr(few_steps, "timed_sample", told)
+    comparison.compare(models, DATA, (4,), 8, health=False, latent_temperature=0.5)
+    assert asked == {"mdlm": 1.0, "di-seq": 0.5}
+    with pytest.raises(ValueError, match="latent_temperature must be a number"):
+        comparison.compare(models, DATA, (4,), 8, health=False, latent_temperature=-1)
+
+
 def test_empty_samples_are_counted_and_not_judged(monkeypatch):
     monkeypatch.setattr(DATA, "decode", lambda row: " ")
     found = comparison.compare({"m": build("mdlm")}, DATA, (1,), 4, Judge(), health=False)

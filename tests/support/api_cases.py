@@ -264,8 +264,8 @@ def cases(tmp):
         "along_path": (E.along_path, dict(model=mdlm, x=x)),
         "compare": (E.compare, dict(
             models={"a": mdlm}, data=task, nfe=(1, 2), n=4, judge=None, latent_share=None, latent_steps=None,
-            order="ancestral", temperature=1.0, top_p=None, seed=0, health=False, exact=False, bounds=False,
-            progress=False, save=None, schedule="even",
+            order="ancestral", temperature=1.0, top_p=None, latent_temperature=1.0, seed=0, health=False, exact=False,
+            bounds=False, progress=False, save=None, schedule="even",
         )),
         "held_out": (E.held_out, dict(model=mdlm, x=x, seed=0, draws=1)),
         "rate_grid": (ld.rate_grid, dict(model=model, x=x)),

@@ -67,6 +67,7 @@ class Compare:
         None, "repeat with each of these, and show means and how far seeds differ: 0-4, or 0,3,5", metavar="N-N")
     encoder: str | None = option(
         None, "the frozen encoder that a model's file names, if it is no known package: you trust it", metavar="NAME")
+    real_latents: bool = option(False, "more rows, of what each model does with the latents of real sequences")
     no_health: bool = option(False, "leave out what the latents are good for")
     no_exact: bool = option(False, "tasks: leave out the exact predictor without latents")
 
@@ -98,7 +99,8 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
         each = [
             comparison.compare(
                 models, data, args.nfe, args.n, judge, **{**chosen, "seed": seed}, health=not args.no_health,
-                exact=not args.no_exact, progress=True, save=lambda rows: write_json(partial, rows),
+                exact=not args.no_exact, real_latents=args.real_latents, progress=True,
+                save=lambda rows: write_json(partial, rows),
             )
             for seed in seeds
         ]  # fmt: skip

@@ -43,8 +43,8 @@ HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health o
     "data", "seed", "progress", judge=schemas.maybe(schemas.has("a Judge", "perplexity", "name")),
     latent_share=schemas.maybe(schemas.number(0.0, 1.0)), latent_steps=schemas.maybe(schemas.whole(1)),
     health=schemas.boolean, exact=schemas.boolean, bounds=schemas.boolean, save=schemas.maybe(schemas.function),
-    schedule=schemas.choice("even", "best"), nfe=schemas.maybe(schemas.counts),
-    latent_temperature=schemas.number(0.0, below=math.inf), n=schemas.whole(2, limit="samples"),
+    schedule=schemas.choice("even", "best"), nfe=schemas.maybe(schemas.counts), n=schemas.whole(2, limit="samples"),
+    latent_temperature=schemas.number(0.0, below=math.inf), real_latents=schemas.boolean,
 )  # fmt: skip
 def compare(
     models: Mapping[str, Model],
@@ -65,6 +65,7 @@ def compare(
     save=None,
     schedule: str = "even",
     latent_temperature: float = 1.0,
+    real_latents: bool = False,
 ) -> dict:
     """Compare models at equal NFE: sample from each at each total of network calls, and score.
     JSON-able.
@@ -88,6 +89,8 @@ def compare(
       has (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact
       predictor in its best steps stands beside the one in even steps.
     - `latent_temperature`: of `model.sample`, for the models that have codes.
+    - `real_latents`: True adds rows of what each model with latents does where it is given those of
+      real sequences, at no call: what remains is what the law of the latents costs.
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
@@ -135,6 +138,9 @@ def compare(
                 costs[name] = costs.get(name) or costs_for(model, data, seed)
                 plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
+            if real_latents and model.latent_channel is not None:
+                row = _given(model, data, total, n, seed, judge, options)
+                out["rows"].append({"model": f"{name}, real latents", **row})
             save(_plain(out))
             bar.update(total)
         for name, model in models.items():
@@ -168,7 +174,20 @@ def _row(
         how |= {"batch": batch_size(model), "bound": n if bounds else 0}
         scores |= divergences(model, data, *plan, **how).row()
     else:
-        scores = _text_scores(data, torch.as_tensor(trace.tokens).long(), judge)
+        scores = _text_scores(data, trace.tokens, judge)
+    return {**row, **scores, "seconds": seconds}
+
+
+def _given(model: Model, data: Task | Text, total: int, n: int, seed: int, judge: Judge | None, options: dict) -> dict:
+    """The row of one model with the latents of real sequences, and their lengths: all calls are for
+    tokens, in even steps."""
+    x = (data.sample(n, seed) if has_scores(data) else _sentences(data, n, seed)).long().to(model.device)
+    start = torch.where(model.valid(x), torch.full_like(x, model.token_channel.mask_id), x)
+    how = {k: v for k, v in options.items() if k != "latent_temperature"}
+    how |= {"batch": batch_size(model), "latents": model.encode(x), "start": start}
+    row, trace, seconds = few_steps.timed_sample(model, n, total, None, model.path, seed, **how)
+    tokens = trace.tokens
+    scores = few_steps.score_samples(data, tokens, seed) if has_scores(data) else _text_scores(data, tokens, judge)
     return {**row, **scores, "seconds": seconds}
 
 
@@ -344,9 +363,9 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
 
 
 # -- scores -------------------------------------------------------------------------------------------------------
-def _text_scores(data: Text, x: torch.Tensor, judge: Judge | None) -> dict:
+def _text_scores(data: Text, x, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
-    pad = pad_id(data)
+    pad, x = pad_id(data), torch.as_tensor(x).long()
     rows = [[v for v in row if v != pad] for row in x.tolist()]
     texts = [read_text(data, row) for row in x]
     found = tables.flat(scores_of(rows, texts, judge))

@@ -7,8 +7,10 @@ channels: with equal numbers of steps, as by default, NFE = token steps. On the 
 
 from __future__ import annotations
 
+import functools
 import math
 import time
+from typing import Any
 
 import torch
 
@@ -117,7 +119,10 @@ def _with_time(counts: list[int], latent_steps: int, show: bool):
             told.update(k + latent_steps)
 
 
-@schemas.checked("model", "token_steps", "latent_steps", "seed", n=schemas.whole(1, limit="samples"), path=schemas.path)
+@schemas.checked(
+    "model", "token_steps", "latent_steps", "seed", n=schemas.whole(1, limit="samples"), path=schemas.path,
+    start=schemas.maybe(schemas.ids),
+)  # fmt: skip
 def timed_sample(
     model: Model,
     n: int,
@@ -125,6 +130,7 @@ def timed_sample(
     latent_steps: int | None,
     path: Path | Curve | Schedule,
     seed: int,
+    start: torch.Tensor | None = None,
     **options,
 ):
     """Samples with their time: (row, Trace, seconds); the row has system, lead, token_steps,
@@ -134,14 +140,17 @@ def timed_sample(
 
     - `model`, `n`: whose samples, and how many;
     - `token_steps`, `latent_steps`, `seed`, `options`: as for `model.sample`;
-    - `path`: never None, for the row names its lead.
+    - `path`: never None, for the row names its lead;
+    - `start` [n, L]: ids, the mask where tokens are to be drawn; None for all of them.
 
     >>> from lddm_lite import LatentDiffusion, tasks
     >>> timed_sample(LatentDiffusion.exact(tasks.Binsaw(length=8)), 4, 2, None, Path(), 0)[0]["nfe"]
     2
     """
     started = time.perf_counter()
-    trace = model.sample(n, token_steps=token_steps, latent_steps=latent_steps, path=path, seed=seed, **options)
+    whole: Any = model  # which can infill, too
+    draw = functools.partial(whole.sample, n) if start is None else functools.partial(whole.infill, start)
+    trace = draw(token_steps=token_steps, latent_steps=latent_steps, path=path, seed=seed, **options)
     seconds = round(time.perf_counter() - started, 3)
     # a segment, one network call, may move both channels: each is counted apart
     steps, moved = (sum(b[i] < a[i] for a, b in zip(trace.knots, trace.knots[1:], strict=False)) for i in (0, 1))

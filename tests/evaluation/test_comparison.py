@@ -149,6 +149,35 @@ def test_the_temperature_of_codes_is_for_models_that_have_some(monkeypatch):
         comparison.compare(models, DATA, (4,), 8, health=False, latent_temperature=-1)
 
 
+def test_with_the_latents_of_real_sequences_all_calls_are_for_tokens(monkeypatch):
+    """What is drawn has the lengths of these sequences, from which the latents are."""
+    models, traces, draw = {"m": build("mdlm"), "d": build("di-seq")}, [], LatentDiffusion.infill
+
+    def seen(model, *args, **options):
+        traces.append((options["latents"], draw(model, *args, **options)))
+        return traces[-1][1]
+
+    monkeypatch.setattr(LatentDiffusion, "infill", seen)
+    found = comparison.compare(models, DATA, (2, 4), 16, Judge(), health=False, real_latents=True)
+    rows = {(row["model"], row["nfe"]): row for row in found["rows"]}
+    assert len(rows) == 6 and all("recovered" in r or "ppl_ratio" in r for (m, _), r in rows.items() if m != "m")
+    for k, (latents, trace) in zip((2, 4), traces, strict=True):
+        row = rows["d, real latents", k]
+        assert (row["token_steps"], row["latent_steps"], row["nfe"]) == (k, 0, k)
+        at = torch.randperm(len(DATA), generator=torch.Generator().manual_seed(0))[:16]
+        x = DATA.rows[at].long()
+        assert torch.equal(latents, models["d"].encode(x))
+        assert (np.asarray(trace.tokens == DATA.pad_id) == (x == DATA.pad_id).numpy()).all()
+    assert not any("real latents" in m for m in found["models"])
+
+
+def test_a_task_gives_real_latents_too():
+    models = {"co": LatentDiffusion.preset("co-seq", SAW, width=16)}
+    found = comparison.compare(models, SAW, (2,), 64, health=False, exact=False, real_latents=True)
+    given = next(row for row in found["rows"] if "real" in row["model"])
+    assert given["nfe"] == 2 and math.isfinite(given["excess"])
+
+
 def test_empty_samples_are_counted_and_not_judged(monkeypatch):
     monkeypatch.setattr(DATA, "decode", lambda row: " ")
     found = comparison.compare({"m": build("mdlm")}, DATA, (1,), 4, Judge(), health=False)

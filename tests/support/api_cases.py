@@ -265,7 +265,7 @@ def cases(tmp):
         "compare": (E.compare, dict(
             models={"a": mdlm}, data=task, nfe=(1, 2), n=4, judge=None, latent_share=None, latent_steps=None,
             order="ancestral", temperature=1.0, top_p=None, latent_temperature=1.0, seed=0, health=False, exact=False,
-            bounds=False, progress=False, save=None, schedule="even",
+            bounds=False, progress=False, save=None, schedule="even", real_latents=False,
         )),
         "held_out": (E.held_out, dict(model=mdlm, x=x, seed=0, draws=1)),
         "rate_grid": (ld.rate_grid, dict(model=model, x=x)),
@@ -292,7 +292,7 @@ def cases(tmp):
         "step_costs": (E.step_costs, dict(model=mdlm, x=x)),
         "visible_costs": (E.visible_costs, dict(model=mdlm, x=x)),
         "timed_sample": (E.timed_sample, dict(
-            model=mdlm, n=2, token_steps=1, latent_steps=None, path=mdlm.path, seed=0,
+            model=mdlm, n=2, token_steps=1, latent_steps=None, path=mdlm.path, seed=0, start=None,
         )),
         "unigram_entropy": (E.unigram_entropy, dict(x=x, vocab=2, pad_id=None)),
         "write": (E.write, dict(

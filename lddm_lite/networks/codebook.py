@@ -114,8 +114,15 @@ def nearest(y: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
 
 
 def k_means(y: torch.Tensor, k: int, rounds: int = 10, seed: int = 0, progress: bool = False) -> torch.Tensor:
-    """k centres [k, d] of points y [N, d] on a sphere, on that sphere: k-means by angle, from
-    centres drawn far apart (k-means++, Arthur & Vassilvitskii 2007)."""
+    """Centres [k, d] of points on a sphere, on that sphere: k-means by angle, from centres drawn far
+    apart (k-means++, Arthur & Vassilvitskii 2007).
+
+    - `y` [N, d]: the points;
+    - `k`: how many centres;
+    - `rounds`: of assigning points and moving centres;
+    - `seed`: of the first centres;
+    - `progress`: show bars.
+    """
     g = generator(seed, y.device)
     centres = y[:1].repeat(k, 1)
     gap = (y - y[0]).pow(2).sum(-1)  # [N], squared distance to the nearest centre

@@ -289,8 +289,12 @@ def statistics_form(slots: int, dim: int, width: int | None) -> checkpoint.Form 
 def check_statistics(
     slots: int, dim: int, found: checkpoint.Form, prefix: str = "", more: checkpoint.Form | None = None
 ) -> None:
-    """ValueError unless those `found` in a file, whose names begin with `prefix`, are `Statistics`
-    for m slots of d numbers, and what there is to be `more`.
+    """ValueError unless the tensors in a file are `Statistics`.
+
+    - `slots`, `dim`: m and d;
+    - `found`: what the file has;
+    - `prefix`: what their names begin with;
+    - `more`: further ones that there are to be, under their whole names; None for none.
 
     >>> check_statistics(1, 2, statistics_form(1, 2, 3))
     """

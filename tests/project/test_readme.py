@@ -56,25 +56,57 @@ def law_table() -> list[str]:
     return lines
 
 
+def in_better_order(name: str) -> dict[tuple[str, int], dict]:
+    """{(model, calls): its row in the order in which more of its strings are valid}, of the
+    comparisons `name`-even and `name`-confidence."""
+    best: dict[tuple[str, int], dict] = {}
+    for order in ("even", "confidence"):
+        for row in read(f"{name}-{order}")["rows"]:
+            key = row["model"], row["nfe"]
+            best[key] = max(row, best.get(key, row), key=lambda r: r["valid"])
+    return best
+
+
 def molecule_table() -> list[str]:
     """A line for each system trained on QM9: the share of valid strings, in the order in which more
     are valid, mean and spread over training seeds; and the share of different ones among them."""
-    rows = [row for order in ("even", "confidence") for row in read(f"qm9-{order}")["rows"]]
+    best = in_better_order("qm9")
     lines = []
     for system in ("mdlm", "di-seq"):
-        cells = []
-        for calls in MOLECULE_CALLS:
-            best: dict[str, dict] = {}
-            for row in rows:
-                if row["system"] == system and row["nfe"] == calls:
-                    best[row["model"]] = max(row, best.get(row["model"], row), key=lambda r: r["valid"])
-            cells.append(over_seeds(list(best.values())))
+        own = [(key, row) for key, row in best.items() if row["system"] == system]
+        cells = [over_seeds([row for (_, calls), row in own if calls == k]) for k in MOLECULE_CALLS]
         lines.append(f"| `{system}` | {' | '.join(cells)} |")
     empty = " – |" * (len(MOLECULE_CALLS) - 1)
     return [*lines, f"| causal transformer, a symbol a call |{empty} {over_seeds(read('qm9-causal')['rows'])} |"]
 
 
+def one_training(name: str, calls: tuple[int, ...], called: dict[str, str]) -> list[str]:
+    """A line for each model of a comparison, one training of each: the share of valid strings and of
+    different ones among them, in the order in which more are valid."""
+    best = in_better_order(name)
+    return [f"| {text} | {' | '.join(share(best[model, k]) for k in calls)} |" for model, text in called.items()]
+
+
+def share(row: dict) -> str:
+    return f"{row['valid']:.1%} · {row['unique']:.0%}".replace("%", " %")
+
+
+def more_molecules() -> list[str]:
+    """Lines of all five systems on QM9, of longer trainings there, and of MOSES."""
+    systems = {s: f"`{s}`, 4,000 steps" for s in ("co-joint", "co-seq", "di-joint")}
+    long = {"mdlm": "`mdlm`, 20,000 steps", "di-seq": "`di-seq`, 10,000 steps"}
+    cold = {row["nfe"]: row for row in read("qm9-long-cold")["rows"]}
+    moses = {s: f"MOSES, `{s}`" for s in ("mdlm", "di-seq", "co-seq")}
+    return [
+        *one_training("qm9-systems", MOLECULE_CALLS, systems),
+        *one_training("qm9-long", MOLECULE_CALLS, long),
+        f"| … its codes at temperature 0.8 | {' | '.join(share(cold[k]) for k in MOLECULE_CALLS)} |",
+        *one_training("moses", MOSES_CALLS, moses),
+    ]
+
+
 MOLECULE_CALLS = (2, 4, 8, 20)
+MOSES_CALLS = (4, 8, 16, 64)
 
 
 def over_seeds(rows: list[dict]) -> str:
@@ -91,8 +123,9 @@ def over_seeds(rows: list[dict]) -> str:
         lambda: best_table("newswire-compared", coherent),
         law_table,
         molecule_table,
+        more_molecules,
     ],
-    ids=["binsaw", "newswire", "laws on binsaw", "molecules"],
+    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules"],
 )
 def test_tables_are_those_of_the_results(lines):
     lines = lines()

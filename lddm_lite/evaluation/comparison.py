@@ -87,7 +87,9 @@ def compare(
     - `save`: called as save(report) after each row and each model; None for no calls.
     - `schedule`: "even", or "best", which gives each model the best schedule of all calls that it
       has (`best_schedule`; `order` is then `even` unless it is `confidence`), and the exact
-      predictor in its best steps stands beside the one in even steps.
+      predictor in its best steps stands beside the one in even steps; totals that are more than
+      there is to move are `skipped`. What is best is found for steps that reveal at random places,
+      so that `confidence` may do better in even steps.
     - `latent_temperature`: of `model.sample`, for the models that have codes.
     - `real_latents`: True adds rows of what each model with latents does where it is given those of
       real sequences, at no call: what remains is what the law of the latents costs.
@@ -136,7 +138,11 @@ def compare(
         for name, model, total, plan in plans:
             if schedule == "best":
                 costs[name] = costs.get(name) or costs_for(model, data, seed)
-                plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
+                try:
+                    plan = (None, None, best_schedule(model, data, total, costs[name], seed=seed + 1))
+                except ValueError as e:  # more calls than there are tokens and latents to move
+                    skipped.append({"model": name, "nfe": total, "why": str(e)})
+                    continue
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
             if real_latents and model.latent_channel is not None:
                 row = _given(model, data, total, n, seed, judge, options)

@@ -171,6 +171,16 @@ def test_with_the_latents_of_real_sequences_all_calls_are_for_tokens(monkeypatch
     assert not any("real latents" in m for m in found["models"])
 
 
+def test_totals_of_which_there_is_no_best_schedule_are_left_out():
+    """A best step moves something, so that there are no more than tokens."""
+    model = LatentDiffusion.preset("mdlm", SAW, width=16)
+    found = comparison.compare({"m": model}, SAW, (2, 99), 16, health=False, exact=False, schedule="best")
+    assert [row["nfe"] for row in found["rows"]] == [2]
+    (left,) = found["skipped"]
+    assert (left["model"], left["nfe"]) == ("m", 99) and "steps=99" in left["why"]
+    assert "left out: m at NFE 99" in comparison_table(found)
+
+
 def test_a_task_gives_real_latents_too():
     models = {"co": LatentDiffusion.preset("co-seq", SAW, width=16)}
     found = comparison.compare(models, SAW, (2,), 64, health=False, exact=False, real_latents=True)

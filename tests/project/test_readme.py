@@ -57,10 +57,11 @@ def law_table() -> list[str]:
 
 
 def in_better_order(name: str) -> dict[tuple[str, int], dict]:
-    """{(model, calls): its row in the order in which more of its strings are valid}, of the
-    comparisons `name`-even and `name`-confidence."""
+    """{(model, calls): its row in the order and the steps in which more of its strings are valid}, of
+    the comparisons `name`-even and `name`-confidence, in best steps, and `name`-steps: confidence in
+    even ones."""
     best: dict[tuple[str, int], dict] = {}
-    for order in ("even", "confidence"):
+    for order in ("even", "confidence", "steps"):
         for row in read(f"{name}-{order}")["rows"]:
             key = row["model"], row["nfe"]
             best[key] = max(row, best.get(key, row), key=lambda r: r["valid"])
@@ -92,21 +93,18 @@ def share(row: dict) -> str:
 
 
 def more_molecules() -> list[str]:
-    """Lines of all five systems on QM9, of longer trainings there, and of MOSES."""
+    """Lines of the other systems on QM9, and of longer trainings there."""
     systems = {s: f"`{s}`, 4,000 steps" for s in ("co-joint", "co-seq", "di-joint")}
     long = {"mdlm": "`mdlm`, 20,000 steps", "di-seq": "`di-seq`, 10,000 steps"}
     cold = {row["nfe"]: row for row in read("qm9-long-cold")["rows"]}
-    moses = {s: f"MOSES, `{s}`" for s in ("mdlm", "di-seq", "co-seq")}
     return [
         *one_training("qm9-systems", MOLECULE_CALLS, systems),
         *one_training("qm9-long", MOLECULE_CALLS, long),
         f"| … its codes at temperature 0.8 | {' | '.join(share(cold[k]) for k in MOLECULE_CALLS)} |",
-        *one_training("moses", MOSES_CALLS, moses),
     ]
 
 
 MOLECULE_CALLS = (2, 4, 8, 20)
-MOSES_CALLS = (4, 8, 16, 64)
 
 
 def over_seeds(rows: list[dict]) -> str:

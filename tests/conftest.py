@@ -8,6 +8,7 @@ import torch
 from hypothesis import settings
 
 from lddm_lite.config import Config
+from lddm_lite.diffusion import prediction
 from lddm_lite.networks.codebook import DiscreteEncoder
 from lddm_lite.networks.encoders import ContinuousEncoder
 from lddm_lite.tasks import Binsaw, MixtureTask
@@ -26,6 +27,12 @@ def generator(seed: int = 0) -> torch.Generator:
 def gen():
     """A fresh generator from a seed."""
     return generator
+
+
+@pytest.fixture(autouse=True)
+def usual_memory(monkeypatch):
+    """Commands and `limit` set how much a process holds at once: no test leaves that to the next."""
+    monkeypatch.setattr(prediction, "_held", prediction.MEGABYTES)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def comparison_table(report: dict) -> str:
     seeds = report.get("seeds")
     of = f"seed {report['seed']}" if seeds is None else f"means of seeds {', '.join(map(str, seeds))}"
     head = f"{report['data']}: {report['n']:,} samples a row, {of}"
-    usual = {"order": "ancestral", "temperature": 1, "schedule": "even"}
+    usual = {"order": "ancestral", "temperature": 1, "latent_temperature": 1, "schedule": "even"}
     given = {k: v for k, v in report.get("options", {}).items() if v is not None and v != usual.get(k)}
     head += "".join(f", {k.replace('_', ' ')} {v}" for k, v in given.items())
     left_out = ("system", "entropy_text", "length")  # a model has a line of its own below; entropy and length suffice

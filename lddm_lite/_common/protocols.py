@@ -492,6 +492,23 @@ class Model(Module, Protocol):
         - `seed`: the same one gives the same samples.
         """
 
+    def infill(
+        self,
+        x: Any,
+        n: int = 1,
+        token_steps: int | None = None,
+        latent_steps: int | None = None,
+        path: Any = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> Any:
+        """What is missing, filled in, as a `Trace`.
+
+        - `x` [B, L]: ids, the mask where something is missing;
+        - `n`: how often each is filled in, at least 1;
+        - `token_steps`, `latent_steps`, `path`, `seed`: as for `sample`.
+        """
+
     def save(self, folder: Any, **meta: Any) -> Any:
         """Write config and weights to a folder."""
 

@@ -145,7 +145,8 @@ def compare(
                     continue
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
             if real_latents and model.latent_channel is not None:
-                row = _given(model, data, total, n, seed, judge, options)
+                given, even = _given(model, data, n, seed), (total, None, model.path)
+                row = _row(model, data, even, n, seed, judge, bounds, options, given)
                 out["rows"].append({"model": f"{name}, real latents", **row})
             save(_plain(out))
             bar.update(total)
@@ -169,32 +170,30 @@ def _row(
     judge: Judge | None,
     bounds: bool,
     options: dict,
+    given: dict | None = None,
 ) -> dict:
-    """The row of one model at one total: `plan` is (token_steps, latent_steps, path)."""
+    """The row of one model at one total: `plan` is (token_steps, latent_steps, path), `given` what
+    `_given` says, or None."""
     if model.config.latent != "discrete":
         options = {**options, "latent_temperature": 1.0}
-    row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, batch=batch_size(model), **options)
-    if has_scores(data):
-        scores = few_steps.score_samples(data, trace.tokens, seed)
+    options = {"batch": batch_size(model), **options}
+    with_given: dict[str, Any] = {**options, **(given or {})}
+    row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, **with_given)
+    if not has_scores(data):
+        return {**row, **_text_scores(data, trace.tokens, judge), "seconds": seconds}
+    scores = few_steps.score_samples(data, trace.tokens, seed)
+    if given is None:  # else the law is not the sampler's own
         how = {"n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, few_steps.DRAWN), **options}
-        how |= {"batch": batch_size(model), "bound": n if bounds else 0}
+        how["bound"] = n if bounds else 0
         scores |= divergences(model, data, *plan, **how).row()
-    else:
-        scores = _text_scores(data, trace.tokens, judge)
     return {**row, **scores, "seconds": seconds}
 
 
-def _given(model: Model, data: Task | Text, total: int, n: int, seed: int, judge: Judge | None, options: dict) -> dict:
-    """The row of one model with the latents of real sequences, and their lengths: all calls are for
-    tokens, in even steps."""
+def _given(model: Model, data: Task | Text, n: int, seed: int) -> dict:
+    """What a sampler is given of n real sequences: their latents and their lengths."""
     x = (data.sample(n, seed) if has_scores(data) else _sentences(data, n, seed)).long().to(model.device)
     start = torch.where(model.valid(x), torch.full_like(x, model.token_channel.mask_id), x)
-    how = {k: v for k, v in options.items() if k != "latent_temperature"}
-    how |= {"batch": batch_size(model), "latents": model.encode(x), "start": start}
-    row, trace, seconds = few_steps.timed_sample(model, n, total, None, model.path, seed, **how)
-    tokens = trace.tokens
-    scores = few_steps.score_samples(data, tokens, seed) if has_scores(data) else _text_scores(data, tokens, judge)
-    return {**row, **scores, "seconds": seconds}
+    return {"latents": model.encode(x), "start": start}
 
 
 def _about(

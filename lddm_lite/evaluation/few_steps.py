@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 import time
-from typing import Any
 
 import torch
 
@@ -148,8 +147,7 @@ def timed_sample(
     2
     """
     started = time.perf_counter()
-    whole: Any = model  # which can infill, too
-    draw = functools.partial(whole.sample, n) if start is None else functools.partial(whole.infill, start)
+    draw = functools.partial(model.sample, n) if start is None else functools.partial(model.infill, start)
     trace = draw(token_steps=token_steps, latent_steps=latent_steps, path=path, seed=seed, **options)
     seconds = round(time.perf_counter() - started, 3)
     # a segment, one network call, may move both channels: each is counted apart

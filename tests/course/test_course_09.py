@@ -1,7 +1,5 @@
 """Notebook 09: what its prose says of molecules holds for other samples, too."""
 
-import json
-
 import pytest
 
 import lddm_lite as ld
@@ -9,7 +7,7 @@ from lddm_lite.evaluation import best_schedule
 from lddm_lite.evaluation.molecule_scores import canonical, molecule_scores
 from lddm_lite.evaluation.search_schedule import costs_for
 from lddm_lite.text import molecules
-from tests.support import ROOT
+from tests.project.test_readme import in_better_order
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +61,8 @@ def test_the_code_says_most_of_what_symbols_share(models):
 def test_longer_training_leaves_the_lead_in_few_calls_and_takes_it_in_many():
     """From the files of results, each system in the best of three ways; a share has a standard
     error of .016 at most. Four numbers in the place of a code win nothing in two calls."""
-
-    def best(name: str) -> dict:
-        found: dict = {}
-        for way in ("even", "confidence", "steps"):
-            for row in json.loads((ROOT / "data" / "results" / f"qm9-{name}-{way}.json").read_text("utf-8"))["rows"]:
-                key = row["model"], row["nfe"]
-                found[key] = max(row["valid"], found.get(key, 0.0))
-        return found
-
-    short, long = best("systems"), best("long")
+    found = [in_better_order(f"qm9-{name}") for name in ("systems", "long")]
+    short, long = ({key: row["valid"] for key, row in best.items()} for best in found)
     before, after = ([of["di-seq", k] / of["mdlm", k] for k in (2, 4, 8)] for of in (short, long))
     assert before[0] > 2.5 and after[0] > 2.5 and after[1] > 1.8 and after[2] < 1.25 < before[2]
     assert long["mdlm", 20] > long["di-seq", 20] + 0.1

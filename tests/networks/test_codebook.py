@@ -11,7 +11,7 @@ from lddm_lite.training import processes
 from tests.support.training_runs import start
 
 
-def testk_means_finds_clusters_that_are_apart():
+def test_k_means_finds_clusters_that_are_apart():
     g = torch.Generator().manual_seed(0)
     centres = 2 * torch.nn.functional.normalize(torch.randn(20, 4, generator=g), dim=-1)
     of = torch.arange(20).repeat_interleave(30)
@@ -25,7 +25,7 @@ def testk_means_finds_clusters_that_are_apart():
     torch.testing.assert_close(found.norm(dim=-1), torch.full((20,), 2.0))
 
 
-def testk_means_of_fewer_points_than_centres():
+def test_k_means_of_fewer_points_than_centres():
     y = torch.nn.functional.normalize(torch.eye(3), dim=-1)
     found = k_means(y, 8)
     assert found.shape == (8, 3) and torch.isfinite(found).all()

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lddm_lite import GaussianChannel, LatentDiffusion, load, tasks
+from lddm_lite.networks.sentence_latents import Statistics
 from lddm_lite.networks.web_export import export
 
 TASK = tasks.Binsaw(length=16)
@@ -42,6 +43,15 @@ def test_a_frozen_text_encoder_stays_outside():
         export(model, encoder=True)
     with pytest.raises(ValueError, match="no latents"):
         export(LatentDiffusion.preset("mdlm", TASK, width=16), encoder=True)
+
+
+def test_codes_of_a_frozen_text_encoder_come_without_it():
+    model = LatentDiffusion.preset("di-seq", TASK, width=16, codes=4, dim=3, encoder="minilm")
+    mean, axes = torch.zeros(1, 5), torch.eye(5)[:, :3]
+    model.encoder.encoder.statistics = Statistics(mean, axes, torch.ones(3), "00" * 32)
+    sent = export(model)
+    assert not sent.head["encodes"]
+    assert [name for name in sent.arrays if name.startswith("encoder")] == ["encoder.codebook"]
 
 
 def test_what_no_page_can_run_is_refused():

@@ -130,6 +130,22 @@ def test_tables_are_those_of_the_results(lines):
     assert lines and [line for line in lines if line not in README] == []
 
 
+def test_the_codes_leads_on_molecules_are_those_of_the_tables():
+    """Ratios of valid shares at 2, 4 and 8 calls: of means over seeds, and of one longer training."""
+    leads = []
+    for name in ("qm9", "qm9-long"):
+        rows = in_better_order(name).values()
+
+        def valid(system, calls, rows=rows):
+            return sum(row["valid"] for row in rows if (row["system"], row["nfe"]) == (system, calls))
+
+        leads.append(
+            "{:.1f}, {:.1f} and {:.1f} times".format(*(valid("di-seq", k) / valid("mdlm", k) for k in (2, 4, 8)))
+        )
+    text = " ".join(README)
+    assert all(lead in text for lead in leads), leads
+
+
 @pytest.mark.parametrize("name", ["binsaw-compared", "newswire-compared"])
 def test_results_say_how_to_get_them(name):
     found = read(name)

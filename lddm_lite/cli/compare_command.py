@@ -68,6 +68,9 @@ class Compare:
     encoder: str | None = option(
         None, "the frozen encoder that a model's file names, if it is no known package: you trust it", metavar="NAME")
     real_latents: bool = option(False, "more rows, of what each model does with the latents of real sequences")
+    table: str | None = option(
+        None, "models of text: more rows, of latents drawn from a table, those of this file's sentences (one call)",
+        metavar="FILE")
     no_health: bool = option(False, "leave out what the latents are good for")
     no_exact: bool = option(False, "tasks: leave out the exact predictor without latents")
 
@@ -87,7 +90,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
     from ..evaluation.tables import comparison_table
 
     models = _models(args.models, device, args.encoder)
-    data = _data(models, args)
+    data, table = _data(models, args), _table(models, args.table)
     spec = next(iter(models.values())).data  # a judge reads text; of molecules rdkit knows more
     read = is_text(spec) and "molecules" not in spec and not has_scores(data)
     judge = _judge(args.judge, device) if read else None
@@ -99,7 +102,7 @@ def run(args, device: str, argv: Sequence[str] = ()) -> int:
         each = [
             comparison.compare(
                 models, data, args.nfe, args.n, judge, **{**chosen, "seed": seed}, health=not args.no_health,
-                exact=not args.no_exact, real_latents=args.real_latents, progress=True,
+                exact=not args.no_exact, real_latents=args.real_latents, table=table, progress=True,
                 save=lambda rows: write_json(partial, rows),
             )
             for seed in seeds
@@ -184,6 +187,19 @@ def _data(models: dict[str, LatentDiffusion], args) -> Any:
         found = ", ".join(f"{name} on {kind}" for name, kind in kinds.items())
         raise ValueError(f"models of different data cannot be compared: {found}")
     return judged_by(next(iter(models.values())), args)
+
+
+def _table(models: dict[str, LatentDiffusion], file: str | None) -> Any:
+    """The sentences of --table in the tokens of the models; None without it."""
+    from .._common.data_contract import is_text
+    from ..text import dataset
+
+    if file is None:
+        return None
+    spec = next(iter(models.values())).data
+    if not is_text(spec) or "molecules" in spec:
+        raise ValueError("--table: only models of text take their latents from sentences of a file")
+    return dataset.from_file(file, codec=dataset.from_spec(spec))
 
 
 def _judge(name: str, device: str) -> Judge | None:

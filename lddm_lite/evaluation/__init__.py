@@ -28,12 +28,12 @@ from .measure_visible_costs import VisibleCosts, step_costs, visible_costs
 from .metrics import unigram_entropy
 from .search_schedule import best_schedule
 from .tables import as_json, as_text, comparison_table, generation_table
-from .text_scores import distinct_n, generation_report, repetition
+from .text_scores import copied, distinct_n, generation_report, repetition
 
 __all__ = [
     "Diagnosis", "Divergences", "Judge", "Perplexity", "VisibleCosts", "along_path", "as_json", "as_text",
-    "best_schedule", "compare", "comparison_table", "diagnose", "distinct_n", "divergences", "exact_limit", "frontier",
-    "generation_report", "generation_table", "health", "held_out", "latent_health", "perplexity_of", "rate_grid",
-    "repetition", "score_samples", "step_costs", "timed_sample", "unigram_entropy", "visible_costs", "write",
-    "z_response",
+    "best_schedule", "compare", "comparison_table", "copied", "diagnose", "distinct_n", "divergences", "exact_limit",
+    "frontier", "generation_report", "generation_table", "health", "held_out", "latent_health", "perplexity_of",
+    "rate_grid", "repetition", "score_samples", "step_costs", "timed_sample", "unigram_entropy", "visible_costs",
+    "write", "z_response",
 ]  # fmt: skip

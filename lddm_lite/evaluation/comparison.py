@@ -30,7 +30,7 @@ from .latents import batch_size, diagnose, latent_health
 from .measure_divergences import divergences
 from .molecule_scores import known_molecules, molecule_scores
 from .search_schedule import best_schedule, costs_for
-from .text_scores import scores_of
+from .text_scores import copied, scores_of
 
 __all__ = ["compare", "held_out", "over_seeds", "write"]
 
@@ -45,6 +45,7 @@ HEALTH = {"task": 1024, "text": 256, "judged": 64}  # sequences for the health o
     health=schemas.boolean, exact=schemas.boolean, bounds=schemas.boolean, save=schemas.maybe(schemas.function),
     schedule=schemas.choice("even", "best"), nfe=schemas.maybe(schemas.counts), n=schemas.whole(2, limit="samples"),
     latent_temperature=schemas.number(0.0, below=math.inf), real_latents=schemas.boolean,
+    table=schemas.maybe(schemas.has("a Text", "sample", "labels")),
 )  # fmt: skip
 def compare(
     models: Mapping[str, Model],
@@ -66,6 +67,7 @@ def compare(
     schedule: str = "even",
     latent_temperature: float = 1.0,
     real_latents: bool = False,
+    table: Text | None = None,
 ) -> dict:
     """Compare models at equal NFE: sample from each at each total of network calls, and score.
     JSON-able.
@@ -93,6 +95,9 @@ def compare(
     - `latent_temperature`: of `model.sample`, for the models that have codes.
     - `real_latents`: True adds rows of what each model with latents does where it is given those of
       real sequences, at no call: what remains is what the law of the latents costs.
+    - `table`: sequences of the training text; adds rows of each model with latents whose law is a
+      table, the latents and the length of one of these, drawn at random. That counts as one call,
+      for a model without latents has one, too, that is no work: its first. None for no such rows.
 
     The report: `rows`, one for each model and total, {model, system, lead, token_steps,
     latent_steps, nfe, seconds}, and for text `entropy` of the tokens in nats, `distinct_1`,
@@ -100,9 +105,11 @@ def compare(
     `valid`, `unique` and `novel` (`molecule_scores`); where an mdlm is among the models,
     `ppl_ratio` (with `_se`) to its Gen PPL at the same total, `entropy_diff` over it and
     `recovered` (with `_se`), the share of what `mdlm` loses between this total and the largest that
-    the row has back (METHOD 9); for tasks their scores and the `divergences` from them. `real`: the
-    same of as many held-out sentences, or the entropy of the task. `models`: {name: {system,
-    parameters, bound, health}}; see `held_out`, `latents.diagnose`, `latent_health`.
+    the row has back (METHOD 9); with latents of sentences, `copied`, the share of their samples'
+    runs of four tokens that are in these (`text_scores.copied`); for tasks their scores and the
+    `divergences` from them. `real`: the same of as many held-out sentences, or the entropy of the
+    task. `models`: {name: {system, parameters, bound, health}}; see `held_out`, `latents.diagnose`,
+    `latent_health`.
 
     ValueError for no model, a model of other tokens than the data's, fewer real sentences than `n`,
     no row at all.
@@ -115,6 +122,12 @@ def compare(
     """
     totals = _totals(nfe, data)
     _check(models, data)
+    if table is not None:
+        if has_scores(data):
+            raise ValueError("table: a task draws real sequences itself, so that real_latents=True is this; give None")
+        _check(models, table, "the table")
+        if has_rows(table) and len(table) < n:
+            raise ValueError(f"n={n} needs as many sequences in table; it has {len(table)}")
     few_steps.checked_schedule(schedule, latent_share=latent_share, latent_steps=latent_steps)
     order = "even" if schedule == "best" and order == "ancestral" else order
     plans, skipped = _plans(models, totals, latent_share, latent_steps)
@@ -145,9 +158,13 @@ def compare(
                     continue
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
             if real_latents and model.latent_channel is not None:
-                given, even = _given(model, data, n, seed), (total, None, model.path)
+                given, even = _sentences(data, n, seed), (total, None, model.path)
                 row = _row(model, data, even, n, seed, judge, bounds, options, given)
                 out["rows"].append({"model": f"{name}, real latents", **row})
+            if table is not None and model.latent_channel is not None and total > 1:
+                given, rest = _sentences(table, n, seed), (total - 1, None, model.path)
+                row = _row(model, data, rest, n, seed, judge, bounds, options, given)
+                out["rows"].append({"model": f"{name}, table", **row, "nfe": total})
             save(_plain(out))
             bar.update(total)
         for name, model in models.items():
@@ -170,28 +187,29 @@ def _row(
     judge: Judge | None,
     bounds: bool,
     options: dict,
-    given: dict | None = None,
+    real: torch.Tensor | None = None,
 ) -> dict:
-    """The row of one model at one total: `plan` is (token_steps, latent_steps, path), `given` what
-    `_given` says, or None."""
+    """The row of one model at one total: `plan` is (token_steps, latent_steps, path), `real` [n, L]
+    sequences whose latents it is given, or None."""
     if model.config.latent != "discrete":
         options = {**options, "latent_temperature": 1.0}
     options = {"batch": batch_size(model), **options}
-    with_given: dict[str, Any] = {**options, **(given or {})}
+    with_given: dict[str, Any] = {**options, **({} if real is None else _given(model, real))}
     row, trace, seconds = few_steps.timed_sample(model, n, *plan, seed, **with_given)
     if not has_scores(data):
-        return {**row, **_text_scores(data, trace.tokens, judge), "seconds": seconds}
+        row |= _text_scores(data, trace.tokens, judge)
+        return row | ({} if real is None else {"copied": _copied(data, trace.tokens, real)}) | {"seconds": seconds}
     scores = few_steps.score_samples(data, trace.tokens, seed)
-    if given is None:  # else the law is not the sampler's own
+    if real is None:  # else the law is not the sampler's own
         how = {"n": n, "seed": seed, "samples": trace.tokens, "drawn": max(n, few_steps.DRAWN), **options}
         how["bound"] = n if bounds else 0
         scores |= divergences(model, data, *plan, **how).row()
     return {**row, **scores, "seconds": seconds}
 
 
-def _given(model: Model, data: Task | Text, n: int, seed: int) -> dict:
-    """What a sampler is given of n real sequences: their latents and their lengths."""
-    x = (data.sample(n, seed) if has_scores(data) else _sentences(data, n, seed)).long().to(model.device)
+def _given(model: Model, x: torch.Tensor) -> dict:
+    """What a sampler is given of real sequences x [n, L]: their latents and their lengths."""
+    x = x.long().to(model.device)
     start = torch.where(model.valid(x), torch.full_like(x, model.token_channel.mask_id), x)
     return {"latents": model.encode(x), "start": start}
 
@@ -317,14 +335,14 @@ def _totals(nfe, data: Data) -> list[int]:
     return totals
 
 
-def _check(models: Mapping[str, Model], data: Data) -> None:
+def _check(models: Mapping[str, Model], data: Data, name_of: str = "the data") -> None:
     if not isinstance(models, dict) or not models:
         raise ValueError(f"models must be a dictionary of at least one model by name, got {shown(models)}"[:200])
     for name, model in models.items():
         if list(model.labels) != list(data.labels) or model.config.length != data.length:
             raise ValueError(
-                f"models[{name!r}] has other tokens than the data, or another length, so that entropies and bounds "
-                f"could not be compared: {model.config.vocab} tokens, length {model.config.length}; the data have "
+                f"models[{name!r}] has other tokens than {name_of}, or another length, so that entropies and bounds "
+                f"could not be compared: {model.config.vocab} tokens, length {model.config.length}, not "
                 f"{data.vocab}, {data.length}"
             )
 
@@ -358,10 +376,10 @@ def _real(data: Task | Text, n: int, seed: int, judge: Judge | None) -> tuple[to
     return held, _text_scores(data, held[:n], judge)
 
 
-def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
+def _sentences(data: Task | Text, n: int, seed: int) -> torch.Tensor:
     """n different sentences of a text [n, L], all where it has fewer; draws from data that have no
-    rows."""
-    if not has_rows(data):
+    rows, and from a task."""
+    if has_scores(data) or not has_rows(data):
         return draw(data, n, seed)
     at = torch.randperm(len(data), generator=randomness.generator(seed))[:n]
     return read_rows(data, at)
@@ -371,12 +389,22 @@ def _sentences(data: Text, n: int, seed: int) -> torch.Tensor:
 def _text_scores(data: Text, x, judge: Judge | None) -> dict:
     """What is said of texts [n, L] in ids; all but Gen PPL in the model's own tokens."""
     pad, x = pad_id(data), torch.as_tensor(x).long()
-    rows = [[v for v in row if v != pad] for row in x.tolist()]
+    rows = _filled(x, pad)
     texts = [read_text(data, row) for row in x]
     found = tables.flat(scores_of(rows, texts, judge))
     if isinstance(data, Molecules):
         found |= molecule_scores(texts, known_molecules(data.name) if data.name else None)
     return {k: v for k, v in found.items() if k not in ("texts", "tokens", "judge")}  # the same in all rows
+
+
+def _filled(x, pad: int | None) -> list[list[int]]:
+    return [[v for v in row if v != pad] for row in torch.as_tensor(x).tolist()]
+
+
+def _copied(data: Text, x, real: torch.Tensor) -> float:
+    """Share of the runs of four tokens of x [n, L] that are in the real sequence of the same row."""
+    pad = pad_id(data)
+    return copied(_filled(x, pad), _filled(real, pad), 4)
 
 
 def _beside_mdlm(rows: list[dict]) -> None:

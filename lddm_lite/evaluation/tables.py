@@ -43,6 +43,7 @@ _COLUMNS = {  # key of a row -> heading, and how its numbers are written
     "distinct_1": ("distinct-1", ".3f"),
     "distinct_2": ("distinct-2", ".3f"),
     "repetition": ("repeated", ".3f"),
+    "copied": ("copied", ".1%"),
     "length": ("tokens per text", ".1f"),
     "empty": ("empty", ""),
     "seconds": ("seconds", ".1f"),

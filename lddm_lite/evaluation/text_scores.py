@@ -15,7 +15,7 @@ from .._common.estimate import Estimate
 from .._common.protocols import Judge
 from .metrics import unigram_entropy
 
-__all__ = ["distinct_n", "generation_report", "repetition"]
+__all__ = ["copied", "distinct_n", "generation_report", "repetition"]
 
 
 _TOKEN = schemas.one_of(schemas.whole(), schemas.text())
@@ -41,6 +41,25 @@ def distinct_n(texts, n: int) -> float:
     arguments.integer("n", n, minimum=1)
     found = [gram for row in texts for gram in _ngrams(row, n)]
     return len(set(found)) / len(found) if found else math.nan
+
+
+@schemas.checked(texts=TEXTS, sources=TEXTS)
+def copied(texts, sources, n: int) -> float:
+    """Overlap with a source: share of the n-grams of each text that are in the source of the same
+    number, pooled over texts; nan if there are none. ValueError unless there are as many sources.
+
+    `texts`, `sources`: strings, whose words are taken, or lists of tokens.
+
+    >>> copied(["the bank of the river", "rain fell"], ["the bank of england", "rain fell ."], 2)
+    0.6
+    """
+    arguments.integer("n", n, minimum=1)
+    texts, sources = list(texts), list(sources)
+    if len(texts) != len(sources):
+        raise ValueError(f"sources must be as many as texts, {len(texts)}; got {len(sources)}")
+    known = [set(_ngrams(row, n)) for row in sources]
+    found = [gram in there for row, there in zip(texts, known, strict=True) for gram in _ngrams(row, n)]
+    return sum(found) / len(found) if found else math.nan
 
 
 @schemas.checked(texts=TEXTS)

@@ -39,6 +39,14 @@ def test_the_command_prints_and_writes(compare, saved, tmp_path, monkeypatch):
     ], "apart from seconds"
 
 
+def test_latents_from_a_table(compare, saved, tmp_path):
+    """Not a line of the table need be held out."""
+    words = [saved / "text-seq", "--text", saved / "held.txt", "--table", saved / "held.txt", "--judge", "none"]
+    status, shown, _ = compare(*words, "--nfe", 2, "-n", 6, "--no-health", "--out", tmp_path)
+    rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+    assert status == 0 and [r["model"] for r in rows] == ["co-seq", "co-seq, table"] and "copied" in shown
+
+
 def test_in_a_log_it_says_how_far_it_is(compare, saved, tmp_path, monkeypatch):
     monkeypatch.setattr(progress, "FIRST", 0.0)
     err = compare(saved / "saw", "--nfe", "2,4", "-n", 8, "--no-exact", "--out", tmp_path)[2]
@@ -62,6 +70,7 @@ def test_mistakes_are_one_line(compare, saved, tmp_path, monkeypatch):
     held = ["--text", saved / "held.txt"]
     assert "judged by real sentences: give held-out sentences with --text" in fails(saved / "text-seq")
     assert "not on text" in fails(saved / "saw", *held)
+    assert "--table: only models of text" in fails(saved / "saw", "--table", saved / "held.txt")
     assert "models of different data cannot be compared" in fails(saved / "saw", saved / "text-seq", *held)
     assert "models of different data" in fails(saved / "saw", saved / "news")
     assert "each model once" in fails(saved / "saw", saved / "saw")

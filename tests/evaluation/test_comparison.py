@@ -14,8 +14,8 @@ from lddm_lite.evaluation import comparison, few_steps
 from lddm_lite.evaluation.measure_divergences import divergences
 from lddm_lite.evaluation.metrics import unigram_entropy
 from lddm_lite.evaluation.tables import comparison_table
-from lddm_lite.evaluation.text_scores import distinct_n, repetition
-from lddm_lite.text import build_token_store
+from lddm_lite.evaluation.text_scores import copied, distinct_n, repetition
+from lddm_lite.text import build_token_store, dataset
 from tests.support.comparisons import DATA, SAW, Judge, build, lines
 
 # --- text -----------------------------------------------------------------------------------------
@@ -179,6 +179,42 @@ def test_totals_of_which_there_is_no_best_schedule_are_left_out():
     (left,) = found["skipped"]
     assert (left["model"], left["nfe"]) == ("m", 99) and "steps=99" in left["why"]
     assert "left out: m at NFE 99" in comparison_table(found)
+
+
+def test_a_table_of_latents_costs_one_call(monkeypatch):
+    """Latents and lengths of sentences of the table; a total of one call leaves none for tokens."""
+    models, traces, draw = {"m": build("mdlm"), "d": build("di-seq")}, [], LatentDiffusion.infill
+
+    def seen(model, *args, **options):
+        traces.append((options["latents"], draw(model, *args, **options)))
+        return traces[-1][1]
+
+    monkeypatch.setattr(LatentDiffusion, "infill", seen)
+    table = dataset.TextData(DATA.codec, DATA.rows[-20:])
+    found = comparison.compare(models, DATA, (1, 2, 4), 16, Judge(), health=False, table=table)
+    rows = [row for row in found["rows"] if row["model"] == "d, table"]
+    assert [(r["nfe"], r["token_steps"], r["latent_steps"], r["calls"]) for r in rows] == [(2, 1, 0, 1), (4, 3, 0, 3)]
+    assert len(found["rows"]) == 8 and all("ppl_ratio" in row and 0 <= row["copied"] <= 1 for row in rows)
+    at = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))[:16]
+    x = table.rows[at].long()
+    for row, (latents, trace) in zip(rows, traces, strict=True):
+        assert torch.equal(latents, models["d"].encode(x))
+        assert (np.asarray(trace.tokens == DATA.pad_id) == (x == DATA.pad_id).numpy()).all()
+        pairs = zip(trace.tokens.tolist(), x.tolist(), strict=True)
+        filled = [[[v for v in r if v != DATA.pad_id] for r in pair] for pair in pairs]
+        assert row["copied"] == copied([a for a, _ in filled], [b for _, b in filled], 4)
+
+
+def test_a_table_is_of_text_and_large_enough():
+    one = {"d": build("di-seq")}
+    small = dataset.TextData(DATA.codec, DATA.rows[:3])
+    with pytest.raises(ValueError, match="n=16 needs as many sequences in table; it has 3"):
+        comparison.compare(one, DATA, (2,), 16, health=False, table=small)
+    with pytest.raises(ValueError, match="other tokens than the table"):
+        other = dataset.from_lines(lines(40, 1), vocab=80, length=11, allow_losses=True)
+        comparison.compare(one, DATA, (2,), 16, health=False, table=other)
+    with pytest.raises(ValueError, match="table: a task draws real sequences itself"):
+        comparison.compare({"m": LatentDiffusion.preset("mdlm", SAW, width=16)}, SAW, (2,), 16, table=DATA)
 
 
 def test_a_task_gives_real_latents_too():

@@ -5,12 +5,21 @@ import math
 import pytest
 import torch
 
-from lddm_lite.evaluation.text_scores import distinct_n, generation_report, repetition
+from lddm_lite.evaluation.text_scores import copied, distinct_n, generation_report, repetition
 from lddm_lite.text import dataset
 from tests.support.comparisons import OneNatAWord
 
 TEXTS = ["the bank rose", "the bank fell", "", "rain"]
 REAL = ["rain fell on paris", "the river rose", "snow fell", "today the bank closed in paris", "rain"]
+
+
+def test_copied_by_hand():
+    """Of the pairs ab, bc and xy, yx, xy the source of the same row has ab, and xy twice."""
+    texts, sources = ["a b c", "x y x y"], ["a b", "x y . b c"]
+    assert copied(texts, sources, 2) == 3 / 5 and copied(texts, sources[::-1], 2) == 1 / 5
+    assert copied([[1, 2]], [[2, 1]], 1) == 1 and math.isnan(copied(["a"], ["a"], 2))
+    with pytest.raises(ValueError, match="sources must be as many as texts, 2; got 1"):
+        copied(texts, sources[:1], 2)
 
 
 def test_distinct_n_by_hand():

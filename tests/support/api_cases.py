@@ -265,7 +265,7 @@ def cases(tmp):
         "compare": (E.compare, dict(
             models={"a": mdlm}, data=task, nfe=(1, 2), n=4, judge=None, latent_share=None, latent_steps=None,
             order="ancestral", temperature=1.0, top_p=None, latent_temperature=1.0, seed=0, health=False, exact=False,
-            bounds=False, progress=False, save=None, schedule="even", real_latents=False,
+            bounds=False, progress=False, save=None, schedule="even", real_latents=False, table=None,
         )),
         "held_out": (E.held_out, dict(model=mdlm, x=x, seed=0, draws=1)),
         "rate_grid": (ld.rate_grid, dict(model=model, x=x)),
@@ -274,6 +274,7 @@ def cases(tmp):
         "health": (E.health, dict(model=model, data=task, n=8, seed=0)),
         "z_response": (E.z_response, dict(model=model, x0=x, seed=0)),
         "distinct_n": (E.distinct_n, dict(texts=["a b"], n=1)),
+        "copied": (E.copied, dict(texts=["a b"], sources=["b c"], n=1)),
         "repetition": (E.repetition, dict(texts=["a b"], n=1)),
         "generation_report": (E.generation_report, dict(
             texts=["a b"], judge=None, reference=None, tokenise=str.split, progress=False,

@@ -21,9 +21,9 @@ from .words import either
 
 __all__ = [
     "CALL", "Domain", "USUAL", "amounts", "anything", "array", "boolean", "checked", "choice", "constant", "counts",
-    "data", "fitting", "flags", "floats", "function", "has", "ids", "integers", "is_a", "items", "knots", "line",
-    "mapping", "maybe", "model", "moments", "number", "of_shape", "one_of", "pair", "path", "reals", "record", "rows",
-    "seed", "shape", "source", "task", "tensor", "text", "times", "unit", "whole",
+    "data", "fitting", "flags", "floats", "function", "has", "has_attribute", "ids", "integers", "is_a", "items",
+    "knots", "line", "mapping", "maybe", "model", "moments", "number", "of_shape", "one_of", "pair", "path", "reals",
+    "record", "rows", "seed", "shape", "source", "task", "tensor", "text", "times", "unit", "whole",
 ]  # fmt: skip
 
 Domain = Callable[[str, Any], Any]
@@ -240,6 +240,15 @@ def is_a(*classes: type) -> Domain:
     return check
 
 
+def has_attribute(value, name: str) -> bool:
+    """As hasattr, but a property is not asked for its value, which may be long in the making.
+
+    >>> has_attribute(1j, "real"), has_attribute(1j, "size")
+    (True, False)
+    """
+    return hasattr(type(value), name) or hasattr(value, name)
+
+
 def has(what: str, *names: str) -> Domain:
     """Duck typing: an object with these attributes, which is `what`.
 
@@ -248,7 +257,7 @@ def has(what: str, *names: str) -> Domain:
     """
 
     def check(name: str, value):
-        missing = [k for k in names if not hasattr(value, k)]
+        missing = [k for k in names if not has_attribute(value, k)]
         if missing or isinstance(value, type):
             lacks = f", which has no {missing[0]}" if missing else ""
             raise ValueError(f"{name} must be {what}, got {shown(value)}{lacks}")

@@ -26,6 +26,7 @@ from .._common import protocols
 from .._common.arguments import shown
 from .._common.checkpoint import CheckpointError
 from .._common.modes import evaluating
+from .._common.schemas import has_attribute
 from ..config import Config
 from ..diffusion.channels import GaussianChannel, MaskedChannel
 from ..diffusion.prediction import Prediction
@@ -203,7 +204,7 @@ def _denoiser(model: protocols.Model, c: Config) -> None:
 
 def _said(model: protocols.Model, *call) -> Prediction:
     said = _called("denoiser", lambda: model.denoiser(*call))
-    if not hasattr(said, "tokens") or not hasattr(said, "latents"):
+    if not all(has_attribute(said, k) for k in ("tokens", "latents")):
         raise ValueError(f"denoiser must return a Prediction(tokens, latents), got {type(said).__name__}")
     return said
 

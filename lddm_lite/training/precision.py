@@ -2,7 +2,8 @@
 
 Both work on the transformer blocks, where nearly all arithmetic is. Everything around them stays
 float32: heads and losses, latents, the encoder's statistics and codebook, the optimiser and the
-averages. Beside bfloat16, a GPU with TF32 takes that for the products that are left.
+averages. Beside bfloat16, products of matrices that are left read their float32 factors as TF32 on
+a GPU, as bfloat16 on a CPU, where the device can.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .._common.protocols import Model
 
 __all__ = ["check_precision", "computing", "fastest"]
 
+WIDE = {"cuda": "high", "cpu": "medium"}  # how products of float32 matrices are then made; sums stay float32
 WORTH = 0.9  # bf16 is taken where its steps take less than this share of the time
 
 # The last block picks masked positions, whose number is not known beforehand; with and without
@@ -63,11 +65,11 @@ def computing(model: Model, precision: str = "float32", compile: bool = False, s
     kind = model.device.type
     trunk = protocols.trunk(model.denoiser)
     blocks = [trunk, protocols.trunk(model.encoder)]
-    changed, tf32 = [], None
+    changed, wide = [], None
     try:
-        if precision == "bf16" and kind == "cuda":  # what is not in the blocks: heads, and ways in
-            tf32 = torch.get_float32_matmul_precision()
-            torch.set_float32_matmul_precision("high")
+        if precision == "bf16" and kind in WIDE:  # what is not in the blocks: heads, and ways in
+            wide = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision(WIDE[kind])
         for module in filter(None, blocks):
             forward = module.forward
             if compile and module is trunk:
@@ -80,8 +82,8 @@ def computing(model: Model, precision: str = "float32", compile: bool = False, s
         with torch._dynamo.config.patch(DYNAMO) if compile else nullcontext():
             yield
     finally:
-        if tf32 is not None:
-            torch.set_float32_matmul_precision(tf32)
+        if wide is not None:
+            torch.set_float32_matmul_precision(wide)
         for module in changed:
             del module.forward
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lddm_lite.diffusion import prediction
+from lddm_lite import LatentDiffusion
+from lddm_lite.diffusion import nelbo, prediction
+from lddm_lite.diffusion.channels import MaskedChannel
 from lddm_lite.diffusion.prediction import Head, Prediction
+from lddm_lite.tasks import Binsaw
 
 
 @pytest.fixture
@@ -60,6 +63,26 @@ def test_written_out_later_it_still_has_no_gradient():
     with torch.no_grad():
         said = Prediction(Head(*parts), None)
     assert not said.tokens.requires_grad and not said.nll(torch.zeros(7, dtype=torch.long)).requires_grad
+
+
+def test_a_loss_writes_no_more_than_a_piece(pieces_of, monkeypatch):
+    """Arguments are checked without asking the lazy `tokens` for all log-probabilities at once."""
+    parts, channel = [v.detach().float() for v in head()], MaskedChannel(50)
+    pieces_of(3)
+    monkeypatch.setattr(Prediction, "tokens", property(lambda said: pytest.fail("all were written out")))
+    x0, t = torch.arange(7).view(1, 7), torch.tensor([0.5])
+    nats = channel.rate(x0, torch.full_like(x0, 50), Prediction(Head(*parts), None), t)
+    log_probs = (parts[0] @ parts[1].T + parts[2]).log_softmax(-1)
+    assert nats == pytest.approx(-2 * float(log_probs[torch.arange(7), torch.arange(7)].sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("system", ["mdlm", "co-joint", "di-seq"])
+def test_training_and_sampling_write_no_more_than_a_piece(system, monkeypatch):
+    model = LatentDiffusion.preset(system, Binsaw(length=8), width=16, blocks=1)
+    monkeypatch.setattr(Prediction, "tokens", property(lambda said: pytest.fail("all were written out")))
+    model.loss(Binsaw(length=8).sample(4)).total.backward()
+    nelbo(model, Binsaw(length=8).sample(4))
+    model.sample(4, token_steps=2)
 
 
 def test_the_knob_is_checked_and_kept():

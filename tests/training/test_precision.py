@@ -29,8 +29,11 @@ def test_bf16_follows_float32_and_leaves_everything_in_float32(system, responsiv
 
 def test_autocast_is_over_after_an_error():
     model = start("mdlm")
+    before = torch.get_float32_matmul_precision()
     with pytest.raises(KeyError), precision.computing(model, "bf16"):
+        assert torch.get_float32_matmul_precision() == "medium"
         raise KeyError
+    assert torch.get_float32_matmul_precision() == before
     assert "forward" not in model.denoiser.trunk.__dict__ and not torch.is_autocast_enabled("cpu")
 
 

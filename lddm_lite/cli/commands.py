@@ -90,7 +90,7 @@ def _is_memory(e: Exception) -> bool:
 
 
 def _train(args, argv) -> int:
-    from .train_command import forecast, recipe, train
+    from .train_command import forecast, recipe, started_from, train
 
     given = {k: v for k, v in vars(args).items() if k in defaults()}
     if args.recipe is not None:
@@ -103,7 +103,10 @@ def _train(args, argv) -> int:
         return forecast(given, _machine(args))
     if args.out is None:
         raise ValueError("where to keep the run? Give --out DIR")
-    how = args.resume, args.force, args.quiet, args.init_from, args.minutes
+    start = args.init_from
+    if args.recipe is not None and start is None:
+        start = started_from(args.recipe)
+    how = args.resume, args.force, args.quiet, start, args.minutes
     return train(args.out, given, argv, _machine(args), *how)
 
 

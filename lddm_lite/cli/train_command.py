@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import shlex
 from dataclasses import fields, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ..model import LatentDiffusion
     from ..training.config import TrainConfig
 
-__all__ = ["forecast", "recipe", "train"]
+__all__ = ["forecast", "recipe", "started_from", "train"]
 
 FORMAT = "lddm-lite run"
 
@@ -264,6 +265,18 @@ def recipe(folder, given: dict | None = None) -> dict:
     options = run["options"]
     idle = TEXT_ONLY if options["text"] is None else ()  # of an older run: options of texts, as they were then
     return {k: v for k, v in options.items() if v != defaults()[k] and k not in idle}
+
+
+def started_from(folder) -> str | None:
+    """The model whose weights the run in `folder` began with, for a new run like it; None for none.
+    ValueError for one that is known by its place: a file's word is not enough for that.
+
+    >>> started_from("data/recipes/qm9-mdlm")  # doctest: +SKIP
+    """
+    source = _read(user_path("--recipe", folder), "--recipe").get("init_from")
+    if source is not None and not re.fullmatch(r"[\w-]+", source):
+        raise ValueError(f"--recipe: the run began with the weights of {source}; give --init-from {shlex.quote(source)}")
+    return source
 
 
 def _given_again(options: dict, given: dict, asked: str) -> None:

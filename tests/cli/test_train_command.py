@@ -3,6 +3,7 @@ where it stopped."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,21 @@ def test_a_recipe_is_the_options_of_another_run_but_for_those_given(run, saw_run
     assert run("train", "--recipe", saw_run, "--steps", 5, "--quiet", "--out", tmp_path / "b")[0] == 0
     one, other = (json.loads((folder / "run.json").read_text())["options"] for folder in (saw_run, tmp_path / "b"))
     assert other == {**one, "steps": 5} and one["steps"] != 5
+
+
+def test_a_recipe_begins_where_its_run_began(run, fails, saw_run, tmp_path, monkeypatch):
+    """By the name of a model; a place that a file names is not read on its word."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(saw_run, tmp_path / "begun")
+    again = ("train", "--recipe", "again", "--quiet", "--out")
+    assert run("train", "--recipe", saw_run, "--init-from", "begun", "--quiet", "--out", "again")[0] == 0
+    assert "begins with the weights of begun" in run(*again, "c")[1]
+    one, other = (LatentDiffusion.load(folder).state_dict() for folder in ("again", "c"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    about = json.loads((tmp_path / "again" / "run.json").read_text())
+    (tmp_path / "again" / "run.json").write_text(json.dumps({**about, "init_from": "../begun"}))
+    assert "the run began with the weights of ../begun; give --init-from ../begun" in fails(*again, "d")
+    assert run(*again, "d", "--init-from", "begun")[0] == 0
 
 
 def test_mistakes_in_a_recipe(fails, saw_run, tmp_path):

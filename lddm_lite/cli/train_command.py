@@ -275,7 +275,7 @@ def started_from(folder) -> str | None:
     """
     source = _read(user_path("--recipe", folder), "--recipe").get("init_from")
     if source is not None and not re.fullmatch(r"[\w-]+", source):
-        raise ValueError(f"--recipe: the run began with the weights of {source}; give --init-from {shlex.quote(source)}")
+        raise ValueError(f"--recipe: it began with the weights of {source}; give --init-from {shlex.quote(source)}")
     return source
 
 

@@ -76,7 +76,7 @@ def test_a_recipe_begins_where_its_run_began(run, fails, saw_run, tmp_path, monk
     assert all(torch.equal(one[k], other[k]) for k in one)
     about = json.loads((tmp_path / "again" / "run.json").read_text())
     (tmp_path / "again" / "run.json").write_text(json.dumps({**about, "init_from": "../begun"}))
-    assert "the run began with the weights of ../begun; give --init-from ../begun" in fails(*again, "d")
+    assert "it began with the weights of ../begun; give --init-from ../begun" in fails(*again, "d")
     assert run(*again, "d", "--init-from", "begun")[0] == 0
 
 

@@ -104,14 +104,14 @@ doctor:  ## what is installed, what is missing, and the command that mends it
 # Text is not in the repository. LM1B=FILE: sentences of the benchmark, one a line; see data/README.md for those that
 # were used. `training/` is what resuming needs; it does not ship.
 RUNS := $(wildcard data/checkpoints/*/run.json)
-LM1B ?= lm1b_heldout_00010-00011.txt
+LM1B ?= lm1b_train.txt
 
 checkpoints: install  ## train and score again the models that ship in data/checkpoints (three hours on one core)
 	for run in $(filter-out data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --force --out $$run && \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite evaluate $$run --json $$run/scores.json || exit 1; rm -rf $$run/training; done
 
-checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (three hours on one core)
+checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (two hours on one core)
 	for run in $(filter data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --text $(LM1B) --force --out $$run \
 	  || exit 1; rm -rf $$run/training; done
@@ -123,7 +123,7 @@ cards: install  ## write the cards of the models that ship, data/checkpoints/REA
 # would take: TEXT_ARGS=--dry-run.
 TEXT_RUNS := lm1b-small-mdlm lm1b-small-di-seq lm1b-small-co-joint
 MINUTES ?= 9
-HELD_OUT ?= lm1b_heldout_00012-00013.txt
+HELD_OUT ?= lm1b_held_out.txt
 
 text-gpu: install  ## models of real text on a GPU, in pieces: LM1B=FILE HELD_OUT=FILE, again until it prints the table
 	@for run in $(TEXT_RUNS); do out=runs/$$run; \

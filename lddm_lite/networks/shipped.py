@@ -26,9 +26,8 @@ __all__ = ["ADDRESS", "ELSEWHERE", "fetch", "folders", "place"]
 ADDRESS = ""
 # name -> SHA-256 of NAME.zip, as tests/support/pack_checkpoints.py makes it
 ELSEWHERE: dict[str, str] = {
-    "lm1b-tiny-co": "9272f75810e5d28468b166559b17d46b7f31ee9e13f31ef72972820474e1dc42",
-    "lm1b-tiny-di": "98afebb7d1c1d71e1856ef98ad6ed3b53c8b19c9f387459052738332f750bad1",
-    "lm1b-tiny-mdlm": "3d450ef848553daf7c570d10843974b96b1049be014af5cc093f7624915d0195",
+    "lm1b-co-seq": "ddbeea42846d0795006e95c4985758d1d27eef6be1ba3550374301a80f056b8d",
+    "lm1b-mdlm": "f66400ede0ba6708e5ccfa86e7a4d88aa4c707c79b2829f74b8786715fba8908",
 }
 TIMEOUT = 20.0  # seconds without a byte
 MOST = 1 << 30  # bytes of an archive, and of what is in it
@@ -69,8 +68,8 @@ def fetch(name: str, address: str | None = None, digest: str | None = None) -> P
     - `address`: of the folder that holds NAME.zip; None for `LDDM_CHECKPOINTS` or ADDRESS;
     - `digest`: SHA-256 of NAME.zip; None for that of ELSEWHERE.
 
-    >>> fetch("lm1b-tiny-mdlm")  # doctest: +SKIP
-    PosixPath('/home/me/.cache/lddm-lite/checkpoints/lm1b-tiny-mdlm-0123456789ab')
+    >>> fetch("lm1b-mdlm")  # doctest: +SKIP
+    PosixPath('/home/me/.cache/lddm-lite/checkpoints/lm1b-mdlm-0123456789ab')
     """
     address = address if address is not None else os.environ.get("LDDM_CHECKPOINTS") or ADDRESS
     schemas.text("[a-z0-9][a-z0-9-]*", most=100)("name", name)

@@ -7,7 +7,7 @@ from lddm_lite.evaluation import best_schedule
 from lddm_lite.evaluation.molecule_scores import canonical, molecule_scores
 from lddm_lite.evaluation.search_schedule import costs_for
 from lddm_lite.text import molecules
-from tests.project.test_readme import in_better_order
+from tests.project.test_readme import in_better_order, read
 
 
 @pytest.fixture(scope="module")
@@ -66,5 +66,10 @@ def test_longer_training_leaves_the_lead_in_few_calls_and_takes_it_in_many():
     before, after = ([of["di-seq", k] / of["mdlm", k] for k in (2, 4, 8)] for of in (short, long))
     assert before[0] > 2.5 and after[0] > 2.5 and after[1] > 1.8 and after[2] < 1.25 < before[2]
     assert long["mdlm", 20] > long["di-seq", 20] + 0.1
+    longer = in_better_order("qm9-longer")["di-seq", 20]["valid"]
+    assert longer < long["di-seq", 20] + 0.03
+    cold = next(row for row in read("qm9-longer-cold")["rows"] if row["nfe"] == 20)
+    assert cold["valid"] > max(0.85, longer + 0.1)
+    assert cold["unique"] > found[1]["mdlm", 20]["unique"] + 0.1
     assert max(short["co-seq", 2], short["co-joint", 2]) < short["mdlm", 2] + 0.02
     assert all(short["di-joint", k] > 0.8 * short["di-seq", k] for k in (2, 4, 8, 20))

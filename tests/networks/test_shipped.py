@@ -170,6 +170,6 @@ def test_the_larger_ones_as_they_are_packed(served, monkeypatch):
 def test_without_an_address_it_says_so(monkeypatch):
     monkeypatch.delenv("LDDM_CHECKPOINTS", raising=False)
     with pytest.raises(CheckpointError, match="no address yet"):
-        shipped.fetch("lm1b-tiny-mdlm")
+        shipped.fetch("lm1b-mdlm")
     with pytest.raises(CheckpointError, match="must begin with http"):
         shipped.fetch("tiny", "file:///etc", "00")

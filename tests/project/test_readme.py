@@ -96,15 +96,39 @@ def more_molecules() -> list[str]:
     """Lines of the other systems on QM9, and of longer trainings there."""
     systems = {s: f"`{s}`, 4,000 steps" for s in ("co-joint", "co-seq", "di-joint")}
     long = {"mdlm": "`mdlm`, 20,000 steps", "di-seq": "`di-seq`, 10,000 steps"}
-    cold = {row["nfe"]: row for row in read("qm9-long-cold")["rows"]}
-    return [
-        *one_training("qm9-systems", MOLECULE_CALLS, systems),
-        *one_training("qm9-long", MOLECULE_CALLS, long),
-        f"| … its codes at temperature 0.8 | {' | '.join(share(cold[k]) for k in MOLECULE_CALLS)} |",
-    ]
+    lines = [*one_training("qm9-systems", MOLECULE_CALLS, systems), *one_training("qm9-long", MOLECULE_CALLS, long)]
+    for name in ("qm9-long", "qm9-longer"):
+        if name == "qm9-longer":
+            lines += one_training(name, MOLECULE_CALLS, {"di-seq": "`di-seq`, 20,000 steps"})
+        cold = read(f"{name}-cold")
+        heat, rows = cold["options"]["latent_temperature"], {row["nfe"]: row for row in cold["rows"]}
+        lines.append(f"| … its codes at temperature {heat} | {' | '.join(share(rows[k]) for k in MOLECULE_CALLS)} |")
+    return lines
 
 
 MOLECULE_CALLS = (2, 4, 8, 20)
+TEXT_CALLS = (2, 4, 8, 32)
+TEXT = {
+    ("lm1b-compared", "mdlm"): "`lm1b-mdlm`",
+    ("lm1b-best", "mdlm"): "… in its best steps (`--schedule best`)",
+    ("lm1b-compared", "co-seq"): "`lm1b-co-seq`: a frozen encoder's vector, drawn by the model",
+    ("lm1b-compared", "co-seq, table"): "… drawn from those of training sentences, one call",
+    ("lm1b-compared", "co-seq, real latents"): "… those of held-out sentences, no call",
+    ("lm1b-codes", "di-seq"): "`di-seq`: one code of 4,096 of that vector, its law a table",
+    ("lm1b-codes", "di-seq, real latents"): "… the codes of held-out sentences, no call",
+}
+
+
+def text_table() -> list[str]:
+    """A line for each model of real text: Gen PPL, and R(N), the share of what few steps cost mdlm that
+    it has back."""
+    lines = []
+    for (name, model), text in TEXT.items():
+        rows = [row for row in read(name)["rows"] if row["model"] == model and row["nfe"] in TEXT_CALLS]
+        back = [f" · {number(row['recovered'])}" if "recovered" in row else "" for row in rows]
+        cells = [f"{row['gen_ppl']:,.0f}{share}" for row, share in zip(rows, back, strict=True)]
+        lines.append(f"| {text} | {' | '.join(cells)} |")
+    return lines
 
 
 def over_seeds(rows: list[dict]) -> str:
@@ -122,8 +146,9 @@ def over_seeds(rows: list[dict]) -> str:
         law_table,
         molecule_table,
         more_molecules,
+        text_table,
     ],
-    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules"],
+    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules", "text"],
 )
 def test_tables_are_those_of_the_results(lines):
     lines = lines()

@@ -42,7 +42,7 @@ names = ["binsaw-mdlm", "binsaw-co-joint", "binsaw-co-seq", "binsaw-di-joint", "
 for name in names:
     print(name, ld.load(name).sample(1, 2).tokens.shape)
 try:
-    ld.load("lm1b-tiny-mdlm")
+    ld.load("lm1b-mdlm")
 except ValueError as e:
     print(e)
 cells = [c for c in json.load(open({notebook!r}))["cells"] if c["cell_type"] == "code"]

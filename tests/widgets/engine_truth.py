@@ -14,7 +14,7 @@ from lddm_lite.widgets import payload
 
 SHIPPED = [
     "binsaw-mdlm", "binsaw-co-seq", "binsaw-co-joint", "binsaw-di-seq", "binsaw-di-joint", "newswire-mdlm",
-    "newswire-di-seq", "newswire-co", "lm1b-tiny-mdlm", "lm1b-tiny-di", "lm1b-tiny-co",
+    "newswire-di-seq", "newswire-co",
 ]  # fmt: skip
 SYSTEMS = ["mdlm", "co-joint", "co-seq", "di-joint", "di-seq"]
 

@@ -14,7 +14,6 @@ const ENCODED = 5e-4;
 for (const plain of [false, true]) {
   test(`the same as torch, ${plain ? "without" : "with"} WebAssembly`, async () => {
     for (const { name, file, calls } of truth.models) {
-      if (plain && name.startsWith("lm1b")) continue; // slow, and the arithmetic is that of the others
       const { net } = await opened(file, plain);
       assert.equal(net.fast, !plain);
       for (const call of calls) {

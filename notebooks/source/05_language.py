@@ -666,7 +666,9 @@ if kept.is_file():
         cells = (f"{row['gen_ppl']:,.0f} ({row['recovered']:+.2f})" if "recovered" in row else f"{row['gen_ppl']:,.0f}"
                  for row in of.values())  # fmt: skip
         print(f"{name:24}" + "".join(f"{c:>15}" for c in cells) + f"{of[calls[0]]['entropy']:10.2f}")
-    print(f"{'real sentences':24}{report['real']['gen_ppl']:15,.0f}{report['real']['entropy']:{15 * len(calls) - 5}.2f}")
+    print(
+        f"{'real sentences':24}{report['real']['gen_ppl']:15,.0f}{report['real']['entropy']:{15 * len(calls) - 5}.2f}"
+    )
 else:
     print("No report of the models of real text is here.")
 

@@ -633,14 +633,14 @@ if not spoken:
 
 # %%
 if spoken:
-    lines = []
+    look, lines = "style='text-align:left; vertical-align:top; padding:0.3em 0.8em'", []
     for nfe in (2, 4, 8, 32):
         cells = []
         for model in spoken.values():
             cells.append("<br><br>".join(escape(text) for text in write(model, 2, nfe, seed=8).texts()))
-        lines.append(f"<tr><th>{nfe}</th>" + "".join(f"<td style='text-align:left'>{c}</td>" for c in cells) + "</tr>")
-    head = "".join(f"<th style='text-align:left'>{escape(name)}</th>" for name in spoken)
-    display(HTML(f"<table><tr><th>calls</th>{head}</tr>{''.join(lines)}</table>"))
+        lines.append(f"<tr><th {look}>{nfe}</th>" + "".join(f"<td {look}>{c}</td>" for c in cells) + "</tr>")
+    head = "".join(f"<th {look}>{escape(name)}</th>" for name in ("calls", *spoken))
+    display(HTML(f"<table><tr>{head}</tr>{''.join(lines)}</table>"))
 
 # %% [markdown]
 # **Filling gaps** is easier than writing: most of the sentence is there. Four fillings of seed 0, the surest words first:

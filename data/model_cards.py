@@ -108,7 +108,6 @@ def card(folder: Path) -> list[str]:
     where, key = report(name, config["system"])
     found = read(DATA / where)
     of = found["models"][key]
-    notices = [text for model, text in NOTICES.items() if name == model]
     size = (folder / about["weights"]).stat().st_size / 1e6
     minutes, kept = max(row["seconds"] for row in history) / 60, training.get("weights", "float32")
     rows = {
@@ -120,7 +119,7 @@ def card(folder: Path) -> list[str]:
         f"minutes by the clock on {MACHINE}",
         "bound": bound(of, found["real"]),
         "scores": f"{'; '.join(scores([r for r in found['rows'] if r['model'] == key]))} (`data/{where}`)",
-        "licence, notices": " ".join([family["licence"], *notices]),
+        "licence, notices": f"{family['licence']} {NOTICES.get(name, '')}".strip(),
         "for what": family["limits"],
         "weights": f"`{about['weights']}`, {size:.1f} MB, {kept}; sha256 in `config.json`",
     }

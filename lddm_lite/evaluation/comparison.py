@@ -143,6 +143,8 @@ def compare(
         "options": {**options, "latent_share": latent_share, "latent_steps": latent_steps, "schedule": schedule},
         "models": {}, "real": real, "rows": [], "skipped": skipped,
     }  # fmt: skip
+    given: list[tuple[str, Task | Text, int]] = [("real latents", data, 0)] if real_latents else []
+    given += [] if table is None else [("table", table, 1)]  # whose latents, at how many calls
     save = save or (lambda report: None)
     limits = [k for k in totals if k <= data.length] if has_scores(data) and exact and "exact" not in models else []
     ahead = sum(total for _, _, total, _ in plans) + max(totals) * len(models) + sum(limits)  # about as time goes
@@ -157,14 +159,11 @@ def compare(
                     skipped.append({"model": name, "nfe": total, "why": str(e)})
                     continue
             out["rows"].append({"model": name, **_row(model, data, plan, n, seed, judge, bounds, options)})
-            if real_latents and model.latent_channel is not None:
-                given, even = _sentences(data, n, seed), (total, None, model.path)
-                row = _row(model, data, even, n, seed, judge, bounds, options, given)
-                out["rows"].append({"model": f"{name}, real latents", **row})
-            if table is not None and model.latent_channel is not None and total > 1:
-                given, rest = _sentences(table, n, seed), (total - 1, None, model.path)
-                row = _row(model, data, rest, n, seed, judge, bounds, options, given)
-                out["rows"].append({"model": f"{name}, table", **row, "nfe": total})
+            for kind, source, price in given if model.latent_channel is not None else ():
+                if total > price:
+                    x, rest = _sentences(source, n, seed), (total - price, None, model.path)
+                    row = _row(model, data, rest, n, seed, judge, bounds, options, x)
+                    out["rows"].append({"model": f"{name}, {kind}", **row, "nfe": total})
             save(_plain(out))
             bar.update(total)
         for name, model in models.items():

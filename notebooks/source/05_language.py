@@ -676,7 +676,7 @@ else:
 # **What to see.** Few steps do cost something here: `mdlm` has about three times the perplexity of 32 calls in two. And yet no latent wins. Read the rows of `co-seq` from the last one up. *Real latents*: the vectors of real
 # sentences, at no call. They win back about a third of what few steps cost: 128 numbers that say what a sentence is about do not say which word stands beside which. *Table*: vectors of training sentences, drawn for one call (the latent
 # is then no work for a network, like the first call of `mdlm`, which sees nothing). They are worth about what that call would have done, or less. *co-seq*: vectors that the model draws itself; it was
-# trained for minutes, and its vectors are those of no sentence.
+# trained for minutes, and 384 nats of its bound are the vector's.
 #
 # The reason is in nats: a sentence has at most 109 of them here, and its own vector saves the words five. In the newswire the code says *all* that words share (section 1). A latent pays where it says most of what must
 # agree, for a price below that; what such a latent of real text could be, with models of this size, is open.

@@ -253,6 +253,9 @@ def test_on_real_text_no_latent_wins_and_real_ones_win_back_a_third():
         assert of["co-seq, table", k]["copied"] < 0.01
     nats = [found["models"][name]["bound"]["tokens"]["value"] for name in ("mdlm", "co-seq")]
     assert 0.15 < nats[0] - nats[1] < 0.35, "a token: five nats a sentence"
+    bound = found["models"]["co-seq"]["bound"]
+    tokens = bound["per_sequence"]["value"] / bound["total"]["value"]
+    assert round(tokens * bound["latents"]["value"]) == 384
 
 
 def test_nothing_of_a_text_reaches_html_unescaped(book):

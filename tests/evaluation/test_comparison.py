@@ -149,19 +149,26 @@ def test_the_temperature_of_codes_is_for_models_that_have_some(monkeypatch):
         comparison.compare(models, DATA, (4,), 8, health=False, latent_temperature=-1)
 
 
-def test_with_the_latents_of_real_sequences_all_calls_are_for_tokens(monkeypatch):
-    """What is drawn has the lengths of these sequences, from which the latents are."""
-    models, traces, draw = {"m": build("mdlm"), "d": build("di-seq")}, [], LatentDiffusion.infill
+@pytest.fixture
+def filled_in(monkeypatch):
+    """[(latents, trace)] of each call of `infill`."""
+    calls, draw = [], LatentDiffusion.infill
 
     def seen(model, *args, **options):
-        traces.append((options["latents"], draw(model, *args, **options)))
-        return traces[-1][1]
+        calls.append((options["latents"], draw(model, *args, **options)))
+        return calls[-1][1]
 
     monkeypatch.setattr(LatentDiffusion, "infill", seen)
+    return calls
+
+
+def test_with_the_latents_of_real_sequences_all_calls_are_for_tokens(filled_in):
+    """What is drawn has the lengths of these sequences, from which the latents are."""
+    models = {"m": build("mdlm"), "d": build("di-seq")}
     found = comparison.compare(models, DATA, (2, 4), 16, Judge(), health=False, real_latents=True)
     rows = {(row["model"], row["nfe"]): row for row in found["rows"]}
     assert len(rows) == 6 and all("recovered" in r or "ppl_ratio" in r for (m, _), r in rows.items() if m != "m")
-    for k, (latents, trace) in zip((2, 4), traces, strict=True):
+    for k, (latents, trace) in zip((2, 4), filled_in, strict=True):
         row = rows["d, real latents", k]
         assert (row["token_steps"], row["latent_steps"], row["nfe"]) == (k, 0, k)
         at = torch.randperm(len(DATA), generator=torch.Generator().manual_seed(0))[:16]
@@ -181,15 +188,9 @@ def test_totals_of_which_there_is_no_best_schedule_are_left_out():
     assert "left out: m at NFE 99" in comparison_table(found)
 
 
-def test_a_table_of_latents_costs_one_call(monkeypatch):
+def test_a_table_of_latents_costs_one_call(filled_in):
     """Latents and lengths of sentences of the table; a total of one call leaves none for tokens."""
-    models, traces, draw = {"m": build("mdlm"), "d": build("di-seq")}, [], LatentDiffusion.infill
-
-    def seen(model, *args, **options):
-        traces.append((options["latents"], draw(model, *args, **options)))
-        return traces[-1][1]
-
-    monkeypatch.setattr(LatentDiffusion, "infill", seen)
+    models = {"m": build("mdlm"), "d": build("di-seq")}
     table = dataset.TextData(DATA.codec, DATA.rows[-20:])
     found = comparison.compare(models, DATA, (1, 2, 4), 16, Judge(), health=False, table=table)
     rows = [row for row in found["rows"] if row["model"] == "d, table"]
@@ -197,7 +198,7 @@ def test_a_table_of_latents_costs_one_call(monkeypatch):
     assert len(found["rows"]) == 8 and all("ppl_ratio" in row and 0 <= row["copied"] <= 1 for row in rows)
     at = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))[:16]
     x = table.rows[at].long()
-    for row, (latents, trace) in zip(rows, traces, strict=True):
+    for row, (latents, trace) in zip(rows, filled_in, strict=True):
         assert torch.equal(latents, models["d"].encode(x))
         assert (np.asarray(trace.tokens == DATA.pad_id) == (x == DATA.pad_id).numpy()).all()
         pairs = zip(trace.tokens.tolist(), x.tolist(), strict=True)

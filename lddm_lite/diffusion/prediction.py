@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from .._common import arguments, schemas
+from .bf16_products import factor, padded
 
 __all__ = ["Head", "Prediction", "limit"]
 
@@ -22,9 +23,8 @@ _held = MEGABYTES
 
 def limit(megabytes: int | None = None) -> int:
     """Memory limit: set how many megabytes of log-probabilities, of tokens, are held at once; None
-    leaves it. Returns what holds from now on, in this process. A draw needs up to three times as
-    much, a training step about four times; both slow down little, while a piece is hundreds of
-    rows.
+    leaves it. Returns what holds from now on, in this process. A draw and a training step need up to
+    three times as much; both slow down little, while a piece is hundreds of rows.
 
     >>> limit()
     256
@@ -68,7 +68,8 @@ class Prediction:
     """
 
     @schemas.checked(
-        tokens=schemas.maybe(schemas.one_of(schemas.is_a(Head), schemas.reals)), latents=schemas.maybe(schemas.reals))
+        tokens=schemas.maybe(schemas.one_of(schemas.is_a(Head), schemas.reals)), latents=schemas.maybe(schemas.reals)
+    )
     def __init__(self, tokens: torch.Tensor | Head | None, latents: torch.Tensor | None):
         self._tokens, self.latents = tokens, latents
 
@@ -98,8 +99,9 @@ class Prediction:
         said = self._tokens
         if isinstance(said, Head):
             rows = max(1, said.rows // 4)
-            yield from (said.logits(slice(a, a + rows)).log_softmax(-1)
-                        for a in range(0, max(1, len(said.features)), rows))
+            yield from (
+                said.logits(slice(a, a + rows)).log_softmax(-1) for a in range(0, max(1, len(said.features)), rows)
+            )
         elif said is not None:
             yield said
 
@@ -111,30 +113,45 @@ class Prediction:
         if not isinstance(said, Head):
             assert said is not None
             return -said.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-        if len(ids) <= said.rows or said.offset is not None:  # which is as large, and there
+        if said.offset is not None:  # which is as large, and there
             return F.cross_entropy(said.logits(slice(None)), ids, reduction="none")
-        return _InPieces.apply(said.features, said.weight, said.bias, ids, said.rows)
+        features = padded(said.features)
+        ids = F.pad(ids, (0, len(features) - len(ids)))
+        return _CrossEntropy.apply(features, said.weight, said.bias, ids, said.rows)[: len(said.features)]
 
 
-class _InPieces(torch.autograd.Function):
-    """-log p of tokens, whose logits [rows, V] are made again for the gradient rather than kept."""
+class _CrossEntropy(torch.autograd.Function):
+    """-log p of tokens. For the gradient one array [N, V] is kept, which was needed anyway; where that
+    is more than a piece, none is, and it is made again."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, ids, rows):
-        ctx.save_for_backward(x, weight, bias, ids)
-        ctx.rows = rows
-        pieces = zip(x.split(rows), ids.split(rows), strict=True)
-        return torch.cat([F.cross_entropy(F.linear(v, weight, bias), k, reduction="none") for v, k in pieces])
+        ctx.rows, slope = rows, None
+        if len(x) <= rows and any(ctx.needs_input_grad):
+            nll, slope = _nll_and_slope(F.linear(x, weight, bias), ids)
+        else:
+            pieces = zip(x.split(rows), ids.split(rows), strict=True)
+            nll = torch.cat([F.cross_entropy(F.linear(v, weight, bias), k, reduction="none") for v, k in pieces])
+        ctx.save_for_backward(x, weight, bias, ids, None if slope is None else factor(slope))
+        return nll
 
     @staticmethod
     def backward(ctx, g):
-        x, weight, bias, ids = ctx.saved_tensors
+        x, weight, bias, ids, slope = ctx.saved_tensors
         dx, dw, db = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
         for at in torch.arange(len(x), device=x.device).split(ctx.rows):
-            p = F.linear(x[at], weight, bias).softmax(-1)
-            p[torch.arange(len(at), device=x.device), ids[at]] -= 1
-            p *= g[at].unsqueeze(-1)
-            dx[at] = p @ weight
-            dw.addmm_(p.T, x[at])
-            db += p.sum(0)
+            d = factor(_nll_and_slope(F.linear(x[at], weight, bias), ids[at])[1]) if slope is None else slope
+            each = g[at].unsqueeze(-1)  # times rows of W numbers, rather than of V
+            dx[at] = (d @ factor(weight)) * each
+            dw += d.T @ factor(x[at] * each)
+            db += d.T @ factor(g[at])
         return dx, dw, db, None, None
+
+
+def _nll_and_slope(logits: torch.Tensor, ids: torch.Tensor):
+    """-log p of `ids` [N] by logits [N, V], and its derivative by these, p less the one of the id."""
+    slope = logits.softmax(-1)
+    log_sum = logits.amax(-1) - slope.amax(-1).log()  # of their exponentials: no p vanishes that is looked at
+    at = ids.unsqueeze(-1)
+    nll = log_sum - logits.gather(-1, at).squeeze(-1)
+    return nll, slope.scatter_add_(-1, at, slope.new_full((), -1.0).expand_as(at))

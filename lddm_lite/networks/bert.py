@@ -16,6 +16,7 @@ from torch import nn
 from .._common import files, schemas
 from .._common.files import user_path
 from .._common.hub import PACKAGES
+from ..diffusion.bf16_products import evened, linear
 from .pretrained import load
 from .transformer import attend
 
@@ -35,11 +36,11 @@ class BertBlock(nn.Module):
 
     def forward(self, rows, place: Place, heads: int, only=None) -> torch.Tensor:
         """Updated rows [N, W]; those of the indices `only` [M] alone, [M, W], where given."""
-        attended = place.attend(self.qkv(rows), heads)
+        attended = place.attend(linear(self.qkv, rows), heads)
         if only is not None:
             rows, attended = rows.index_select(0, only), attended.index_select(0, only)
-        rows = self.norm1(rows + self.out(attended))
-        return self.norm2(rows + self.down(F.gelu(self.up(rows))))
+        rows = self.norm1(rows + linear(self.out, attended))
+        return self.norm2(rows + linear(self.down, F.gelu(linear(self.up, rows))))
 
 
 class Place:
@@ -53,17 +54,18 @@ class Place:
 
     def __init__(self, there: torch.Tensor):
         self.there, self.full = there, bool(there.all())
-        self.at = there.flatten().nonzero().squeeze(1)  # [N], indices into B*n
+        at = there.flatten().nonzero().squeeze(1)  # [N], indices into B*n
+        self.n, self.at = len(at), evened(at)
 
     def packed(self, h: torch.Tensor) -> torch.Tensor:
-        """Rows [N, W] of h [B, n, W]."""
+        """Rows [N, W] of h [B, n, W]; spare ones, if any, are the first again."""
         return h.flatten(0, 1) if self.full else h.flatten(0, 1).index_select(0, self.at)
 
     def spread(self, rows: torch.Tensor) -> torch.Tensor:
         """The inverse of `packed`, with zeros elsewhere."""
         b, n = self.there.shape
         if not self.full:
-            rows = rows.new_zeros(b * n, rows.shape[-1]).index_copy(0, self.at, rows)
+            rows = rows.new_zeros(b * n, rows.shape[-1]).index_copy(0, self.at[: self.n], rows[: self.n])
         return rows.view(b, n, -1)
 
     def attend(self, qkv: torch.Tensor, heads: int) -> torch.Tensor:
@@ -119,12 +121,13 @@ class BertTransformer(nn.Module):
         if h is not None:
             asked.append(tokens & there[-1] if isinstance(tokens, torch.Tensor) else torch.full_like(there[-1], tokens))
         wanted = place.packed(torch.cat(asked, 1).unsqueeze(-1)).squeeze(1)  # [N], of the packed rows
-        only = None if bool(wanted.all()) else wanted.nonzero().squeeze(1)
+        only = None if bool(wanted.all()) else wanted[: place.n].nonzero().squeeze(1)
         rows = self.norm(place.packed(torch.cat(parts, 1)))
         for k, block in enumerate(self.both):
-            rows = block(rows, place, self.heads, only if k + 1 == len(self.both) else None)
+            last = k + 1 == len(self.both)
+            rows = block(rows, place, self.heads, evened(only) if last and only is not None else None)
         if only is not None:  # back into their packed places
-            rows = rows.new_zeros(len(wanted), rows.shape[1]).index_copy(0, only, rows)
+            rows = rows.new_zeros(len(wanted), rows.shape[1]).index_copy(0, only, rows[: len(only)])
         out = place.spread(rows)
         m = 0 if y is None else y.shape[1]
         y = out[:, :m] if y is not None and latents else None

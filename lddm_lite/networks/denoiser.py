@@ -16,6 +16,7 @@ from torch import nn
 
 from .._common import schemas
 from ..config import Config
+from ..diffusion.bf16_products import padded
 from ..diffusion.channels import GaussianChannel
 from ..diffusion.prediction import Head, Prediction
 from .bert import BertTransformer
@@ -127,7 +128,7 @@ class Denoiser(nn.Module):
         if h is not None:
             h = F.layer_norm(h, h.shape[-1:])
             if self.tied:
-                tokens = Head(self.head(h), self.embed.weight[:-1], self.bias + self.never)
+                tokens = Head(self.head(padded(h))[: len(h)], self.embed.weight[:-1], self.bias + self.never)
             else:
                 tokens = Head(h, self.head.weight, self.head.bias + self.never)
             if self.config.encoder == "mixture":  # of each place and token, by the codes

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .._common import schemas
+from ..diffusion.bf16_products import evened
 
 __all__ = ["TwoStreamTransformer", "sinusoid"]
 
@@ -60,16 +61,17 @@ class StreamBlock(nn.Module):
     def finish(self, h: torch.Tensor, m, attended: torch.Tensor, where=None) -> torch.Tensor:
         """Residual updates of h [B, n, width] from attention output [B, n, width] and the MLP. With
         `where` [B, n] bool they are made for those N positions alone: [N, width]."""
-        m = m[2:]
+        m, n = m[2:], None
         if where is not None:
             at = where.flatten().nonzero().squeeze(1)  # [N], indices into B*n
+            n, at = len(at), evened(at)
             h, attended = (t.flatten(0, 1).index_select(0, at) for t in (h, attended))
             if m[0].dim() == 3:  # of each sequence
                 m = [p.squeeze(1).index_select(0, at // where.shape[1]) for p in m]
         gate1, scale, shift, gate2 = m
         h = _gated(h, gate1, self.out, attended)
         # the exact GELU: on CPUs, where nobody has made it fast by vectors, that by tanh takes 3 to 5 times as long
-        return _gated(h, gate2, self.down, F.gelu(self.up(_modulated(h, scale, shift))))
+        return _gated(h, gate2, self.down, F.gelu(self.up(_modulated(h, scale, shift))))[:n]
 
 
 def _modulated(h: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
@@ -104,7 +106,7 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor
     torch.Size([1, 1, 2, 4])
     """
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and torch.is_grad_enabled():  # its gradient is slow there
-        score = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        score = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
         score = score if mask is None else score.masked_fill(~mask, -torch.inf)
         return score.softmax(-1).to(v) @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)

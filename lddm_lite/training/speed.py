@@ -26,6 +26,7 @@ __all__ = ["build", "matmul_rate", "one_thread", "random_data", "sampling_times"
 __all__ += ["training_times"]
 
 WARM_UP = 3
+SETTLED = 20  # steps after which kernels are written: compiled ones, and those of bfloat16 products on a CPU
 ROWS = 100_000  # sequences held in memory, from which batches are drawn as from a text
 
 
@@ -192,7 +193,7 @@ def throughput(
     step, g = _stepper(model), randomness.generator(1)
     fixed = data.sample(batch, g).to(device)
     with computing(model, precision, compile):
-        _seconds(lambda: step(fixed), device, WARM_UP + (10 if compile else 0))  # compiling takes several steps
+        _seconds(lambda: step(fixed), device, SETTLED if compile or precision == "bf16" else WARM_UP)
         resident = _seconds(lambda: step(fixed), device, steps) / steps
         fed = _seconds(lambda: step(data.sample(batch, g)), device, steps) / steps
     flops = step_flops(model, batch) / fed

@@ -41,6 +41,18 @@ def test_pieces_say_the_same_with_the_same_gradients(rows, pieces_of):
     assert torch.equal(said.tokens, Prediction(said.tokens, None).tokens)
 
 
+@pytest.mark.parametrize("rows", [4, 400])
+def test_of_a_token_that_cannot_be_the_nats_are_right(rows, pieces_of):
+    """Its probability is 0 in float32, which the loss must not ask for."""
+    weight = torch.tensor([[0.0], [300.0], [-300.0]], requires_grad=True)
+    pieces_of(rows)
+    said = Prediction(Head(torch.ones(5, 1), weight, torch.zeros(3)), None)
+    nats = said.nll(torch.tensor([0, 1, 2, 2, 2]))
+    assert torch.equal(nats, torch.tensor([300.0, 0.0, 600.0, 600.0, 600.0]))
+    (slope,) = torch.autograd.grad(nats.sum(), weight)
+    assert torch.equal(slope, torch.tensor([[-1.0], [4.0], [-3.0]]))
+
+
 def test_no_rows_are_no_trouble(pieces_of):
     parts, none = head(n=0), torch.empty(0, dtype=torch.long)
     pieces_of(3)

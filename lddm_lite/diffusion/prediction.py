@@ -138,14 +138,14 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         x, weight, bias, ids, slope = ctx.saved_tensors
-        dx, dw, db = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
+        dx, sums = torch.empty_like(x), list[torch.Tensor]()
         for at in torch.arange(len(x), device=x.device).split(ctx.rows):
             d = factor(_nll_and_slope(F.linear(x[at], weight, bias), ids[at])[1]) if slope is None else slope
             each = g[at].unsqueeze(-1)  # times rows of W numbers, rather than of V
             dx[at] = (d @ factor(weight)) * each
-            dw += d.T @ factor(x[at] * each)
-            db += d.T @ factor(g[at])
-        return dx, dw, db, None, None
+            part = [(d.T @ factor(x[at] * each)).to(weight), (d.T @ factor(g[at])).to(bias)]
+            sums = [a.add_(b) for a, b in zip(sums, part, strict=True)] if sums else part
+        return dx, *sums, None, None
 
 
 def _nll_and_slope(logits: torch.Tensor, ids: torch.Tensor):

@@ -197,7 +197,7 @@ def test_other_data_at_resume_are_refused(tmp_path):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_run_that_is_told_to_end_can_go_on(name, tmp_path):
     code = (
-        "import os, signal\nfrom tests.support import training_runs as t\n"
+        "import os, signal, torch\nfrom tests.support import training_runs as t\ntorch.set_num_threads(1)\n"
         f"feed = t.Feed(16, s7=lambda: os.kill(os.getpid(), signal.{name}))\n"
         f"t.fit(t.start('mdlm'), feed, out={str(tmp_path / 'run')!r}, **t.QUICK)\nprint('went on')\n"
     )

@@ -107,6 +107,7 @@ def more_molecules() -> list[str]:
 
 
 MOLECULE_CALLS = (2, 4, 8, 20)
+MOSES_CALLS = (4, 8, 16, 64)
 TEXT_CALLS = (2, 4, 8, 32)
 TEXT = {
     ("lm1b-compared", "mdlm"): "`lm1b-mdlm`",
@@ -131,6 +132,16 @@ def text_table() -> list[str]:
     return lines
 
 
+def moses_table() -> list[str]:
+    """Lines of the three systems on MOSES."""
+    lines = one_training("moses", MOSES_CALLS, {"mdlm": "`mdlm`", "di-seq": "`di-seq`, one code of 3,072"})
+    cold = read("moses-cold")
+    rows = {row["nfe"]: row for row in cold["rows"]}
+    heat = cold["options"]["latent_temperature"]
+    lines.append(f"| … its codes at temperature {heat} | {' | '.join(share(rows[k]) for k in MOSES_CALLS)} |")
+    return [*lines, *one_training("moses-co-seq", MOSES_CALLS, {"co-seq": "`co-seq`, 16 numbers"})]
+
+
 def over_seeds(rows: list[dict]) -> str:
     assert len(rows) == 3
     valid = [row["valid"] for row in rows]
@@ -146,9 +157,10 @@ def over_seeds(rows: list[dict]) -> str:
         law_table,
         molecule_table,
         more_molecules,
+        moses_table,
         text_table,
     ],
-    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules", "text"],
+    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules", "moses", "text"],
 )
 def test_tables_are_those_of_the_results(lines):
     lines = lines()

@@ -117,7 +117,8 @@ class Prediction:
             return F.cross_entropy(said.logits(slice(None)), ids, reduction="none")
         features = padded(said.features)
         ids = F.pad(ids, (0, len(features) - len(ids)))
-        return _CrossEntropy.apply(features, said.weight, said.bias, ids, said.rows)[: len(said.features)]
+        with torch.set_grad_enabled(said.grad and torch.is_grad_enabled()):
+            return _CrossEntropy.apply(features, said.weight, said.bias, ids, said.rows)[: len(said.features)]
 
 
 class _CrossEntropy(torch.autograd.Function):

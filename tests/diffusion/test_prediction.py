@@ -70,11 +70,14 @@ def test_some_rows_and_sequences():
         assert one.taken(None, sequences).tokens is None
 
 
-def test_written_out_later_it_still_has_no_gradient():
+@pytest.mark.parametrize("rows", [4, 400])
+def test_written_out_later_it_still_has_no_gradient(rows, pieces_of):
     parts = head()
+    pieces_of(rows)
     with torch.no_grad():
         said = Prediction(Head(*parts), None)
-    assert not said.tokens.requires_grad and not said.nll(torch.zeros(7, dtype=torch.long)).requires_grad
+    nats = said.nll(torch.zeros(7, dtype=torch.long))  # before all are written out
+    assert not nats.requires_grad and not said.tokens.requires_grad
 
 
 def test_a_loss_writes_no_more_than_a_piece(pieces_of, monkeypatch):

@@ -51,7 +51,8 @@ def evened(at: torch.Tensor) -> torch.Tensor:
     >>> evened(torch.tensor([5, 7]))
     tensor([5, 7])
     """
-    return torch.cat([at, at[:1].expand(_spare(at))])
+    spare = _spare(at)
+    return torch.cat([at, at[:1].expand(spare)]) if spare else at
 
 
 def linear(layer: nn.Linear, rows: torch.Tensor) -> torch.Tensor:

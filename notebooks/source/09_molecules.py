@@ -186,8 +186,8 @@ for name in ("moses", "moses-co-seq"):
 
 # %% [markdown]
 # **What to see.** Two ways to fail. The code is cheap to draw, and says too little: it leaves 24 of 45 nats, wins in 4 calls, and is worth no more than
-# its own call in 8. The numbers say nearly all, and leave 7 of 41; but then their own law is as hard as that of the strings, 43 nats by the bound, and
-# what the model draws from it fits no molecule. A latent that wins must say most of what symbols share and be easy to draw: on QM9 one code is both.
+# its own call in 8. The numbers say nearly all, and leave 7 of 41; but they themselves cost 43 nats, where mdlm needs 27 for the strings, and what the
+# model draws of them seldom fits a molecule. A latent that wins must say most of what symbols share and be easy to draw: on QM9 one code is both.
 # mdlm's molecules are the plainest: in the order of confidence their symbols have an entropy of 2.1 nats, di-seq's 2.2, real ones 2.3.
 #
 # ## 3. What the code says

@@ -75,7 +75,7 @@ def test_longer_training_leaves_the_lead_in_few_calls_and_takes_it_in_many():
     assert all(short["di-joint", k] > 0.8 * short["di-seq", k] for k in (2, 4, 8, 20))
 
 
-def test_in_long_strings_a_code_says_too_little_and_numbers_are_as_hard_as_the_string():
+def test_in_long_strings_a_code_says_too_little_and_numbers_cost_more_than_the_string():
     """From the files of results on MOSES; a share has a standard error of .016 at most."""
     rows, other = in_better_order("moses"), in_better_order("moses-co-seq")
     lead = {k: rows["di-seq", k]["valid"] / rows["mdlm", k]["valid"] for k in (4, 8, 16, 64)}
@@ -85,6 +85,7 @@ def test_in_long_strings_a_code_says_too_little_and_numbers_are_as_hard_as_the_s
     about = {n: read(f"moses-{k}steps")["models"][n] for n, k in (("di-seq", ""), ("co-seq", "co-seq-"))}
     left = {n: of["health"]["left"]["value"] / of["health"]["left_none"]["value"] for n, of in about.items()}
     assert left["di-seq"] > 0.5 and left["co-seq"] < 0.2
+    strings = read("moses-steps")["models"]["mdlm"]["bound"]["per_sequence"]["value"]
     per = {n: of["bound"]["per_sequence"]["value"] / of["bound"]["total"]["value"] for n, of in about.items()}
     cost = {n: per[n] * of["bound"]["latents"]["value"] for n, of in about.items()}
-    assert cost["di-seq"] < 8 and cost["co-seq"] > about["co-seq"]["health"]["left_none"]["value"]
+    assert cost["di-seq"] < 8 and cost["co-seq"] > max(strings, about["co-seq"]["health"]["left_none"]["value"])

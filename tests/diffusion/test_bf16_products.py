@@ -33,7 +33,7 @@ def gradients(system, network, seed=3):
 
 
 class Shapes(TorchDispatchMode):
-    """What products of matrices of many rows there were."""
+    """The shapes of all products of matrices."""
 
     def __init__(self):
         super().__init__()

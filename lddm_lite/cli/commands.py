@@ -111,6 +111,8 @@ def _train(args, argv) -> int:
 
 
 def _sample(args, argv) -> int:
+    from ..training.precision import computing
+
     model, path = _load(args)
     draw = model.sample if args.prompt is None else functools.partial(model.generate_text, prompt=args.prompt)
     if args.gap is not None and args.prompt is None:
@@ -123,9 +125,11 @@ def _sample(args, argv) -> int:
             raise ValueError("--label: not with --prompt; write the class at the beginning of the prompt")
         if args.schedule == "best":
             how["order"] = "even" if args.order == "ancestral" else args.order
-            trace = draw(args.n, path=_best(model, args, k), **how)
+            how["path"] = _best(model, args, k)
         else:
-            trace = draw(args.n, k, args.latent_steps, path, **how)
+            how |= {"token_steps": k, "latent_steps": args.latent_steps, "path": path}
+        with computing(model, args.precision):
+            trace = draw(args.n, **how)
         _show(trace, k, args.trace)
         about = {"nfe": trace.nfe, "token_steps": k, "seed": trace.seed}
         written += [

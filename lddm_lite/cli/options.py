@@ -221,6 +221,9 @@ class Sample(Use):
     length: int | None = option(None, "tokens of each sequence (default: as in the training data)", minimum=1)
     label: str | None = option(None, "the class of each sequence, of data with classes", metavar="CLASS")
     batch: int = option(512, "sequences in one network call", minimum=1)
+    precision: str = option(
+        "float32", "of the network; bf16 takes less time on a GPU, and on a CPU that multiplies bfloat16",
+        choices=("float32", "bf16"))
     out: str | None = option(None, "write JSON too, an object a line: text, tokens, nfe, seed", metavar="FILE")
 
 

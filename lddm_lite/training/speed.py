@@ -20,7 +20,7 @@ from ..config import SYSTEMS, Config
 from ..model import LatentDiffusion
 from ..networks.denoiser import forward_flops
 from ..tasks.arrays import ArrayData, from_arrays
-from .precision import computing
+from .precision import computing, fastest
 
 __all__ = ["build", "matmul_rate", "one_thread", "random_data", "sampling_times", "step_flops", "throughput"]
 __all__ += ["training_times"]
@@ -76,42 +76,58 @@ def _stepper(model: Model, lr: float = 1e-4):
     return step
 
 
-def training_times(systems, data: Data, batch: int = 32, repeats: int = 12, **options) -> dict[str, float]:
+def training_times(
+    systems, data: Data, batch: int = 32, repeats: int = 12, precision: str = "float32", **options
+) -> dict[str, float]:
     """CPU seconds of a training step of each system, on one thread: the first quartile, since
     bursts of other load move the median. The systems take turns, so that a change in the machine's
     pace meets all alike.
+
+    - `systems`, `data`, `options`: of the models, as for `build`;
+    - `batch`: sequences of a step;
+    - `repeats`: steps that are timed;
+    - `precision`: as for `computing`.
 
     >>> sorted(training_times(["mdlm"], random_data(8, 5, n=20), batch=4, repeats=1, width=16))
     ['mdlm']
     """
     g = randomness.generator(1)
-    steps = {name: _stepper(build(name, data, **options)) for name in systems}
+    models = {name: build(name, data, **options) for name in systems}
+    steps = {name: _stepper(model) for name, model in models.items()}
     taken: dict[str, list[float]] = {name: [] for name in systems}
+    first = _warm_up(precision)
     with one_thread():
-        for _ in range(WARM_UP + arguments.integer("repeats", repeats, minimum=1)):
+        for _ in range(first + arguments.integer("repeats", repeats, minimum=1)):
             x = data.sample(batch, g)
             for name, step in steps.items():
-                begin = time.process_time()
-                step(x)
-                taken[name].append(time.process_time() - begin)
-    return {name: sorted(v[WARM_UP:])[repeats // 4] for name, v in taken.items()}
+                with computing(models[name], precision):
+                    begin = time.process_time()
+                    step(x)
+                    taken[name].append(time.process_time() - begin)
+    return {name: sorted(v[first:])[repeats // 4] for name, v in taken.items()}
+
+
+def _warm_up(precision: str, compile: bool = False) -> int:
+    """Steps that are left out."""
+    return SETTLED if compile or precision == "bf16" else WARM_UP
 
 
 def sampling_times(
-    system: str, data: Data, counts=(16, 64), n: int = 64, repeats: int = 3, **options
+    system: str, data: Data, counts=(16, 64), n: int = 64, repeats: int = 3, precision: str = "float32", **options
 ) -> dict[int, float]:
     """CPU seconds to sample at each number of token steps, on one thread; latent steps as usual.
 
     - `system`, `data`, `options`: of the model, as for `build`;
     - `counts`: numbers of token steps;
     - `n`: sequences;
-    - `repeats`: the best of so many is taken: what else a machine does only ever adds.
+    - `repeats`: the best of so many is taken: what else a machine does only ever adds;
+    - `precision`: as for `computing`.
 
     >>> list(sampling_times("mdlm", random_data(8, 5, n=20), counts=(2,), n=2, width=16))
     [2]
     """
     model, out = build(system, data, **options).eval(), {}
-    with one_thread():
+    with one_thread(), computing(model, precision):
         model.sample(n, token_steps=2)
         for count in counts:
             taken = []
@@ -193,7 +209,7 @@ def throughput(
     step, g = _stepper(model), randomness.generator(1)
     fixed = data.sample(batch, g).to(device)
     with computing(model, precision, compile):
-        _seconds(lambda: step(fixed), device, SETTLED if compile or precision == "bf16" else WARM_UP)
+        _seconds(lambda: step(fixed), device, _warm_up(precision, compile))
         resident = _seconds(lambda: step(fixed), device, steps) / steps
         fed = _seconds(lambda: step(data.sample(batch, g)), device, steps) / steps
     flops = step_flops(model, batch) / fed
@@ -209,6 +225,16 @@ def throughput(
     }
 
 
+def _faster(system: str, data: Data, batch: int, device: str, **options) -> str:
+    """The precision whose steps take less time here, as `train --precision auto` chooses it."""
+    how = dict(steps=WARM_UP, peak=1.0, **options)
+    with one_thread():
+        return fastest(
+            lambda kind: throughput(system, data, batch, device, precision=kind, **how)["seconds_per_step"],
+            torch.device(device),
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m lddm_lite.training.speed", description=__doc__.splitlines()[0])
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
@@ -219,7 +245,10 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument(f"--{name}", type=int, default=value, help=f"(default: {value})")
     p.add_argument("--token-steps", default="16,64", help="of sampling; empty: none (default: 16,64)")
     p.add_argument("--throughput", action="store_true", help="throughput on a CPU, too; on a GPU it always is")
-    p.add_argument("--precision", default="bf16", choices=("float32", "bf16"), help="of throughput (default: bf16)")
+    p.add_argument(
+        "--precision", default="auto", choices=("float32", "bf16", "auto"),
+        help="auto, as in train: whichever a few steps show to be faster here (default: auto)",
+    )  # fmt: skip
     p.add_argument("--compile", action="store_true", help="torch.compile the transformer blocks for it")
     p.add_argument("--matmul", type=int, default=8192, metavar="N", help="size of the matrices (default: 8192)")
     p.add_argument("--json", metavar="FILE", help="write the figures there, too")
@@ -232,12 +261,13 @@ def main(arguments=None) -> dict:
     options = dict(size=o.size) if o.size else dict(width=o.width, blocks=o.blocks, heads=o.heads)
     options |= dict(slots=o.slots, dim=o.dim)
     data, systems = random_data(o.length, o.vocab), o.systems.split(",")
-    found: dict[str, Any] = {"options": vars(o), "torch": torch.__version__}
+    precision = _faster(systems[0], data, o.batch, o.device, **options) if o.precision == "auto" else o.precision
+    found: dict[str, Any] = {"options": vars(o), "torch": torch.__version__, "precision": precision}
     if o.device == "cpu" and not o.throughput:
         counts = [int(k) for k in o.token_steps.split(",") if k]
-        found["training"] = training_times(systems, data, o.batch, o.repeats, **options)
-        found["sampling"] = {s: sampling_times(s, data, counts, **options) for s in systems}
-        print("CPU time, one thread: a training step; 64 samples at so many token steps")
+        found["training"] = training_times(systems, data, o.batch, o.repeats, precision, **options)
+        found["sampling"] = {s: sampling_times(s, data, counts, precision=precision, **options) for s in systems}
+        print(f"CPU time, one thread, {precision}: a training step; 64 samples at so many token steps")
         base = found["training"].get("mdlm")
         for s, t in found["training"].items():
             ratio = f"{t / base:.2f} x mdlm" if base else ""
@@ -247,7 +277,7 @@ def main(arguments=None) -> dict:
         found["device"] = torch.cuda.get_device_name(o.device) if o.device.startswith("cuda") else o.device
         found["matmul"] = peak = matmul_rate(o.device, o.matmul)
         print(f"{found['device']}: {peak / 1e12:.3g} TFLOP/s, bf16 matrices of {o.matmul}")
-        how = dict(steps=o.repeats, precision=o.precision, compile=o.compile, peak=peak)
+        how = dict(steps=o.repeats, precision=precision, compile=o.compile, peak=peak)
         found["throughput"] = [throughput(s, data, o.batch, o.device, **how, **options) for s in systems]
         for r in found["throughput"]:
             print(

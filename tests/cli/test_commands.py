@@ -35,6 +35,16 @@ def test_sample_saves_its_trace(run, fails, saw_run, tmp_path):
     assert "--trace saves one run" in fails("sample", saw_run, "--trace", file, "--token-steps", "1,2")
 
 
+def test_sample_in_bf16(run, saw_run, tmp_path):
+    """The same noise through a coarser network: latents that are nearly the same, and not the same."""
+    latents = {}
+    for kind in ("float32", "bf16"):
+        assert run("sample", saw_run, "-n", 2, "--precision", kind, "--eta", 0, "--trace", tmp_path / kind)[0] == 0
+        latents[kind] = Trace.load(tmp_path / kind).latents[-1]
+    apart = abs(latents["bf16"] - latents["float32"]).max() / abs(latents["float32"]).max()
+    assert 0 < apart < 0.1, "a bfloat16 has 8 bits: 0.4 % per number, over 16 steps"
+
+
 def test_sample_continues_a_prompt(run, saved):
     words = ["sample", saved / "text-seq", "-n", 3, "--token-steps", 2, "--prompt", "the bank"]
     status, out, _ = run(*words, "--order", "confidence", "--top-p", 0.5)

@@ -6,13 +6,19 @@ import pytest
 import torch
 
 from lddm_lite.training import speed
+from lddm_lite.training.precision import computing
 
 
-def test_table_of_the_cpu(capsys, tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_table_of_the_cpu(precision, capsys, tmp_path, monkeypatch):
+    """Steps and samples are in the precision that is asked for, and in no other."""
+    entered = set()
+    monkeypatch.setattr(speed, "computing", lambda model, kind: entered.add(kind) or computing(model, kind))
     small = "--width 16 --blocks 1 --heads 2 --length 8 --vocab 9 --batch 4 --repeats 1 --slots 1 --dim 4"
     arguments = [*small.split(), "--device", "cpu", "--token-steps", "1,2", "--json", str(tmp_path / "a.json")]
-    found = speed.main(arguments)
+    found = speed.main([*arguments, "--precision", precision])
     said = capsys.readouterr().out
+    assert entered == {precision} and f"one thread, {precision}:" in said
     assert list(found["training"]) == list(found["sampling"]) == ["mdlm", "co-joint", "co-seq", "di-joint", "di-seq"]
     assert all(v > 0 for v in found["training"].values()) and said.count("x mdlm") == 5
     assert list(found["sampling"]["co-seq"]) == [1, 2] and all(v > 0 for v in found["sampling"]["co-seq"].values())
@@ -29,6 +35,16 @@ def test_throughput_runs_on_a_cpu_too(precision, capsys):
         assert r["tokens_per_second"] == pytest.approx(4 * 8 / r["seconds_per_step"])
         assert 0 <= r["waiting"] < 1
     assert capsys.readouterr().out.count("MFU") == 5
+
+
+@pytest.mark.parametrize("faster", ["float32", "bf16"])
+def test_the_precision_is_that_of_the_faster_step(faster, monkeypatch, capsys):
+    """As `train --precision auto` takes it; told to be faster here, as it depends on the machine."""
+    taken = lambda *a, precision, **how: {"seconds_per_step": 1.0 if precision == faster else 2.0}  # noqa: E731
+    monkeypatch.setattr(speed, "throughput", taken)
+    small = "--width 16 --blocks 1 --heads 2 --length 8 --vocab 9 --batch 4 --repeats 1 --slots 1 --dim 4"
+    found = speed.main([*small.split(), "--device", "cpu", "--systems", "mdlm", "--token-steps", ""])
+    assert found["precision"] == faster and faster in capsys.readouterr().out
 
 
 def test_a_size_goes_through():

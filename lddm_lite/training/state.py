@@ -107,7 +107,8 @@ def _check(run, state: TrainState) -> None:
         form[f"ema.{i}"] = shape, p.dtype
         names = run.optimiser.moments(p)
         if any(f"optimiser.{i}.{name}" in t for name in names):
-            form |= {f"optimiser.{i}.{name}": (() if name == "step" else shape, torch.float32) for name in names}
+            step = (), torch.float32
+            form |= {f"optimiser.{i}.{name}": step if name == "step" else (shape, p.dtype) for name in names}
     for name, g in (("data", run.g_data), ("noise", run.g_noise)):
         form[f"random.{name}"] = tuple(g.get_state().shape), torch.uint8
     try:
@@ -117,7 +118,7 @@ def _check(run, state: TrainState) -> None:
             if name.startswith(("ema.", "optimiser.")) and t[name].dtype != dtype:
                 raise ValueError(f"{name} must be {dtype}, got {t[name].dtype}")
         for i in range(len(run.params)):
-            _check_moments(i, t, run.params[i].dtype)
+            _check_moments(i, t)
         for name, g in (("data", run.g_data), ("noise", run.g_noise)):
             try:
                 torch.Generator(g.device).set_state(t[f"random.{name}"].cpu())
@@ -132,11 +133,10 @@ def _check(run, state: TrainState) -> None:
         )
 
 
-def _check_moments(i: int, t: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+def _check_moments(i: int, t: dict[str, torch.Tensor]) -> None:
+    """ValueError where AdamW would divide by the root of a negative number."""
     if f"optimiser.{i}.step" not in t:
         return
     step, square = t[f"optimiser.{i}.step"], t[f"optimiser.{i}.exp_avg_sq"]
-    if t[f"optimiser.{i}.exp_avg"].dtype != dtype or square.dtype != dtype or step.dtype != torch.float32:
-        raise ValueError(f"optimiser.{i} holds moments of another dtype than its weights, {dtype}")
     if not 0 <= float(step) <= 2**53 or bool((square < 0).any()):
         raise ValueError(f"optimiser.{i} holds a step or squares below 0")

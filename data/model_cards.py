@@ -91,6 +91,12 @@ def bound(of: dict, real: dict) -> str:
     return f"{found['value']:.2f} ± {found['stderr']:.2f} nats a sequence, {nats['value']:.3f} a token{known}"
 
 
+def clock(history: list[dict]) -> float:
+    """Seconds of a training, by the clock, which begins at 0 whenever a run goes on."""
+    seconds = [row["seconds"] for row in history]
+    return sum(now for now, then in zip(seconds, [*seconds[1:], 0.0], strict=True) if then < now)
+
+
 def latents(config: dict) -> str:
     many = f"{config['slots']} × " if config["slots"] > 1 else ""
     return {
@@ -109,7 +115,7 @@ def card(folder: Path) -> list[str]:
     found = read(DATA / where)
     of = found["models"][key]
     size = (folder / about["weights"]).stat().st_size / 1e6
-    minutes, kept = max(row["seconds"] for row in history) / 60, training.get("weights", "float32")
+    minutes, kept = clock(history) / 60, training.get("weights", "float32")
     rows = {
         "what it is": f"`{config['system']}`, latents: {latents(config)}; width {config['width']}, "
         f"{config['blocks']} blocks, {of['parameters']:,} parameters",

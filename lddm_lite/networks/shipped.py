@@ -26,8 +26,8 @@ __all__ = ["ADDRESS", "ELSEWHERE", "fetch", "folders", "place"]
 ADDRESS = ""
 # name -> SHA-256 of NAME.zip, as tests/support/pack_checkpoints.py makes it
 ELSEWHERE: dict[str, str] = {
-    "lm1b-co-seq": "ddbeea42846d0795006e95c4985758d1d27eef6be1ba3550374301a80f056b8d",
-    "lm1b-mdlm": "f66400ede0ba6708e5ccfa86e7a4d88aa4c707c79b2829f74b8786715fba8908",
+    "lm1b-co-seq": "2d425e7a0fb545535a4696d0651e15de5ab87f51de157b7484fd834b52dc8120",
+    "lm1b-mdlm": "0b29fd834d8e43ad1601523ab7645a12dc5203dce86df43f6555321120fb0d1e",
 }
 TIMEOUT = 20.0  # seconds without a byte
 MOST = 1 << 30  # bytes of an archive, and of what is in it

@@ -1,6 +1,7 @@
 """README.md: its tables of results are those of data/results."""
 
 import json
+import math
 import statistics
 
 import pytest
@@ -112,23 +113,69 @@ TEXT_CALLS = (2, 4, 8, 32)
 TEXT = {
     ("lm1b-compared", "mdlm"): "`lm1b-mdlm`",
     ("lm1b-best", "mdlm"): "… in its best steps (`--schedule best`)",
-    ("lm1b-compared", "co-seq"): "`lm1b-co-seq`: a frozen encoder's vector, drawn by the model",
+    ("lm1b-compared", "co-seq"): "`lm1b-co-seq`: a frozen encoder's vector",
     ("lm1b-compared", "co-seq, table"): "… drawn from those of training sentences, one call",
     ("lm1b-compared", "co-seq, real latents"): "… those of held-out sentences, no call",
-    ("lm1b-codes", "di-seq"): "`di-seq`: one code of 4,096 of that vector, its law a table",
-    ("lm1b-codes", "di-seq, real latents"): "… the codes of held-out sentences, no call",
+    ("lm1b-codes", "one-code"): "`di-seq`: one code of 4,096 of that vector",
+    ("lm1b-codes", "one-code, real latents"): "… those of held-out sentences, no call",
+    ("lm1b-learned", "di-seq"): "`di-seq`: four learned codes of 512",
+    ("lm1b-learned", "di-seq, real latents"): "… those of held-out sentences, no call",
+    ("lm1b-codes", "token-codes"): "`di-seq`: a learned code of 64 for each piece",
+    ("lm1b-codes", "token-codes, real latents"): "… those of held-out sentences, no call",
+    ("lm1b-learned", "co-joint"): "`co-joint`: 16 learned numbers for each piece",
+    ("lm1b-learned", "co-joint, real latents"): "… those of held-out sentences, no call",
 }
 
 
+def per_sentence(bound: dict, *terms: str) -> float:
+    """Nats of a sentence in these terms of a bound, which are nats a token."""
+    tokens = bound["per_sequence"]["value"] / bound["total"]["value"]
+    return tokens * sum(bound[term]["value"] for term in terms)
+
+
 def text_table() -> list[str]:
-    """A line for each model of real text: Gen PPL, and R(N), the share of what few steps cost mdlm that
-    it has back."""
+    """A line for each model of real text: what its latents save the words and what they cost, in nats
+    of a sentence; Gen PPL, and R(N), the share of what few steps cost mdlm that it has back."""
     lines = []
     for (name, model), text in TEXT.items():
-        rows = [row for row in read(name)["rows"] if row["model"] == model and row["nfe"] in TEXT_CALLS]
+        found = read(name)
+        rows = [row for row in found["rows"] if row["model"] == model and row["nfe"] in TEXT_CALLS]
         back = [f" · {number(row['recovered'])}" if "recovered" in row else "" for row in rows]
+        nats = ["", ""]
+        if model in found["models"] and rows[0]["system"] != "mdlm":
+            words, own = next(iter(found["models"].values()))["bound"], found["models"][model]["bound"]
+            saved = per_sentence(words, "tokens") - per_sentence(own, "tokens")
+            nats = [number(v, 1) for v in (saved, per_sentence(own, "latents", "prior"))]
         cells = [f"{row['gen_ppl']:,.0f}{share}" for row, share in zip(rows, back, strict=True)]
-        lines.append(f"| {text} | {' | '.join(cells)} |")
+        lines.append(f"| {text} | {' | '.join([*nats, *cells])} |".replace("|  |", "| |").replace("|  |", "| |"))
+    return lines
+
+
+CURVE = {  # width and blocks, steps: the comparison
+    ("128 × 4", 1000): "lm1b-curve-128x4-1000",
+    ("128 × 4", 3000): "lm1b-curve-128x4-3000",
+    ("256 × 6", 1000): "lm1b-curve-256x6-1000",
+    ("256 × 6", 3000): "lm1b-curve-256x6-3000",
+    ("384 × 6, from MiniLM", 4500): "lm1b-curve-384x6-4500",
+    ("384 × 6, from MiniLM", 13500): "lm1b-compared",
+}
+
+
+def curve_table() -> list[str]:
+    """A line for each size and training: what few steps cost, and what a real sentence's vector wins back."""
+    lines = []
+    for (size, steps), name in CURVE.items():
+        found = read(name)
+        rows = {(row["model"], row["nfe"]): row for row in found["rows"]}
+        about = found["models"]["mdlm"]
+        seen = steps * 64 * about["bound"]["per_sequence"]["value"] / about["bound"]["total"]["value"] / 1e6
+        few, many, real = rows["mdlm", 4], rows["mdlm", 32], rows["co-seq, real latents", 4]
+        cells = [
+            f"{about['parameters'] / 1e6:.1f}", f"{seen:.1f}", number(about["bound"]["total"]["value"]),
+            f"{few['gen_ppl']:,.0f}", f"{many['gen_ppl']:,.0f}", number(math.log(few["gen_ppl"] / many["gen_ppl"])),
+            number(real["recovered"]) if "recovered" in real else "–",
+        ]  # fmt: skip
+        lines.append(f"| {size} | {' | '.join(cells)} |")
     return lines
 
 
@@ -159,8 +206,9 @@ def over_seeds(rows: list[dict]) -> str:
         more_molecules,
         moses_table,
         text_table,
+        curve_table,
     ],
-    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules", "moses", "text"],
+    ids=["binsaw", "newswire", "laws on binsaw", "molecules", "more molecules", "moses", "text", "curve"],
 )
 def test_tables_are_those_of_the_results(lines):
     lines = lines()

@@ -111,7 +111,7 @@ checkpoints: install  ## train and score again the models that ship in data/chec
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --force --out $$run && \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite evaluate $$run --json $$run/scores.json || exit 1; rm -rf $$run/training; done
 
-checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (some three hours on one core)
+checkpoints-lm1b: install  ## the same for the models of real text, LM1B=FILE (up to four hours on one core)
 	for run in $(filter data/checkpoints/lm1b-%,$(RUNS:/run.json=)); do \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m lddm_lite train --threads 1 --recipe $$run --text $(LM1B) --force --out $$run \
 	  || exit 1; rm -rf $$run/training; done

@@ -685,7 +685,7 @@ else:
 # The reason is in nats: a sentence has at most 104 of them here, and its own vector saves the words four.
 
 # %% [markdown]
-# **Other latents**, each trained on from the same `mdlm`, for some ten minutes: four codes of a sentence that an encoder learns, a code or 16 numbers for each piece of it, and one code of the frozen vector. *Says*: the
+# **Other latents**, each trained on from the same `mdlm`, for 10 to 17 minutes: four codes of a sentence that an encoder learns, a code or 16 numbers for each piece of it, and one code of the frozen vector. *Says*: the
 # nats that the words of a sentence cost less, given its own latent. *Costs*: the latent's own nats in the bound. Both rows of $R$ are for 2 and 4 calls; in 8 `mdlm` loses too little for a share of it.
 
 # %%
@@ -710,8 +710,8 @@ for (name, model), text in tried.items():
 
 # %% [markdown]
 # **What to see.** No row wins, and each says why. Four learned codes say most, seven nats of 104; real ones win back a quarter of what two calls cost. But they cost 23 nats, and drawn by the model they are worth less than the
-# calls that they take. One code costs eight, since its law is a table, and says nothing here. Codes or numbers for each piece cost 47 and 286 nats, and say two or less: in ten minutes the words did not learn to read them.
-# And some hundred steps at a fresh rate unsettle what `mdlm` had learned: for three of the five systems words with a latent cost less than `mdlm`'s without, but at 32 calls none is better than it, with real latents neither.
+# calls that they take. One code costs eight, since its law is a table, and says nothing here. Codes or numbers for each piece cost 47 and 286 nats, and say two or less: in a quarter of an hour the words did not learn to read them.
+# And some hundred steps at a fresh rate seem to unsettle what `mdlm` had learned: for three of the five systems words with a latent cost less than `mdlm`'s without, but at 32 calls none is better than it, with real latents neither.
 #
 # A latent pays where it says most of what must agree, for a price below that. In the newswire the code says *all* that words share (section 1). What such a latent of real text could be, with models of this size, is open.
 

@@ -133,6 +133,13 @@ def per_sentence(bound: dict, *terms: str) -> float:
     return tokens * sum(bound[term]["value"] for term in terms)
 
 
+def says_and_costs(found: dict, model: str) -> tuple[float, float]:
+    """Nats of a sentence: what a model's latents save its words, beside the first model of a comparison,
+    and what they cost."""
+    words, own = (found["models"][name]["bound"] for name in (next(iter(found["models"])), model))
+    return per_sentence(words, "tokens") - per_sentence(own, "tokens"), per_sentence(own, "latents", "prior")
+
+
 def text_table() -> list[str]:
     """A line for each model of real text: what its latents save the words and what they cost, in nats
     of a sentence; Gen PPL, and R(N), the share of what few steps cost mdlm that it has back."""
@@ -141,13 +148,11 @@ def text_table() -> list[str]:
         found = read(name)
         rows = [row for row in found["rows"] if row["model"] == model and row["nfe"] in TEXT_CALLS]
         back = [f" · {number(row['recovered'])}" if "recovered" in row else "" for row in rows]
-        nats = ["", ""]
+        nats = ["–", "–"]
         if model in found["models"] and rows[0]["system"] != "mdlm":
-            words, own = next(iter(found["models"].values()))["bound"], found["models"][model]["bound"]
-            saved = per_sentence(words, "tokens") - per_sentence(own, "tokens")
-            nats = [number(v, 1) for v in (saved, per_sentence(own, "latents", "prior"))]
+            nats = [number(v, 1) for v in says_and_costs(found, model)]
         cells = [f"{row['gen_ppl']:,.0f}{share}" for row, share in zip(rows, back, strict=True)]
-        lines.append(f"| {text} | {' | '.join([*nats, *cells])} |".replace("|  |", "| |").replace("|  |", "| |"))
+        lines.append(f"| {text} | {' | '.join([*nats, *cells])} |")
     return lines
 
 

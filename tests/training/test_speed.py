@@ -40,7 +40,10 @@ def test_throughput_runs_on_a_cpu_too(precision, capsys):
 @pytest.mark.parametrize("faster", ["float32", "bf16"])
 def test_the_precision_is_that_of_the_faster_step(faster, monkeypatch, capsys):
     """As `train --precision auto` takes it; told to be faster here, as it depends on the machine."""
-    taken = lambda *a, precision, **how: {"seconds_per_step": 1.0 if precision == faster else 2.0}  # noqa: E731
+
+    def taken(*_, precision, **how):
+        return {"seconds_per_step": 1.0 if precision == faster else 2.0}
+
     monkeypatch.setattr(speed, "throughput", taken)
     small = "--width 16 --blocks 1 --heads 2 --length 8 --vocab 9 --batch 4 --repeats 1 --slots 1 --dim 4"
     found = speed.main([*small.split(), "--device", "cpu", "--systems", "mdlm", "--token-steps", ""])

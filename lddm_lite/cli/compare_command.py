@@ -30,10 +30,10 @@ class Compare:
     move the tokens in each call; sequential ones give the latents half of the calls, at most 16
     (continuous) or one per slot (discrete), unless --latent-share or --latent-steps says otherwise.
 
-    Text is scored by Gen PPL, the perplexity that a judge finds in it, always beside the entropy of its
-    tokens and what as many real sentences have; tasks by their exact scores, beside the exact predictor
-    without latents. DIR gets report.json and report.png; while it runs, report.partial.json holds the
-    rows so far.
+    Text is scored by Gen PPL, the perplexity that a judge finds in it, read without a blank before
+    . , ? !, always beside the entropy of its tokens and what as many real sentences have; tasks by their
+    exact scores, beside the exact predictor without latents. DIR gets report.json and report.png; while
+    it runs, report.partial.json holds the rows so far.
 
     examples:
       python -m lddm_lite compare runs/mdlm runs/seq --text held_out.txt --out runs/compared

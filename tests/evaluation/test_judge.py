@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def judge(folder):
-    return Judge(folder, device="cpu")
+    return Judge(folder, device="cpu", joined=False)
 
 
 def by_hand(folder, ids):
@@ -80,7 +80,7 @@ def test_nats_are_those_of_a_gpt2_written_by_hand(judge, folder):
 def test_batches_and_padding_change_nothing(folder, judge):
     nats, counts = judge.nll(TEXTS, progress=False)
     for tokens in (1, 40):
-        again, same = Judge(folder, "cpu", batch_tokens=tokens).nll(TEXTS, progress=False)
+        again, same = Judge(folder, "cpu", batch_tokens=tokens, joined=False).nll(TEXTS, progress=False)
         assert torch.allclose(again, nats, rtol=1e-5) and torch.equal(same, counts)
     one = [judge.nll([t], progress=False)[0].item() for t in TEXTS]
     assert one == pytest.approx(nats.tolist(), rel=1e-5)
@@ -98,6 +98,15 @@ def test_without_a_start_token_the_first_is_given(folder):
     assert nats.item() == pytest.approx(-sum(float(log_p[i - 1, ids[i]]) for i in range(1, 5)), rel=1e-5)
     with pytest.raises(ValueError, match="no token to predict"):
         judge.perplexity(["rain"], progress=False)
+
+
+def test_the_blank_before_a_mark_is_not_judged(folder, judge):
+    apart, together = "the bank opened , on monday .", "the bank opened, on monday."
+    nats, counts = Judge(folder, "cpu").nll([apart], progress=False)
+    assert (nats.item(), counts.item()) == tuple(v.item() for v in judge.nll([together], progress=False))
+    assert nats.item() != judge.nll([apart], progress=False)[0].item()
+    with pytest.raises(ValueError, match="joined must be"):
+        Judge(folder, "cpu", joined="yes")
 
 
 @pytest.mark.parametrize("words", [14, 15, 16, 17, 23, 24, 25, 61])
@@ -194,3 +203,5 @@ def test_smollm2_tells_sentences_from_shuffled_words():
     assert judge.start == "<|endoftext|>"
     good, bad = (judge.perplexity(texts, progress=False) for texts in (real, mixed))
     assert good.value.value < 200 and bad.value.value > 5 * good.value.value
+    as_given = Judge("smollm2", "cpu", joined=False).perplexity(real, progress=False)
+    assert good.value.value < as_given.value.value, "a blank before a full stop is no English"

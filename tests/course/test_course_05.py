@@ -11,7 +11,7 @@ import torch
 
 import lddm_lite as ld
 from lddm_lite.diffusion.nfe_budget import split
-from tests.project.test_readme import CURVE, read, says_and_costs
+from tests.project.test_readme import CURVE, beside_the_control, read, says_and_costs
 from tests.support import ROOT
 from tests.support.notebooks import build, defined
 
@@ -264,6 +264,17 @@ def test_on_real_text_no_latent_wins_and_real_vectors_win_back_a_fifth_at_two_ca
     assert round(found["models"]["mdlm"]["bound"]["per_sequence"]["value"]) == 104
 
 
+def test_mdlm_of_real_text_writes_better_a_little_colder_at_nearly_the_entropy_of_real_sentences():
+    """From the files of results: at 32 calls. Gen PPL of 256 samples has a standard error of 7 %, of 1,024 half of that."""
+    found, warm = read("lm1b-sharper"), read("lm1b-compared")
+    (row,), real = found["rows"], found["real"]
+    assert (row["model"], row["nfe"], found["n"]) == ("mdlm", 32, 1024) and found["judge"] == warm["judge"]
+    assert row["gen_ppl"] + 2 * row["gen_ppl_se"] < 1100
+    assert round(real["entropy"] - row["entropy"], 2) == 0.13
+    (before,) = (r["gen_ppl"] for r in warm["rows"] if (r["model"], r["nfe"]) == ("mdlm", 32))
+    assert 1 - row["gen_ppl"] / before == pytest.approx(0.25, abs=0.05), "a quarter less"
+
+
 LATENTS = {  # of systems trained on from mdlm: nats that they save the words of a sentence, and cost
     ("lm1b-compared", "co-seq"): (4, 384),
     ("lm1b-codes", "one-code"): (-1, 8),
@@ -285,6 +296,18 @@ def test_no_latent_of_real_text_wins_and_each_costs_more_than_it_says(name, mode
     assert all(drawn[k]["recovered"] < 0 and real[k]["recovered"] < 0.3 for k in (2, 4))
     assert real[4]["recovered"] < 2 * real[4]["recovered_se"], "no more than chance"
     assert all(rows[32]["gen_ppl"] > base[32]["gen_ppl"] for rows in (drawn, real))
+    assert all(beside_the_control(drawn[k]) < -0.05 for k in (2, 4))
+    for k, least, most in ((2, 0.13, 0.29), (4, 0.09, 0.25)):
+        assert least <= round(beside_the_control(real[k]), 2) <= most
+
+
+def test_steps_at_a_fresh_rate_unsettle_mdlm_itself():
+    """From the file of results: what the systems with latents lose by their training alone."""
+    found = read("lm1b-control")
+    lost, none = says_and_costs(found, "control")
+    assert round(lost) == -3 and none == 0
+    before, after = ({r["nfe"]: r["gen_ppl"] for r in found["rows"] if r["model"] == k} for k in found["models"])
+    assert round(100 * (after[32] / before[32] - 1)) == 15
 
 
 def test_few_steps_cost_what_has_been_learned():
@@ -296,7 +319,7 @@ def test_few_steps_cost_what_has_been_learned():
     *small, before, after = (math.log(of[4] / of[32]) for of in ppl)
     assert max(small) < 0.1 and 0.3 < after < before + 0.1
     gains = [100 * (1 - ppl[-1][k] / ppl[-2][k]) for k in (32, 4, 8)]
-    assert [round(v) for v in gains] == [6, 13, 27], "per cent, from three times as many tokens"
+    assert [round(v) for v in gains] == [7, 11, 27], "per cent, from three times as many tokens"
     bounds = [one["models"]["mdlm"]["bound"]["total"]["value"] for one in found[-2:]]
     assert bounds[0] - bounds[1] == pytest.approx(0.2, abs=0.05)
     trained = json.loads((ROOT / "data" / "checkpoints" / "lm1b-mdlm" / "config.json").read_text("utf-8"))["training"]

@@ -265,7 +265,8 @@ def test_on_real_text_no_latent_wins_and_real_vectors_win_back_a_fifth_at_two_ca
 
 
 def test_mdlm_of_real_text_writes_better_a_little_colder_at_nearly_the_entropy_of_real_sentences():
-    """From the files of results: at 32 calls. Gen PPL of 256 samples has a standard error of 7 %, of 1,024 half of that."""
+    """From the files of results: at 32 calls. Gen PPL of 256 samples has a standard error of 7 %, of
+    1,024 half of that."""
     found, warm = read("lm1b-sharper"), read("lm1b-compared")
     (row,), real = found["rows"], found["real"]
     assert (row["model"], row["nfe"], found["n"]) == ("mdlm", 32, 1024) and found["judge"] == warm["judge"]

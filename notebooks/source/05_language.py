@@ -676,7 +676,7 @@ if report := kept("lm1b-compared"):
     if colder := kept("lm1b-sharper"):
         (row,), heat = colder["rows"], colder["options"]["temperature"]
         said = [f"{of['gen_ppl']:,.0f}, entropy {of['entropy']:.2f}" for of in (row, colder["real"])]
-        print(f"\n{colder['n']:,} of mdlm in {row['nfe']} calls at temperature {heat}: {said[0]}; of real ones: {said[1]}")
+        print(f"\n{colder['n']:,} of mdlm, {row['nfe']} calls, temperature {heat}: {said[0]}; of real ones: {said[1]}")
 else:
     print("No report of the models of real text is here.")
 
@@ -718,7 +718,8 @@ for (name, model), text in tried.items():
             found = {r["nfe"]: r for r in report["rows"] if r["model"] == rows}
             back = [found[k]["recovered"] for k in (2, 4)]
             if control:
-                back += [math.log(control[k] / found[k]["gen_ppl"]) / math.log(control[k] / control[32]) for k in (2, 4)]
+                lost = {k: math.log(control[k] / control[32]) for k in (2, 4)}
+                back += [math.log(control[k] / found[k]["gen_ppl"]) / lost[k] for k in (2, 4)]
             print(f"    latents {of:20}" + "".join(f"{share:+8.2f}" for share in back))
 if control:
     before, after = (about["bound"]["tokens"]["value"] for about in kept("lm1b-control")["models"].values())

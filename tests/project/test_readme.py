@@ -233,8 +233,9 @@ def test_what_is_said_of_colder_text_is_that_of_the_results():
     (row,), real = found["rows"], found["real"]
     ppl, real_ppl = (f"{of['gen_ppl']:,.0f} ± {of['gen_ppl_se']:.0f}" for of in (row, real))
     assert (
-        f"at temperature {found['options']['temperature']}, `lm1b-mdlm` has {ppl} in {row['nfe']} calls and an entropy of "
-        f"{row['entropy']:.2f} ({found['n']:,} samples; as many real sentences have {real_ppl} and {real['entropy']:.2f})."
+        f"at temperature {found['options']['temperature']}, `lm1b-mdlm` has {ppl} in {row['nfe']} calls "
+        f"and an entropy of {row['entropy']:.2f} ({found['n']:,} samples; "
+        f"as many real sentences have {real_ppl} and {real['entropy']:.2f})."
     ) in " ".join(README)
 
 

@@ -92,8 +92,8 @@ class Judge:
       least window/2 others;
     - `batch_tokens`: tokens of one call, padding included;
     - `joined`: the blank before . , ? ! is left out, as BERT's decoder leaves it out. LM1B and texts
-      of word pieces have one there, what a judge has learned from has none, and real sentences would
-      have half as high a perplexity again. False: texts as they are given.
+      of word pieces have one there, what a judge has learned from has none: by SmolLM2 256 sentences
+      of LM1B have a perplexity of 272 with those blanks, 207 without. False: texts as they are given.
 
     Weights are float32; nats are summed in float64. ImportError naming the command for a missing
     package, OSError for a hub out of reach, ValueError for a bad name.

@@ -664,19 +664,19 @@ def kept(name):
 
 if report := kept("lm1b-compared"):
     calls = sorted({row["nfe"] for row in report["rows"]})
-    print(f"{'Gen PPL (R)':21}" + "".join(f"{nfe:>13}" for nfe in calls) + f"{'entropy':>10}")
+    print(f"{'Gen PPL (R)':21}" + "".join(f"{nfe:>12}" for nfe in calls) + f"{'entropy':>10}")
     for name in dict.fromkeys(row["model"] for row in report["rows"]):
         of = [row for row in report["rows"] if row["model"] == name]
         back = [f" ({row['recovered']:+.1f})" if "recovered" in row else "" for row in of]
-        cells = [f"{row['gen_ppl']:,.0f}{share}" for row, share in zip(of, back)]
+        cells = [f"{row['gen_ppl']:.0f}{share}" for row, share in zip(of, back)]
         low, high = (f(row["entropy"] for row in of) for f in (min, max))
-        print(f"{name:21}" + "".join(f"{c:>13}" for c in cells) + f" {low:.2f}–{high:.2f}")
+        print(f"{name:21}" + "".join(f"{c:>12}" for c in cells) + f" {low:.2f}–{high:.2f}")
     real = report["real"]
-    print(f"{'real sentences':21}{real['gen_ppl']:13,.0f}{'':{13 * (len(calls) - 1)}}{real['entropy']:10.2f}")
+    print(f"{'real sentences':21}{real['gen_ppl']:12.0f}{'':{12 * (len(calls) - 1)}}{real['entropy']:10.2f}")
     if colder := kept("lm1b-sharper"):
         (row,), heat = colder["rows"], colder["options"]["temperature"]
         said = [f"{of['gen_ppl']:,.0f}, entropy {of['entropy']:.2f}" for of in (row, colder["real"])]
-        print(f"\n{colder['n']:,} of mdlm, {row['nfe']} calls, temperature {heat}: {said[0]}; of real ones: {said[1]}")
+        print(f"\n{colder['n']:,} of mdlm, {row['nfe']} calls, temperature {heat}: {said[0]}; real ones: {said[1]}")
 else:
     print("No report of the models of real text is here.")
 

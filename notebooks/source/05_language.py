@@ -688,13 +688,13 @@ else:
 #
 # The reason is in nats: a sentence has at most 104 of them here, and its own vector saves the words four.
 #
-# The line below is `mdlm` drawn a little colder, and more of it: a quarter less perplexity for 0.13 nats less entropy than real sentences have (larger samples have more entropy, real ones, too). Colder still it would only
+# The last line is `mdlm` drawn a little colder, and more of it: a quarter less perplexity for 0.13 nats less entropy than real sentences have (larger samples have more entropy, real ones, too). Colder still it would only
 # grow duller (section 6).
 
 # %% [markdown]
 # **Other latents**, each trained on from the same `mdlm`, for 10 to 17 minutes: four codes of a sentence that an encoder learns, a code or 16 numbers for each piece of it, and one code of the frozen vector. *Says*: the
 # nats that the words of a sentence cost less, given its own latent. *Costs*: the latent's own nats in the bound. $R$ is for 2 and 4 calls; in 8 `mdlm` loses too little for a share of it. The *control* is `mdlm`
-# itself, trained on just so.
+# itself, trained on at the same rate, for 900 steps (the others: 500 to 900).
 
 # %%
 tried = {
@@ -723,14 +723,14 @@ for (name, model), text in tried.items():
             print(f"    latents {of:20}" + "".join(f"{share:+8.2f}" for share in back))
 if control:
     before, after = (about["bound"]["tokens"]["value"] for about in kept("lm1b-control")["models"].values())
-    print(f"the control, no latent: {length * (before - after):.1f} nats, Gen PPL", end=" ")
+    print(f"the control: {length * (before - after):.1f} nats, Gen PPL", end=" ")
     print(", ".join(f"{ppl:,.0f} in {k}" for k, ppl in control.items()), "calls")
 
 # %% [markdown]
 # **What to see.** No row wins, and each says why. Four learned codes say most, seven nats of 104; real ones win back a quarter of what two calls cost. But they cost 23 nats, and drawn by the model they are worth less than the
 # calls that they take. One code costs eight, since its law is a table, and says nothing here. Codes or numbers for each piece cost 47 and 286 nats, and say two or less: in a quarter of an hour the words did not learn to read them.
 #
-# Some hundred steps at a fresh rate unsettle what `mdlm` had learned, latent or not: the control loses three nats, and 15 % at 32 calls. So each latent says three nats more than the lines tell. Beside the control real
+# Some hundred steps at a fresh rate unsettle what `mdlm` had learned, latent or not: the control loses three nats, and 15 % at 32 calls. So a latent may say up to three nats more than its line tells. Beside the control real
 # latents win back up to 0.29 of what two calls cost, and up to 0.25 of four; drawn by the model, they lose as before. At 32 calls no system is better than the `mdlm` that all began with, with real latents neither.
 #
 # A latent pays where it says most of what must agree, for a price below that. In the newswire the code says *all* that words share (section 1). What such a latent of real text could be, with models of this size, is open.

@@ -113,7 +113,7 @@ TEXT_CALLS = (2, 4, 8, 32)
 TEXT = {
     ("lm1b-compared", "mdlm"): "`lm1b-mdlm`",
     ("lm1b-best", "mdlm"): "… in its best steps (`--schedule best`)",
-    ("lm1b-control", "control"): "… trained on as all below, without a latent: the control",
+    ("lm1b-control", "control"): "… trained on for 900 steps, without a latent: the control",
     ("lm1b-compared", "co-seq"): "`lm1b-co-seq`: a frozen encoder's vector",
     ("lm1b-compared", "co-seq, table"): "… drawn from those of training sentences, one call",
     ("lm1b-compared", "co-seq, real latents"): "… those of held-out sentences, no call",
